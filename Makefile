@@ -1,0 +1,43 @@
+# What a person types, and what CI calls. pip's own settings (PIP_*) pass through.
+PYTHON ?= python3
+BIN := .venv/bin
+MODELS ?= models
+ARGS ?=
+
+.PHONY: demo serve train test check format clean
+
+demo: $(MODELS)/digits/1/manifest.json  ## train on the embedded digits, then serve them
+	$(BIN)/python -m service --models $(MODELS) $(ARGS)
+
+$(MODELS)/digits/1/manifest.json: | .venv/installed
+	$(BIN)/python -m training train --data digits --name digits --run runs/digits --models $(MODELS) --resume
+
+train: .venv/installed  ## make train ARGS="--data folder --name faces"
+	$(BIN)/python -m training train --models $(MODELS) $(ARGS)
+
+serve: .venv/installed  ## make serve MODELS=models ARGS="--port 9000"
+	$(BIN)/python -m service --models $(MODELS) $(ARGS)
+
+test: .venv/installed-dev  ## every test that needs no Docker, browser or hours
+	$(BIN)/python -m pytest $(ARGS)
+
+check: .venv/installed-dev  ## lint, format and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: .venv/installed-dev
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean:
+	rm -rf .venv runs models
+
+.venv/installed: pyproject.toml constraints.txt client/pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install -c constraints.txt -e '.[service,training]' -e client
+	touch $@
+
+.venv/installed-dev: .venv/installed
+	$(BIN)/pip install -c constraints.txt -e '.[service,training,dev]' -e client
+	touch $@

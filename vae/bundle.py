@@ -1,0 +1,147 @@
+"""A bundle: the directory that training writes and a server loads, whole or not at all.
+
+Writing goes to a temporary directory beside the target and is renamed, so that a reader sees a
+whole bundle or none. Opening reads every file once, checks it against the manifest, and hands out
+the verified bytes: nothing is read from the disk again, and nothing is executed or unpickled.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pydantic import ValidationError
+
+from vae.manifest import SCHEMA_VERSION, Content, FileName, Manifest
+
+MANIFEST = "manifest.json"
+Arrays = dict[str, np.ndarray[Any, Any]]
+
+
+class BundleError(Exception):
+    """A bundle cannot be used; the message names the place and the reason."""
+
+    def __init__(self, path: Path, reason: str) -> None:
+        super().__init__(f"bundle {path}: {reason}")
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A verified bundle in memory."""
+
+    manifest: Manifest
+    files: Mapping[FileName, bytes]
+
+    def arrays(self, file: FileName) -> Arrays:
+        """The named arrays of one of the bundle's ``.npz`` files."""
+        with np.load(BytesIO(self.files[file]), allow_pickle=False) as stored:
+            return dict(stored)
+
+
+def open_bundle(path: Path) -> Bundle:
+    """Read the bundle at ``path`` and verify it.
+
+    Raises BundleError when the manifest is missing, malformed, of another schema version or not
+    the one that was written, or when a file is missing or differs from its SHA-256.
+    """
+    manifest = _read_manifest(path)
+    files: dict[FileName, bytes] = {}
+    for name, sha256 in manifest.files.items():
+        content = _read(path, name)
+        found = hashlib.sha256(content).hexdigest()
+        if found != sha256:
+            raise BundleError(
+                path, f"{name} is damaged: its SHA-256 is {found}, the manifest says {sha256}"
+            )
+        files[name] = content
+    return Bundle(manifest, files)
+
+
+def write_bundle(root: Path, files: Mapping[FileName, bytes], **fields: Any) -> Path:
+    """Write ``<root>/<name>/<version>/`` with the next free version and return its path.
+
+    ``fields`` are those of the manifest but ``version`` and ``files``, which are found here.
+    """
+    model_directory = root / str(fields["name"])
+    model_directory.mkdir(parents=True, exist_ok=True)
+    hashes = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
+    staging = Path(tempfile.mkdtemp(prefix=".writing-", dir=model_directory))
+    try:
+        for name, content in files.items():
+            _write(staging / name, content)
+        while True:
+            version = max(versions_in(model_directory), default=0) + 1
+            manifest = Content(version=version, files=hashes, **fields).seal()
+            _write(staging / MANIFEST, manifest.model_dump_json(indent=2).encode())
+            target = model_directory / str(version)
+            if _claim(staging, target):
+                return target
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+
+
+def versions_in(model_directory: Path) -> list[int]:
+    """The versions of one model that are on the disk, ascending: directories named 1, 2, 3, …"""
+    return sorted(
+        int(entry.name)
+        for entry in model_directory.iterdir()
+        if entry.name.isascii() and entry.name.isdigit() and entry.name[0] != "0" and entry.is_dir()
+    )
+
+
+def to_npz(arrays: Arrays) -> bytes:
+    """The bytes of an ``.npz`` file with these arrays."""
+    buffer = BytesIO()
+    np.savez_compressed(buffer, allow_pickle=False, **arrays)
+    return buffer.getvalue()
+
+
+def _read_manifest(path: Path) -> Manifest:
+    try:
+        content = json.loads(_read(path, MANIFEST))
+    except (ValueError, RecursionError) as error:
+        raise BundleError(path, f"{MANIFEST} is not JSON: {error}") from None
+    found = content.get("schema_version") if isinstance(content, dict) else None
+    if found != SCHEMA_VERSION:
+        raise BundleError(
+            path, f"{MANIFEST} has schema_version {found!r}; this program reads {SCHEMA_VERSION}"
+        )
+    try:
+        return Manifest.model_validate_json(json.dumps(content))
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"])) or "content"
+        raise BundleError(path, f"{MANIFEST}: {place}: {first['msg']}") from None
+
+
+def _read(path: Path, name: str) -> bytes:
+    try:
+        return (path / name).read_bytes()
+    except OSError as error:
+        raise BundleError(path, f"{name} cannot be read: {error.strerror}") from None
+
+
+def _write(path: Path, content: bytes) -> None:
+    with path.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _claim(staging: Path, target: Path) -> bool:
+    """Rename onto ``target``; False when another writer took that version first."""
+    staging.chmod(0o755)  # mkdtemp's 0700 would shut out a server that runs as another user
+    try:
+        staging.rename(target)
+    except OSError:
+        if target.exists():
+            return False
+        raise
+    return True

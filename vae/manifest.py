@@ -1,0 +1,216 @@
+"""The manifest: everything that training decided and a server must know.
+
+One schema, read on both sides of the bundle. Unknown fields, an unknown schema version and file
+names that do not belong in a bundle are refused. Imports no torch.
+"""
+
+import hashlib
+import json
+import math
+from typing import Annotated, Final, Literal, Self
+
+from pydantic import (
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    FiniteFloat,
+    PositiveInt,
+    StringConstraints,
+    model_validator,
+)
+
+SCHEMA_VERSION: Final = 1
+
+ModelName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
+Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+FileName = Literal[
+    "checkpoint.safetensors",
+    "encoder.onnx",
+    "decoder.onnx",
+    "scorer.onnx",
+    "golden.npz",
+    "calibration.npz",
+    "README.md",
+    "samples.png",
+    "reconstructions.png",
+]
+REQUIRED_FILES: frozenset[FileName] = frozenset(
+    (
+        "checkpoint.safetensors",
+        "encoder.onnx",
+        "decoder.onnx",
+        "scorer.onnx",
+        "golden.npz",
+        "calibration.npz",
+    )
+)
+
+
+class Section(BaseModel):
+    """A part of the manifest: immutable, and closed to fields that it does not know."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class InputSpec(Section):
+    """What one row of x looks like, in the units of the data as the client has them.
+
+    ``shape`` is (H, W) or (H, W, 3) for an image, channels last as in a PNG, and (D,) for a vector.
+    ``dtype`` is that of the training data. ``range`` is (low, high) of a value where it is bounded:
+    a picture's black and white. ``columns`` names the elements of a vector from a table.
+    """
+
+    kind: Literal["image", "vector"]
+    shape: Annotated[tuple[PositiveInt, ...], Field(min_length=1, max_length=3)]
+    dtype: Literal["uint8", "float32"]
+    range: tuple[FiniteFloat, FiniteFloat] | None = None
+    columns: tuple[str, ...] | None = None
+
+    @property
+    def size(self) -> int:
+        """The number of elements in one row."""
+        return math.prod(self.shape)
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.kind == "vector" and len(self.shape) != 1:
+            raise ValueError(f"a vector has one dimension; shape is {self.shape}")
+        if self.kind == "image" and not (len(self.shape) == 2 or self.shape[2:] == (3,)):
+            raise ValueError(f"an image is (H, W) or (H, W, 3); shape is {self.shape}")
+        if self.range is not None and self.range[0] >= self.range[1]:
+            raise ValueError(f"range must be (low, high) with low < high, not {self.range}")
+        if self.columns is not None and (len(self.columns),) != self.shape:
+            raise ValueError(f"{len(self.columns)} columns are named; shape is {self.shape}")
+        return self
+
+
+class Preprocessing(Section):
+    """The affine map inside the graphs: x ↦ (x − shift) / scale.
+
+    Each is one number for all elements or one for each element of a flattened row.
+    """
+
+    shift: Annotated[tuple[FiniteFloat, ...], Field(min_length=1)] = (0.0,)
+    scale: Annotated[tuple[FiniteFloat, ...], Field(min_length=1)] = (1.0,)
+
+    @model_validator(mode="after")
+    def _scale_is_positive(self) -> Self:
+        if min(self.scale) <= 0:
+            raise ValueError(f"scale must be positive; its smallest value is {min(self.scale)}")
+        return self
+
+
+class MLP(Section):
+    """Fully connected encoder and decoder; ``hidden`` widths from x to z, reversed to decode."""
+
+    kind: Literal["mlp"] = "mlp"
+    hidden: tuple[PositiveInt, ...] = (128,)
+
+
+class Conv(Section):
+    """Convolutional encoder and decoder; each of ``channels`` halves the height and the width.
+
+    ``hidden`` is the width of the fully connected layer between the convolutions and z.
+    """
+
+    kind: Literal["conv"] = "conv"
+    channels: Annotated[tuple[PositiveInt, ...], Field(min_length=1)] = (32, 64)
+    hidden: PositiveInt = 256
+
+
+class Bernoulli(Section):
+    """p(x|z) on values in [0, 1], from logits."""
+
+    kind: Literal["bernoulli"] = "bernoulli"
+
+
+class Gaussian(Section):
+    """p(x|z) = N(mean(z), σ²): σ = 1, or one σ shared by all elements and learned."""
+
+    kind: Literal["gaussian"] = "gaussian"
+    variance: Literal["unit", "learned"] = "unit"
+
+
+Network = Annotated[MLP | Conv, Field(discriminator="kind")]
+Likelihood = Annotated[Bernoulli | Gaussian, Field(discriminator="kind")]
+
+
+class ModelSpec(Section):
+    """All that is needed to build the networks."""
+
+    input: InputSpec
+    preprocessing: Preprocessing = Preprocessing()
+    latent_dim: PositiveInt
+    likelihood: Likelihood
+    network: Network
+
+    @model_validator(mode="after")
+    def _parts_fit(self) -> Self:
+        for name, values in (
+            ("shift", self.preprocessing.shift),
+            ("scale", self.preprocessing.scale),
+        ):
+            if len(values) not in (1, self.input.size):
+                raise ValueError(
+                    f"preprocessing.{name} has {len(values)} values; "
+                    f"expected 1 or {self.input.size}, one for each element of {self.input.shape}"
+                )
+        if self.network.kind == "conv" and self.input.kind != "image":
+            raise ValueError("the conv network needs images; the input is a vector")
+        if self.network.kind == "conv" and min(self.input.shape[:2]) < 8:
+            raise ValueError(f"the conv network needs 8×8 or more, not {self.input.shape}")
+        return self
+
+
+class Calibration(Section):
+    """Summary of ``calibration.npz``, the held-out set's ELBO in nats (``elbo``, sorted)."""
+
+    rows: PositiveInt
+    mean: FiniteFloat
+    std: FiniteFloat
+
+
+class Content(ModelSpec):
+    """What a manifest says, before it is sealed."""
+
+    schema_version: Literal[1] = SCHEMA_VERSION
+    name: ModelName
+    version: PositiveInt
+    created: AwareDatetime
+    metrics: dict[str, FiniteFloat]
+    calibration: Calibration
+    versions: dict[str, str]
+    files: dict[FileName, Sha256]
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        if missing := REQUIRED_FILES - self.files.keys():
+            raise ValueError(f"files lacks {', '.join(sorted(missing))}")
+        return self
+
+    def seal(self) -> "Manifest":
+        """The manifest with its own SHA-256 in it."""
+        return Manifest(**dict(self), digest=_digest(self))
+
+
+class Manifest(Content):
+    """``manifest.json`` of a bundle.
+
+    ``files`` maps each file to its SHA-256; ``digest`` is the SHA-256 of all other fields, so that
+    a damaged manifest is found like a damaged file.
+    """
+
+    digest: Sha256
+
+    @model_validator(mode="after")
+    def _unchanged(self) -> Self:
+        if (expected := _digest(self)) != self.digest:
+            raise ValueError(f"digest is {self.digest}, but that of the content is {expected}")
+        return self
+
+
+def _digest(content: Content) -> str:
+    fields = content.model_dump(mode="json", exclude={"digest"})
+    canonical = json.dumps(fields, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(canonical.encode()).hexdigest()
