@@ -1,21 +1,30 @@
 """From what a user names to a data set in memory."""
 
-import re
 from pathlib import Path
+from typing import Literal
 
-from training.data import digits, idx, images
 from training.data.arrays import load_arrays
 from training.data.dataset import DataError, Dataset
+from training.data.digits import load_digits
+from training.data.idx import is_idx, load_idx, training_images
+from training.data.images import load_images
 from training.data.tables import load_csv, load_parquet
 
-UNDERSTOOD = """\
-  digits                  8×8 digits that come with scikit-learn
-  a folder                PNG and JPEG images at any depth, or train-images-idx3-ubyte[.gz]
-  *-ubyte, *.idx [.gz]    an IDX file, as MNIST comes
-  *.npy, *.npz            a NumPy array: (rows, D), (rows, H, W) or (rows, H, W, 1 or 3)
-  *.csv, *.parquet        a table of numbers"""
+Kind = Literal["digits", "images", "idx", "arrays", "csv", "parquet"]
 
-IDX_NAME = re.compile(r"(-ubyte|\.idx)(\.gz)?$")
+SUFFIXES: dict[str, Kind] = {
+    ".npy": "arrays",
+    ".npz": "arrays",
+    ".csv": "csv",
+    ".parquet": "parquet",
+}
+
+UNDERSTOOD = """a source of data is one of
+  digits              8×8 digits that come with scikit-learn
+  a folder            PNG and JPEG images at any depth, or train-images-idx3-ubyte[.gz]
+  *-ubyte[.gz]        an IDX file, as MNIST comes
+  *.npy, *.npz        a NumPy array: (rows, D), (rows, H, W) or (rows, H, W, 1 or 3)
+  *.csv, *.parquet    a table of numbers"""
 
 
 def load(
@@ -31,23 +40,41 @@ def load(
     Raises DataError when the source is unknown, unreadable or empty, holds what is not a finite
     number, or does not take an option that is given.
     """
-    path = Path(source).expanduser()
-    kind = _kind(source, path)
+    path, kind = _find(source)
     if kind != "images" and (image_size is not None or gray):
         raise DataError(f"{source}: image size and gray are for a folder of images")
     if kind not in ("csv", "parquet") and columns is not None:
         raise DataError(f"{source}: columns are for a table, CSV or Parquet")
     match kind:
         case "digits":
-            return digits.load_digits()
+            return load_digits()
         case "images":
-            return images.load_images(path, image_size=image_size, gray=gray)
+            return load_images(path, image_size=image_size, gray=gray)
         case "idx":
-            return idx.load_idx(path)
+            return load_idx(path)
         case "arrays":
             return load_arrays(path)
         case "csv":
             return load_csv(path, columns)
         case "parquet":
             return load_parquet(path, columns)
-    raise DataError(f"{source} is not a source of data; these are:\n{UNDERSTOOD}")
+
+
+def _find(source: str) -> tuple[Path, Kind]:
+    """The file or folder that ``source`` names, and what it is by its name."""
+    if source == "digits":
+        return Path(source), "digits"
+    try:
+        path = Path(source).expanduser()
+        exists = path.exists()
+    except (OSError, RuntimeError) as error:
+        raise DataError(f"{source} cannot be read: {error}") from None
+    if path.is_dir():
+        mnist = training_images(path)
+        return (path, "images") if mnist is None else (mnist, "idx")
+    if not exists:
+        raise DataError(f"{source} does not exist; {UNDERSTOOD}")
+    kind = "idx" if is_idx(path) else SUFFIXES.get(path.suffix.lower())
+    if kind is None:
+        raise DataError(f"{source} is of an unknown kind; {UNDERSTOOD}")
+    return path, kind

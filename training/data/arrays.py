@@ -1,0 +1,113 @@
+"""NumPy arrays, from ``.npy`` and ``.npz`` files or in memory, as data sets.
+
+(rows, D) are vectors; (rows, H, W), (rows, H, W, 1) and (rows, H, W, 3) are images. uint8 and bool
+stay one byte an element, all other real numbers become float32.
+"""
+
+import zipfile
+import zlib
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+
+from training.data.dataset import DataError, Dataset
+from vae.manifest import InputSpec
+
+Array = np.ndarray[Any, np.dtype[Any]]
+Kind = Literal["vector", "image"]
+
+NAMES = ("x", "X", "images", "data", "x_train")
+"""What the array to train on is called in a file that holds several."""
+
+
+def load_arrays(path: Path) -> Dataset:
+    """The data set in an ``.npy`` or ``.npz`` file, which is never unpickled."""
+    try:
+        with path.open("rb") as file:
+            stored = np.load(file, allow_pickle=False)
+            if isinstance(stored, np.ndarray):
+                return from_array(stored, str(path))
+            name = _name(stored.files, path)
+            return from_array(stored[name], f"{path}: {name}")
+    except (OSError, EOFError, ValueError, MemoryError, zipfile.BadZipFile, zlib.error) as error:
+        raise DataError(f"{path} cannot be read as NumPy arrays: {error}") from None
+
+
+def from_array(array: Array, source: str) -> Dataset:
+    """The data set in one array; ``source`` names it in errors.
+
+    Raises DataError for a shape that is neither vectors nor images, for elements that are not real
+    numbers, and for a value that float32 does not hold: NaN, infinity, 1e39.
+    """
+    _check_shape(array, source)
+    if array.ndim == 4 and array.shape[3] == 1:
+        array = array[..., 0]
+    values = _to_bytes_or_floats(array, source)
+    kind: Kind = "vector" if array.ndim == 2 else "image"
+    spec = InputSpec(
+        kind=kind,
+        shape=array.shape[1:],
+        dtype="uint8" if values.dtype == np.uint8 else "float32",
+        range=_range(values, kind),
+    )
+    return Dataset(torch.from_numpy(values), spec)
+
+
+def _name(names: list[str], path: Path) -> str:
+    """The name of the array to train on."""
+    chosen = names if len(names) == 1 else [name for name in NAMES if name in names]
+    if not chosen:
+        found = ", ".join(names) or "nothing"
+        raise DataError(
+            f"{path} holds {found}; expected one array, or one of them named {' or '.join(NAMES)}"
+        )
+    return chosen[0]
+
+
+def _check_shape(array: Array, source: str) -> None:
+    shape = array.shape
+    if array.size == 0 and array.ndim > 0:
+        raise DataError(f"{source} is empty: its shape is {shape}")
+    if array.ndim in (2, 3) or (array.ndim == 4 and shape[3] in (1, 3)):
+        return
+    hint = "; channels come last" if array.ndim == 4 and shape[1] in (1, 3) else ""
+    raise DataError(
+        f"{source} has shape {shape}; expected vectors (rows, D) "
+        f"or images (rows, H, W) or (rows, H, W, 1 or 3){hint}"
+    )
+
+
+def _to_bytes_or_floats(array: Array, source: str) -> Array:
+    """The same values as a contiguous array that torch can own: uint8 or float32."""
+    if array.dtype.kind not in "biuf":
+        raise DataError(f"{source} holds {array.dtype}; expected real numbers")
+    if array.dtype in (np.uint8, np.bool_):
+        return np.array(array, dtype=np.uint8, order="C")
+    with np.errstate(over="ignore"):
+        values = np.array(array, dtype=np.float32, order="C")
+    finite = np.isfinite(values)
+    if not finite.all():
+        first = np.unravel_index(int(finite.argmin()), values.shape)
+        place = ", ".join(map(str, first))
+        raise DataError(f"{source}[{place}] is {array[first]}, which float32 does not hold")
+    return values
+
+
+def _range(values: Array, kind: Kind) -> tuple[float, float] | None:
+    """The bounds that a value has by what it is, not by where this data happens to end.
+
+    Bytes are 0 to 255, or 0 and 1 if no other value occurs. Floating-point images are by custom
+    from 0 to 1 or from −1 to 1; failing that, black and white are the darkest and the brightest
+    value there is. A floating-point vector has no bounds.
+    """
+    low, high = float(values.min()), float(values.max())
+    if values.dtype == np.uint8:
+        return (0, 1) if high <= 1 else (0, 255)
+    if kind == "vector":
+        return None
+    for bounds in ((0.0, 1.0), (-1.0, 1.0)):
+        if bounds[0] <= low and high <= bounds[1]:
+            return bounds
+    return (low, high) if low < high else None

@@ -1,0 +1,109 @@
+"""CSV and Parquet tables as vectors, one element a column, float32.
+
+Every column used must hold a finite number in every row: what to put in place of a missing value,
+and how to turn a category into numbers, is for the owner of the data to say.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import torch
+from pyarrow import csv, parquet
+
+from training.data.arrays import Array
+from training.data.dataset import DataError, Dataset
+from vae.manifest import InputSpec
+
+NUMBERS = (pa.types.is_integer, pa.types.is_floating, pa.types.is_decimal, pa.types.is_boolean)
+
+
+def load_csv(path: Path, columns: Sequence[str] | None) -> Dataset:
+    """The data set in a CSV file whose first line names the columns."""
+    invalid: list[csv.InvalidRow] = []
+
+    def remember(row: csv.InvalidRow) -> str:
+        invalid.append(row)
+        return "error"
+
+    try:
+        # Rows have numbers only when they are read in order, on one thread.
+        table = csv.read_csv(
+            path,
+            read_options=csv.ReadOptions(use_threads=False),
+            parse_options=csv.ParseOptions(invalid_row_handler=remember),
+        )
+    except (OSError, pa.ArrowException) as error:
+        if invalid:
+            raise DataError(f"{path}: {_describe(invalid[0])}") from None
+        raise DataError(f"{path} cannot be read as CSV: {error}") from None
+    return _from_table(table, path, columns)
+
+
+def load_parquet(path: Path, columns: Sequence[str] | None) -> Dataset:
+    """The data set in a Parquet file; only the columns in use are read."""
+    try:
+        with parquet.ParquetFile(path) as file:
+            _check_names(file.schema_arrow.names, path, columns)
+            table = file.read(columns=columns)
+    except (OSError, pa.ArrowException) as error:
+        raise DataError(f"{path} cannot be read as Parquet: {error}") from None
+    return _from_table(table, path, columns)
+
+
+def _describe(row: csv.InvalidRow) -> str:
+    number = row.number - 1  # the header is row 1 to the reader
+    return f"row {number} has {row.actual_columns} values; expected {row.expected_columns}"
+
+
+def _from_table(table: pa.Table, path: Path, columns: Sequence[str] | None) -> Dataset:
+    _check_names(table.column_names, path, columns)
+    names = tuple(columns or table.column_names)
+    if table.num_rows == 0 or not names:
+        raise DataError(f"{path} is empty: it has {table.num_rows} rows of {len(names)} columns")
+    x = np.empty((table.num_rows, len(names)), np.float32)
+    for index, name in enumerate(names):
+        x[:, index] = _numbers(table.column(name), f'{path}: column "{name}"')
+    spec = InputSpec(kind="vector", shape=(len(names),), dtype="float32", columns=names)
+    return Dataset(torch.from_numpy(x), spec)
+
+
+def _check_names(found: Sequence[str], path: Path, chosen: Sequence[str] | None) -> None:
+    names = found if chosen is None else chosen
+    if twice := [name for name, count in Counter(names).items() if count > 1]:
+        raise DataError(f'{path}: column "{twice[0]}" is there twice')
+    if missing := [name for name in names if name not in found]:
+        raise DataError(f'{path} has no column "{missing[0]}"; it has {", ".join(found)}')
+
+
+def _numbers(column: pa.ChunkedArray, place: str) -> Array:
+    """One column as float32; DataError names the first row, counted from 1, that is none."""
+    if column.null_count:
+        row = int(column.is_null().to_numpy().argmax()) + 1
+        raise DataError(f"{place}, row {row} has no value")
+    if not any(is_number(column.type) for is_number in NUMBERS):
+        row = _first_not_a_number(column)
+        raise DataError(
+            f"{place}, row {row} is {str(column[row - 1])[:40]!r}, not a number; "
+            "name the columns to use if this is not one of them"
+        )
+    exact = column.cast(pa.float64(), safe=False).to_numpy()
+    with np.errstate(over="ignore"):
+        values = exact.astype(np.float32)
+    finite = np.isfinite(values)
+    if not finite.all():
+        row = int(finite.argmin()) + 1
+        raise DataError(f"{place}, row {row} is {exact[row - 1]}, which float32 does not hold")
+    return values  # type: ignore[no-any-return]
+
+
+def _first_not_a_number(column: pa.ChunkedArray) -> int:
+    """The first row whose text is not a number; row 1 when it is the type that is wrong."""
+    for row, value in enumerate(column, start=1):
+        try:
+            float(str(value))
+        except ValueError:
+            return row
+    return 1
