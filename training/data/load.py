@@ -43,7 +43,7 @@ def load(
     path, kind = _find(source)
     if kind != "images" and (image_size is not None or gray):
         raise DataError(f"{source}: image size and gray are for a folder of images")
-    if kind not in ("csv", "parquet") and columns is not None:
+    if kind not in ("csv", "parquet") and columns:
         raise DataError(f"{source}: columns are for a table, CSV or Parquet")
     match kind:
         case "digits":

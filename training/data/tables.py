@@ -47,7 +47,7 @@ def load_parquet(path: Path, columns: Sequence[str] | None) -> Dataset:
     try:
         with parquet.ParquetFile(path) as file:
             _check_names(file.schema_arrow.names, path, columns)
-            table = file.read(columns=columns)
+            table = file.read(columns=columns or None)
     except (OSError, pa.ArrowException) as error:
         raise DataError(f"{path} cannot be read as Parquet: {error}") from None
     return _from_table(table, path, columns)
@@ -71,7 +71,7 @@ def _from_table(table: pa.Table, path: Path, columns: Sequence[str] | None) -> D
 
 
 def _check_names(found: Sequence[str], path: Path, chosen: Sequence[str] | None) -> None:
-    names = found if chosen is None else chosen
+    names = chosen or found
     if twice := [name for name, count in Counter(names).items() if count > 1]:
         raise DataError(f'{path}: column "{twice[0]}" is there twice')
     if missing := [name for name in names if name not in found]:
