@@ -4,6 +4,7 @@ Every column used must hold a finite number in every row: what to put in place o
 and how to turn a category into numbers, is for the owner of the data to say.
 """
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,52 +22,41 @@ NUMBERS = (pa.types.is_integer, pa.types.is_floating, pa.types.is_decimal, pa.ty
 
 
 def load_csv(path: Path, columns: Sequence[str] | None) -> Dataset:
-    """The data set in a CSV file whose first line names the columns."""
-    invalid: list[csv.InvalidRow] = []
-
-    def remember(row: csv.InvalidRow) -> str:
-        invalid.append(row)
-        return "error"
-
+    """The data set in a CSV file, UTF-8, whose first line names the columns."""
     try:
-        # Rows have numbers only when they are read in order, on one thread.
-        table = csv.read_csv(
-            path,
-            read_options=csv.ReadOptions(use_threads=False),
-            parse_options=csv.ParseOptions(invalid_row_handler=remember),
-        )
-    except (OSError, pa.ArrowException) as error:
-        if invalid:
-            raise DataError(f"{path}: {_describe(invalid[0])}") from None
-        raise DataError(f"{path} cannot be read as CSV: {error}") from None
-    return _from_table(table, path, columns)
+        # Errors tell the row only when rows are read in order, on one thread.
+        table = csv.read_csv(path, read_options=csv.ReadOptions(use_threads=False))
+        names = table.column_names
+    except (OSError, ValueError, pa.ArrowException) as error:
+        raise DataError(f"{path} cannot be read as CSV: {_in_data_rows(str(error))}") from None
+    _check_names(names, path, columns)
+    return _from_table(table, path, columns or names)
 
 
 def load_parquet(path: Path, columns: Sequence[str] | None) -> Dataset:
     """The data set in a Parquet file; only the columns in use are read."""
     try:
         with parquet.ParquetFile(path) as file:
-            _check_names(file.schema_arrow.names, path, columns)
-            table = file.read(columns=columns or None)
-    except (OSError, pa.ArrowException) as error:
+            names = file.schema_arrow.names
+            _check_names(names, path, columns)
+            table = file.read(columns=columns or names)
+    except (OSError, ValueError, pa.ArrowException) as error:
         raise DataError(f"{path} cannot be read as Parquet: {error}") from None
-    return _from_table(table, path, columns)
+    return _from_table(table, path, columns or names)
 
 
-def _describe(row: csv.InvalidRow) -> str:
-    number = row.number - 1  # the header is row 1 to the reader
-    return f"row {number} has {row.actual_columns} values; expected {row.expected_columns}"
+def _in_data_rows(message: str) -> str:
+    """The reader's message, with rows counted from the first below the header."""
+    return re.sub(r"Row #(\d+)", lambda match: f"row {int(match[1]) - 1}", message)
 
 
-def _from_table(table: pa.Table, path: Path, columns: Sequence[str] | None) -> Dataset:
-    _check_names(table.column_names, path, columns)
-    names = tuple(columns or table.column_names)
+def _from_table(table: pa.Table, path: Path, names: Sequence[str]) -> Dataset:
     if table.num_rows == 0 or not names:
         raise DataError(f"{path} is empty: it has {table.num_rows} rows of {len(names)} columns")
     x = np.empty((table.num_rows, len(names)), np.float32)
     for index, name in enumerate(names):
         x[:, index] = _numbers(table.column(name), f'{path}: column "{name}"')
-    spec = InputSpec(kind="vector", shape=(len(names),), dtype="float32", columns=names)
+    spec = InputSpec(kind="vector", shape=(len(names),), dtype="float32", columns=tuple(names))
     return Dataset(torch.from_numpy(x), spec)
 
 

@@ -149,6 +149,14 @@ def test_a_truncated_file_is_named(tmp_path: Path, name: str, keep: int) -> None
         load_arrays(path)
 
 
+def test_a_damaged_header_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "a.npy"
+    np.save(path, np.eye(3))
+    path.write_bytes(path.read_bytes().replace(b"}", b"("))
+    with pytest.raises(DataError, match=r"a\.npy cannot be read"):
+        load_arrays(path)
+
+
 def test_a_flipped_byte_of_an_npz_is_found(tmp_path: Path) -> None:
     path = tmp_path / "a.npz"
     np.savez_compressed(path, x=np.random.default_rng(0).normal(size=(20, 20)))

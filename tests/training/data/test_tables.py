@@ -63,8 +63,8 @@ def test_chosen_columns_come_in_the_order_of_the_choice(tmp_path: Path) -> None:
         ("a,b\n1,2\n3,4\n5,-inf\n", r'column "b", row 3 is -inf'),
         ("a,b\n1,2\n3,1e39\n", r'column "b", row 2 is 1e\+39, which float32 does not hold'),
         ("a,b\n1,2020-01-01\n", r'column "b", row 1 is .2020-01-01'),
-        ("a,b\n1,2\n\n3\n", "row 2 has 1 values; expected 2"),
-        ("a,b\n1,2\n3,4,5\n", "row 2 has 3 values; expected 2"),
+        ("a,b\n1,2\n\n3\n", "row 2: Expected 2 columns, got 1"),
+        ("a,b\n1,2\n3,4,5\n", "row 2: Expected 2 columns, got 3"),
         ("a;b\n1;2\n", r'column "a;b", row 1 is \'1;2\''),
         ("a,a\n1,2\n", 'column "a" is there twice'),
         ("a,b\n", "empty"),
@@ -118,6 +118,13 @@ def test_an_empty_choice_is_none(tmp_path: Path) -> None:
 def test_a_column_is_chosen_once(tmp_path: Path) -> None:
     with pytest.raises(DataError, match='"a" is there twice'):
         from_csv(tmp_path, "a,b\n1,2\n", ("a", "a"))
+
+
+@pytest.mark.parametrize("content", [b"Gr\xf6\xdfe\n1\n", b"a,b\n1,2\n\xf6\n"])
+def test_a_csv_in_another_encoding_is_named(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "a.csv").write_bytes(content)
+    with pytest.raises(DataError, match=r"a\.csv cannot be read as CSV"):
+        load_csv(tmp_path / "a.csv", None)
 
 
 @pytest.mark.parametrize("content", [b"", b"PAR1", b"not a table at all, but long enough"])
