@@ -1,0 +1,59 @@
+"""From the config and the data to a VAE with its first weights."""
+
+import torch
+from pydantic import ValidationError
+
+from training.config import TrainConfig
+from training.data.dataset import Dataset, preprocessing
+from training.errors import ConfigError
+from training.seeds import Purpose, derive
+from vae import manifest
+from vae.manifest import ModelSpec
+from vae.networks import VAE, Preprocess
+
+
+def model_spec(config: TrainConfig, train: Dataset) -> ModelSpec:
+    """What to build, from a resolved config. Raises ConfigError when the parts do not fit."""
+    try:
+        spec = ModelSpec(
+            input=train.input,
+            preprocessing=preprocessing(train, config.scaling),
+            latent_dim=config.latent_dim,
+            likelihood=_likelihood(config),
+            network=_network(config),
+        )
+    except ValidationError as error:
+        raise ConfigError(error.errors()[0]["msg"].removeprefix("Value error, ")) from None
+    if config.likelihood == "bernoulli":
+        _check_unit_interval(spec, train, config.scaling)
+    return spec
+
+
+def build(spec: ModelSpec, seed: int) -> VAE:
+    """The VAE with weights that ``seed`` decides; torch's own random state is left as it was."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(derive(seed, Purpose.WEIGHTS))
+        return VAE(spec)
+
+
+def _likelihood(config: TrainConfig) -> manifest.Likelihood:
+    if config.likelihood == "bernoulli":
+        return manifest.Bernoulli()
+    return manifest.Gaussian(variance=config.variance)
+
+
+def _network(config: TrainConfig) -> manifest.Network:
+    if config.network == "conv":
+        return manifest.Conv(channels=config.channels, hidden=config.hidden[0])
+    return manifest.MLP(hidden=config.hidden)
+
+
+def _check_unit_interval(spec: ModelSpec, train: Dataset, scaling: str) -> None:
+    preprocess = Preprocess(spec.preprocessing)
+    low = min(float(preprocess(rows).min()) for rows in torch.split(train.x, 4096))
+    high = max(float(preprocess(rows).max()) for rows in torch.split(train.x, 4096))
+    if low < 0 or high > 1:
+        raise ConfigError(
+            f"likelihood bernoulli needs values in [0, 1]; with scaling {scaling} the "
+            f"training rows reach from {low:g} to {high:g}"
+        )

@@ -1,0 +1,88 @@
+"""The model card: README.md of a bundle and of a run."""
+
+from training.config import TrainConfig
+from training.evaluate import Evaluation
+from vae.manifest import Bernoulli, InputSpec, ModelSpec
+
+ADDRESS = "http://127.0.0.1:8000"
+
+
+def card(config: TrainConfig, spec: ModelSpec, evaluation: Evaluation, training_rows: int) -> str:
+    """Markdown: what the model is, how good it is, how it looks and how to use it."""
+    return "\n\n".join(
+        [
+            f"# {config.name}",
+            f"A variational autoencoder of {_what(spec.input)}, with {spec.latent_dim} latent "
+            f"dimensions and a {_likelihood(spec)} likelihood, trained on {training_rows:,} rows "
+            f"of `{_source(config)}` for {config.epochs:,} epochs.",
+            "![Samples from the prior](samples.png)",
+            "## How good it is",
+            f"On {evaluation.rows:,} rows that it was not trained on, in nats for a row:",
+            _figures(evaluation),
+            "KL of each latent, largest first: "
+            + ", ".join(f"{kl:.2f}" for kl in sorted(evaluation.kl_per_latent, reverse=True))
+            + ".",
+            _reconstructions(spec.input),
+            "![Reconstructions](reconstructions.png)",
+            "## How to use it",
+            f"```sh\npython -m service --models {config.models}\n{_curl(config.name, spec)}\n```",
+            f"One row is {_what(spec.input, one=True)}; send values as they are in the data"
+            f"{_range(spec.input)}, scaling is part of the model.",
+            "",
+        ]
+    )
+
+
+def _figures(evaluation: Evaluation) -> str:
+    rows = [
+        ("ELBO", f"{evaluation.elbo:.2f}"),
+        ("reconstruction, E[log p(x\\|z)]", f"{evaluation.reconstruction:.2f}"),
+        ("KL(q(z\\|x) ‖ p(z))", f"{evaluation.kl:.2f}"),
+        (
+            f"importance-weighted bound, {evaluation.samples} draws",
+            f"{evaluation.importance_weighted:.2f}",
+        ),
+        ("bits per dimension", f"{evaluation.bits_per_dimension:.3f}"),
+        ("active units", f"{evaluation.active_units} of {len(evaluation.kl_per_latent)}"),
+    ]
+    return "\n".join(["| | |", "|---|---:|", *(f"| {name} | {value} |" for name, value in rows)])
+
+
+def _what(spec: InputSpec, *, one: bool = False) -> str:
+    noun = "image" if spec.kind == "image" else "row"
+    if spec.kind == "vector":
+        columns = f" ({', '.join(spec.columns)})" if spec.columns and one else ""
+        size = f"of {spec.size} numbers{columns}"
+    else:
+        colour = "colour" if len(spec.shape) == 3 else "gray"
+        size = f"of {spec.shape[0]}×{spec.shape[1]} pixels, {colour}"
+    return f"{'an' if noun == 'image' else 'a'} {noun} {size}" if one else f"{noun}s {size}"
+
+
+def _source(config: TrainConfig) -> str:
+    """The data's own name: where it lay on the disk is nobody's business."""
+    return config.data.rstrip("/").rsplit("/", 1)[-1]
+
+
+def _likelihood(spec: ModelSpec) -> str:
+    if isinstance(spec.likelihood, Bernoulli):
+        return "Bernoulli"
+    return f"Gaussian ({spec.likelihood.variance} variance)"
+
+
+def _reconstructions(spec: InputSpec) -> str:
+    if spec.kind == "image":
+        return "Held-out images, and below each what the model makes of it:"
+    return "Held-out values across, what the model makes of them upwards:"
+
+
+def _range(spec: InputSpec) -> str:
+    return f", {spec.range[0]:g} to {spec.range[1]:g}" if spec.range else ""
+
+
+def _curl(name: str, spec: ModelSpec) -> str:
+    url = f"{ADDRESS}/models/{name}/sample"
+    json = "-H 'Content-Type: application/json' -d '{\"n\": %d, \"seed\": 1}'"
+    if spec.input.kind == "image":
+        return f"curl {url} {json % 64} -H 'Accept: image/png' -o samples.png"
+    return f"curl {url} {json % 3}"

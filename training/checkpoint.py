@@ -1,0 +1,93 @@
+"""A run's checkpoint: one safetensors file, replaced as a whole, nothing pickled.
+
+Holds the weights, the optimiser's state, and in the header how far the run is and what it is a run
+of. Random numbers need no state (see seeds.py).
+"""
+
+from pathlib import Path
+
+import torch
+from pydantic import BaseModel, ConfigDict, NonNegativeInt, ValidationError
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+from training.errors import RunError
+from training.files import write_atomically
+from vae.manifest import ModelSpec
+from vae.networks import VAE
+
+HEADER = "progress"
+"""The one key of the header: with several their order, and so the file's bytes, would vary."""
+
+WEIGHTS, OPTIMISER = "weights.", "optimiser."
+
+
+class Progress(BaseModel):
+    """What a checkpoint says of its run. ``data`` is the SHA-256 of the training rows."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    spec: ModelSpec
+    data: str
+    epoch: NonNegativeInt = 0
+    step: NonNegativeInt = 0
+
+
+def save_checkpoint(
+    path: Path, vae: VAE, optimiser: torch.optim.Optimizer, progress: Progress
+) -> None:
+    """Replace the checkpoint at ``path``. Raises OSError when it cannot be written."""
+    tensors = {f"{WEIGHTS}{name}": tensor for name, tensor in vae.state_dict().items()}
+    for index, state in optimiser.state_dict()["state"].items():
+        tensors |= {f"{OPTIMISER}{index}.{name}": tensor for name, tensor in state.items()}
+    on_cpu = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    write_atomically(path, save(on_cpu, {HEADER: progress.model_dump_json()}))
+
+
+def read_progress(path: Path) -> Progress:
+    """How far the run is. Raises RunError, naming the file, when it is damaged or missing."""
+    return _read(path)[0]
+
+
+def load_checkpoint(
+    path: Path, vae: VAE, optimiser: torch.optim.Optimizer | None = None
+) -> Progress:
+    """Put the checkpoint's weights, and optimiser state, into place and return its progress.
+
+    Raises RunError, naming the file, when it is damaged, missing or of another model.
+    """
+    progress, tensors = _read(path)
+    try:
+        vae.load_state_dict(_part(tensors, WEIGHTS))
+    except RuntimeError as error:
+        reason = " ".join(str(error).split())
+        raise RunError(f"checkpoint {path} is of another model: {reason}") from None
+    if optimiser is not None:
+        state: dict[int, dict[str, Tensor]] = {}
+        for name, tensor in _part(tensors, OPTIMISER).items():
+            index, key = name.split(".", 1)
+            state.setdefault(int(index), {})[key] = tensor
+        groups = optimiser.state_dict()["param_groups"]
+        optimiser.load_state_dict({"state": state, "param_groups": groups})
+    return progress
+
+
+def _part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {
+        name.removeprefix(prefix): tensor
+        for name, tensor in tensors.items()
+        if name.startswith(prefix)
+    }
+
+
+def _read(path: Path) -> tuple[Progress, dict[str, Tensor]]:
+    try:
+        with safe_open(path, framework="pt") as file:
+            progress = Progress.model_validate_json((file.metadata() or {})[HEADER])
+            return progress, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except OSError as error:
+        raise RunError(f"checkpoint {path} cannot be read: {error}") from None
+    except (SafetensorError, KeyError, ValidationError) as error:
+        reason = " ".join(str(error).split())
+        raise RunError(f"checkpoint {path} is damaged: {reason}") from None

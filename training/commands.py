@@ -1,0 +1,207 @@
+"""The three commands, each a straight line through the package."""
+
+import json
+import time
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+
+import torch
+from rich.console import Console
+from rich.table import Table
+
+from training import report
+from training.build import build, model_spec
+from training.card import card
+from training.checkpoint import Progress, load_checkpoint, read_progress
+from training.config import EvaluateCommand, ExportCommand, TrainCommand, TrainConfig, resolve
+from training.data.dataset import Dataset, split
+from training.data.load import load
+from training.errors import ConfigError, RunError
+from training.evaluate import Evaluation, evaluate
+from training.export import calibration, export, versions
+from training.files import write_atomically
+from training.fingerprint import fingerprint
+from training.progress import reporter
+from training.run import Run, hold
+from training.train import train
+from vae.bundle import write_bundle
+from vae.manifest import FileName
+from vae.networks import VAE
+
+
+def run_train(command: TrainCommand, console: Console) -> None:
+    """Data, training, evaluation, export: from a config to a bundle."""
+    device = open_device(command.device, command.threads)
+    with hold(command.run, resume=command.resume) as run:
+        data, held_out = _data(command)
+        config = resolve(_plain(command), data)
+        spec = model_spec(config, data)
+        progress = _resume(run, config, Progress(spec=spec, data=fingerprint(data.x)))
+        run.begin(config)
+        vae = build(spec, config.seed).to(device)
+        _announce(console, config, vae, data, progress)
+        began = time.monotonic()
+        with reporter(
+            console, rows=len(data), epochs=config.epochs, reached=progress.epoch
+        ) as shown:
+            train(vae, data.x.to(device), held_out.x.to(device), config, run, progress, shown)
+        seconds = time.monotonic() - began
+        evaluation, bundle = _publish(run, config, data, held_out, device)
+    _conclude(console, config, evaluation, bundle, seconds)
+
+
+def run_evaluate(command: EvaluateCommand, console: Console) -> None:
+    """Print the figures of the run's checkpoint and store them as ``evaluation.json``."""
+    device = open_device(command.device, 0)
+    run = Run(command.run)
+    config = run.config()
+    data, held_out = _data(config)
+    vae = _trained(run, data, device)
+    evaluation = _evaluate(vae, held_out, command.samples, config, device)
+    _store(run, evaluation)
+    console.print(table(evaluation))
+
+
+def run_export(command: ExportCommand, console: Console) -> None:
+    """Write the run's checkpoint as the next version of its bundle."""
+    run = Run(command.run)
+    config = run.config()
+    if command.models is not None:
+        config = config.model_copy(update={"models": command.models})
+    device = open_device(config.device, config.threads)
+    data, held_out = _data(config)
+    _, bundle = _publish(run, config, data, held_out, device)
+    console.print(f"bundle {bundle}", soft_wrap=True)
+
+
+def open_device(name: str, threads: int) -> torch.device:
+    """The device, which must be there. Raises ConfigError: there is no falling back to another."""
+    if threads:
+        torch.set_num_threads(threads)
+    device = torch.device(name)
+    found = torch.cuda.device_count() if device.type == "cuda" else 1
+    if (device.index or 0) >= found:
+        raise ConfigError(f"device: {name} is not there; this torch sees {found} CUDA devices")
+    return device
+
+
+def table(evaluation: Evaluation) -> Table:
+    """The figures, for a terminal."""
+    shown = Table(title=f"{evaluation.rows:,} held-out rows, {evaluation.samples} draws of z each")
+    shown.add_column("")
+    shown.add_column("nats a row", justify="right")
+    for name in ("elbo", "reconstruction", "kl", "importance_weighted"):
+        shown.add_row(name.replace("_", " "), f"{getattr(evaluation, name):.3f}")
+    shown.add_section()
+    shown.add_row("bits per dimension", f"{evaluation.bits_per_dimension:.4f}")
+    shown.add_row("active units", f"{evaluation.active_units} of {len(evaluation.kl_per_latent)}")
+    for index, kl in enumerate(evaluation.kl_per_latent):
+        shown.add_row(f"kl of z[{index}]", f"{kl:.3f}")
+    return shown
+
+
+def _plain(command: TrainCommand) -> TrainConfig:
+    """The part of the command that is stored with the run."""
+    return TrainConfig(**{name: getattr(command, name) for name in TrainConfig.model_fields})
+
+
+def _data(config: TrainConfig) -> tuple[Dataset, Dataset]:
+    dataset = load(
+        config.data, image_size=config.image_size, gray=config.gray, columns=config.columns
+    )
+    return split(dataset, config.held_out, config.seed)
+
+
+def _resume(run: Run, config: TrainConfig, fresh: Progress) -> Progress:
+    """How far the run is. Raises RunError when its checkpoint is not of this data and config."""
+    if not run.checkpoint.exists():
+        return fresh
+    reached = read_progress(run.checkpoint)
+    if reached.data != fresh.data:
+        raise RunError(f"run {run.path} was begun on other rows than those of {config.data}")
+    if reached.epoch > config.epochs:
+        raise RunError(
+            f"run {run.path} has trained {reached.epoch} epochs, which is more than {config.epochs}"
+        )
+    return reached
+
+
+def _trained(run: Run, data: Dataset, device: torch.device) -> VAE:
+    progress = read_progress(run.checkpoint)
+    if progress.data != fingerprint(data.x):
+        raise RunError(f"the data is not that of run {run.path}: its rows have changed")
+    vae = VAE(progress.spec)
+    load_checkpoint(run.checkpoint, vae)
+    return vae.to(device).eval()
+
+
+def _evaluate(
+    vae: VAE, held_out: Dataset, samples: int, config: TrainConfig, device: torch.device
+) -> Evaluation:
+    evaluation = evaluate(vae, held_out.x.to(device), samples=samples, seed=config.seed)
+    if not evaluation.finite:
+        raise RunError(
+            f"run {config.run}: the model's scores of held-out rows are not finite; its training "
+            "diverged, or the data holds rows unlike all others"
+        )
+    return evaluation
+
+
+def _store(run: Run, evaluation: Evaluation) -> None:
+    fields = {name: value for name, value in asdict(evaluation).items() if name != "scores"}
+    write_atomically(run.path / "evaluation.json", json.dumps(fields, indent=2).encode())
+
+
+def _publish(
+    run: Run, config: TrainConfig, data: Dataset, held_out: Dataset, device: torch.device
+) -> tuple[Evaluation, Path]:
+    """Evaluate the run's checkpoint, export it and write its pictures, its card and its bundle."""
+    vae = _trained(run, data, device)
+    evaluation = _evaluate(vae, held_out, config.importance_samples, config, device)
+    _store(run, evaluation)
+    vae.cpu()
+    pictures: dict[FileName, bytes] = {
+        "samples.png": report.samples(vae, held_out.x, config.seed),
+        "reconstructions.png": report.reconstructions(vae, held_out.x),
+        "README.md": card(config, vae.spec, evaluation, len(data)).encode(),
+    }
+    for name, content in pictures.items():
+        write_atomically(run.path / name, content)
+    write_atomically(run.path / "curves.png", report.curves(run.history()))
+    bundle = write_bundle(
+        config.models,
+        export(vae, held_out.x, evaluation, config.seed) | pictures,
+        **dict(vae.spec),
+        name=config.name,
+        created=datetime.now(UTC),
+        metrics=evaluation.figures(),
+        calibration=calibration(evaluation),
+        versions=versions(),
+    )
+    return evaluation, bundle
+
+
+def _announce(
+    console: Console, config: TrainConfig, vae: VAE, data: Dataset, progress: Progress
+) -> None:
+    weights = sum(parameter.numel() for parameter in vae.parameters())
+    start = f"from epoch {progress.epoch + 1}" if progress.epoch else "from the start"
+    console.print(
+        f"{config.name}: {len(data):,} rows of {data.input.shape}, {config.network} with "
+        f"{weights:,} weights, {config.likelihood} likelihood; {config.epochs:,} epochs {start}",
+        soft_wrap=True,
+    )
+
+
+def _conclude(
+    console: Console, config: TrainConfig, evaluation: Evaluation, bundle: Path, seconds: float
+) -> None:
+    console.print(
+        f"trained in {seconds:.1f} s; on {evaluation.rows:,} held-out rows: "
+        f"ELBO {evaluation.elbo:.2f} nats, KL {evaluation.kl:.2f}, "
+        f"{evaluation.active_units} of {len(evaluation.kl_per_latent)} latents active\n"
+        f"bundle {bundle} · pictures and model card in {config.run}\n"
+        f"serve it: python -m service --models {config.models}",
+        soft_wrap=True,
+    )

@@ -1,0 +1,221 @@
+"""Every option of a training run: one flat schema for flags, environment, file and the record."""
+
+import re
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    StringConstraints,
+    model_validator,
+)
+
+from training.data.dataset import Dataset, Scaling
+from vae.manifest import ModelName
+
+DEFAULT_STEPS = 10_000
+"""Training steps when no number of epochs is given: seconds for 8×8 digits, minutes for MNIST."""
+
+FREE_TO_CHANGE = frozenset(
+    {
+        "data",  # a data set may move; that its content is the same is checked by its fingerprint
+        "name",
+        "run",
+        "models",
+        "epochs",  # more epochs are a longer run of the same kind
+        "max_skipped",
+        "importance_samples",
+        "device",
+        "threads",
+        "checkpoint_seconds",
+    }
+)
+"""The options that a resumed run may change: none touches the steps already taken."""
+
+
+def _listed(value: Any) -> Any:
+    """``"28x28"`` and ``"256,128"`` as a shell and an environment variable have them."""
+    return tuple(re.split(r"[,x×]", value)) if isinstance(value, str) else value
+
+
+def _named(value: Any) -> Any:
+    return tuple(value.split(",")) if isinstance(value, str) else value
+
+
+Widths = Annotated[tuple[PositiveInt, ...], BeforeValidator(_listed)]
+Size = Annotated[tuple[PositiveInt, PositiveInt], BeforeValidator(_listed)]
+Names = Annotated[tuple[str, ...], BeforeValidator(_named)]
+Device = Annotated[str, StringConstraints(pattern=r"^(cpu|cuda(:\d+)?)$")]
+
+
+def name_from_data(fields: dict[str, Any]) -> str:
+    """A model name from the data's own: ``/photos/My faces.npz`` gives ``My-faces``."""
+    stem = Path(fields["data"]).expanduser().resolve().name.split(".")[0]
+    return re.sub(r"[^A-Za-z0-9_-]+", "-", stem).strip("-_")[:64] or "model"
+
+
+def run_from_name(fields: dict[str, Any]) -> Path:
+    """``runs/<name>``."""
+    return Path("runs", fields["name"])
+
+
+class TrainConfig(BaseModel):
+    """What ``train`` does. A run directory holds the resolved one, in which nothing is ``auto``."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    data: str = Field(
+        description="digits; an IDX file or a folder of them; .npy or .npz; a folder of PNG and "
+        "JPEG images; a CSV or Parquet table"
+    )
+    name: ModelName = Field(
+        default_factory=name_from_data, description="the model's name in its bundle and its URL"
+    )
+    run: Path = Field(
+        default_factory=run_from_name, description="directory of the run's record: runs/<name>"
+    )
+    models: Path = Field(Path("models"), description="directory that the bundle is written to")
+
+    image_size: Size | None = Field(
+        None, description="resize images to height,width; without it all must have one size"
+    )
+    gray: bool = Field(False, description="turn colour images to gray")
+    columns: Names | None = Field(
+        None, description="columns of a table, separated by commas; without it all"
+    )
+    scaling: Scaling = Field(
+        "auto",
+        description="range: low and high to 0 and 1; standardise: mean 0, deviation 1; none; "
+        "auto: range where the data has one, else standardise",
+    )
+    held_out: float = Field(
+        0.1, gt=0, lt=1, description="share of the rows kept from training, for evaluation"
+    )
+    seed: NonNegativeInt = Field(
+        0, description="decides the split, the first weights, the order of rows and the noise"
+    )
+
+    network: Literal["mlp", "conv"] = Field(
+        "mlp", description="fully connected, or convolutional for images of 8×8 or more"
+    )
+    hidden: Widths = Field(
+        (256,), description="widths of the fully connected layers from x to z; conv takes one"
+    )
+    channels: Annotated[Widths, Field(min_length=1)] = Field(
+        (32, 64), description="channels of the conv layers; each halves height and width"
+    )
+    latent_dim: PositiveInt = Field(16, description="dimensions of z")
+    likelihood: Literal["auto", "bernoulli", "gaussian"] = Field(
+        "auto",
+        description="p(x|z); auto: bernoulli for images scaled by range, else gaussian",
+    )
+    variance: Literal["unit", "learned"] = Field(
+        "learned", description="of the gaussian likelihood: 1, or one number learned from the data"
+    )
+    beta: NonNegativeFloat = Field(1.0, description="weight of the KL term; 1 is the ELBO")
+    kl_anneal_epochs: NonNegativeFloat = Field(
+        0.0, description="epochs over which beta rises from 0 in a straight line"
+    )
+
+    epochs: NonNegativeInt = Field(
+        0, description=f"passes over the data; 0: as many as make {DEFAULT_STEPS:,} steps"
+    )
+    batch_size: PositiveInt = Field(128, description="rows a step")
+    learning_rate: PositiveFloat = Field(1e-3, description="of AdamW")
+    weight_decay: NonNegativeFloat = Field(0.0, description="of AdamW")
+    clip_norm: PositiveFloat = Field(
+        200.0, description="scale a gradient down to this norm when it is longer"
+    )
+    max_skipped: float = Field(
+        0.1,
+        ge=0,
+        le=1,
+        description="share of an epoch's steps that may be skipped for a loss or gradient that is "
+        "not finite; more end the run",
+    )
+    importance_samples: PositiveInt = Field(
+        50, description="draws of z a row in the final evaluation's importance-weighted bound"
+    )
+    device: Device = Field("cpu", description="cpu, cuda or cuda:<number>")
+    threads: NonNegativeInt = Field(0, description="CPU threads; 0: as many as there are cores")
+    checkpoint_seconds: NonNegativeFloat = Field(
+        1.0,
+        description="least time between checkpoints, which are written after an epoch; "
+        "0: after every one",
+    )
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.network == "conv" and len(self.hidden) != 1:
+            raise ValueError(f"hidden: the conv network takes one width, not {list(self.hidden)}")
+        if self.likelihood == "bernoulli" and self.scaling == "standardise":
+            raise ValueError("likelihood: bernoulli needs values in [0, 1]; scaling is standardise")
+        return self
+
+
+def resolve(config: TrainConfig, train: Dataset) -> TrainConfig:
+    """The same config with everything that depends on the data decided."""
+    scaling = config.scaling
+    if scaling == "auto":
+        scaling = "standardise" if train.input.range is None else "range"
+    likelihood = config.likelihood
+    if likelihood == "auto":
+        by_range = train.input.kind == "image" and scaling == "range"
+        likelihood = "bernoulli" if by_range else "gaussian"
+    steps_per_epoch = -(-len(train) // config.batch_size)
+    epochs = config.epochs or -(-DEFAULT_STEPS // steps_per_epoch)
+    return config.model_copy(
+        update={"scaling": scaling, "likelihood": likelihood, "epochs": epochs}
+    )
+
+
+def differences(stored: TrainConfig, given: TrainConfig) -> list[str]:
+    """The options that would make a resumed run another one, as ``latent_dim: 16 → 8``."""
+    before, after = stored.model_dump(), given.model_dump()
+    return [
+        f"{name}: {before[name]} → {after[name]}"
+        for name in before
+        if name not in FREE_TO_CHANGE and before[name] != after[name]
+    ]
+
+
+class _WithFile(BaseModel):
+    config: Path | None = Field(
+        None, description="YAML or TOML file of these options; flags and environment go before it"
+    )
+
+
+class TrainCommand(TrainConfig, _WithFile):
+    """Train a VAE, evaluate it on held-out rows and write a bundle."""
+
+    resume: bool = Field(
+        False, description="go on from the run's last checkpoint; from the start where none is"
+    )
+
+
+class EvaluateCommand(_WithFile):
+    """Evaluate a run's model on its held-out rows, in nats."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    run: Path = Field(description="directory of the run")
+    samples: PositiveInt = Field(100, description="draws of z a row")
+    device: Device = Field("cpu", description="cpu, cuda or cuda:<number>")
+
+
+class ExportCommand(_WithFile):
+    """Evaluate a run's model and write it as the next version of its bundle."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    run: Path = Field(description="directory of the run")
+    models: Path | None = Field(
+        None, description="directory that the bundle is written to; without it the run's own"
+    )

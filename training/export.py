@@ -1,0 +1,173 @@
+"""From a trained VAE to the files of a bundle: ONNX graphs, golden outputs, calibration."""
+
+import importlib.metadata
+import logging
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+import numpy as np
+import onnx
+import onnxruntime as ort
+import torch
+from safetensors.torch import save
+from torch import Tensor, nn
+
+from training import gate
+from training.errors import ExportError
+from training.evaluate import Evaluation
+from training.objective import reparameterise
+from training.seeds import Purpose, generator
+from vae.bundle import to_npz
+from vae.graphs import DECODER, ENCODER, SCORER, Graph
+from vae.manifest import Calibration, FileName
+from vae.networks import VAE
+
+GOLDEN_ROWS = 8
+EXAMPLE_ROWS = 3
+"""The exporter takes a batch of 0 or 1 for a constant."""
+
+NOISY_LOGGERS = ("torch", "torch.onnx", "torch.export", "onnxscript", "onnx_ir")
+
+
+class Encoder(nn.Module):
+    """x → mu, logvar."""
+
+    def __init__(self, vae: VAE) -> None:
+        super().__init__()
+        self.vae = vae
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        return self.vae.encode(x)
+
+
+class Decoder(nn.Module):
+    """z → mean of p(x|z)."""
+
+    def __init__(self, vae: VAE) -> None:
+        super().__init__()
+        self.vae = vae
+
+    def forward(self, z: Tensor) -> Tensor:
+        return self.vae.decode(z)
+
+
+class Scorer(nn.Module):
+    """x, z → log p(x|z)."""
+
+    def __init__(self, vae: VAE) -> None:
+        super().__init__()
+        self.vae = vae
+
+    def forward(self, x: Tensor, z: Tensor) -> Tensor:
+        return self.vae.log_px_z(x, z)
+
+
+def export(vae: VAE, held_out: Tensor, evaluation: Evaluation, seed: int) -> dict[FileName, bytes]:
+    """The required files of a bundle, through the gate.
+
+    ``vae`` is on the CPU; ``held_out`` is (rows, *shape) in units of the data. Raises ExportError,
+    naming the graph, when one does not do what torch does.
+    """
+    vae.eval()
+    inputs = _gate_inputs(vae, held_out, seed)
+    return {
+        "checkpoint.safetensors": save(vae.state_dict()),
+        "encoder.onnx": export_graph(ENCODER, Encoder(vae), inputs),
+        "decoder.onnx": export_graph(DECODER, Decoder(vae), inputs),
+        "scorer.onnx": export_graph(SCORER, Scorer(vae), inputs),
+        "golden.npz": golden(vae, held_out[:GOLDEN_ROWS].float(), seed),
+        "calibration.npz": to_npz({"elbo": np.sort(evaluation.scores)}),
+    }
+
+
+def export_graph(graph: Graph, module: nn.Module, inputs: Mapping[str, Tensor]) -> bytes:
+    """The bytes of the graph's ONNX file, checked. ``inputs`` as for gate.check."""
+    module.eval()
+    batch = torch.export.Dim("batch")
+    try:
+        with _quiet():
+            program = torch.onnx.export(
+                module,
+                tuple(inputs[name][:EXAMPLE_ROWS] for name in graph.inputs),
+                dynamo=True,
+                external_data=False,
+                input_names=list(graph.inputs),
+                output_names=list(graph.outputs),
+                dynamic_shapes=tuple({0: batch} for _ in graph.inputs),
+                verbose=False,
+            )
+    except Exception as error:
+        reason = " ".join(str(error).split())
+        raise ExportError(f"{graph.name}: torch cannot export it: {reason:.300}") from error
+    if program is None:
+        raise AssertionError("torch.onnx.export with dynamo gave no program. This is a bug.")
+    content: bytes = program.model_proto.SerializeToString()
+    gate.check(graph, content, module, inputs)
+    return content
+
+
+@torch.inference_mode()
+def golden(vae: VAE, x: Tensor, seed: int) -> bytes:
+    """``golden.npz``: what torch gives for x, which every runtime must reproduce."""
+    mu, logvar = vae.encode(x)
+    eps = torch.randn(mu.shape, generator=generator(seed, Purpose.EXPORT, 1))
+    z = reparameterise(mu, logvar, eps)
+    arrays = {
+        "x": x,
+        "z": z,
+        "mu": mu,
+        "logvar": logvar,
+        "mean": vae.decode(z),
+        "log_px_z": vae.log_px_z(x, z),
+    }
+    return to_npz({name: array.numpy() for name, array in arrays.items()})
+
+
+def calibration(evaluation: Evaluation) -> Calibration:
+    """The manifest's summary of ``calibration.npz``."""
+    scores = evaluation.scores.astype(np.float64)
+    return Calibration(rows=len(scores), mean=float(scores.mean()), std=float(scores.std()))
+
+
+def versions() -> dict[str, str]:
+    """What wrote the bundle."""
+    return {
+        "torch": torch.__version__,
+        "onnx": onnx.__version__,
+        "onnxruntime": ort.__version__,
+        "vae-server": _own_version(),
+    }
+
+
+def _own_version() -> str:
+    try:
+        return importlib.metadata.version("vae-server")
+    except importlib.metadata.PackageNotFoundError:
+        return "not installed"
+
+
+@torch.inference_mode()
+def _gate_inputs(vae: VAE, held_out: Tensor, seed: int) -> dict[str, Tensor]:
+    """Held-out rows with a draw of z for each: what the graphs will be asked."""
+    rows = torch.arange(max(gate.BATCH_SIZES)) % len(held_out)
+    x = held_out.index_select(0, rows).float()
+    mu, logvar = vae.encode(x)
+    eps = torch.randn(mu.shape, generator=generator(seed, Purpose.EXPORT, 0))
+    # Cloned, for the exporter does not take tensors of inference mode.
+    return {"x": x.clone(), "z": reparameterise(mu, logvar, eps).clone()}
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """The exporter's remarks on its own packages are not for the user of a model."""
+    levels = {name: logging.getLogger(name).level for name in NOISY_LOGGERS}
+    for name in NOISY_LOGGERS:
+        logging.getLogger(name).setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        for name, level in levels.items():
+            logging.getLogger(name).setLevel(level)

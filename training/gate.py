@@ -1,0 +1,137 @@
+"""The gate before a bundle: what an ONNX file must prove before anybody is served by it.
+
+Each check is for a fault that an exporter makes silently: ``int(x.shape[0])`` freezes the batch,
+``randn`` inside a graph can neither be seeded nor batched, weights in a second file are lost or
+swapped, and a fused or reordered operator can give other numbers.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime as ort
+import torch
+from numpy.typing import NDArray
+from onnx import AttributeProto, FunctionProto, GraphProto, NodeProto, TensorProto
+from torch import Tensor, nn
+
+from training.errors import ExportError
+from vae.graphs import Graph
+
+BATCH_SIZES = (1, 2, 3, 7, 64, 257)
+TOLERANCE = 1e-5
+"""|a − b| ≤ TOLERANCE · max(1, |b|), a from onnxruntime and b from torch."""
+
+RANDOM_OPERATORS = frozenset(
+    {
+        "Bernoulli",
+        "Multinomial",
+        "RandomNormal",
+        "RandomNormalLike",
+        "RandomUniform",
+        "RandomUniformLike",
+    }
+)
+
+
+def check(graph: Graph, content: bytes, module: nn.Module, inputs: Mapping[str, Tensor]) -> None:
+    """Hold the ONNX file against the torch module it was exported from.
+
+    ``inputs`` are max(BATCH_SIZES) rows or more for each of ``graph.inputs``. Raises ExportError,
+    naming the graph and what is wrong.
+    """
+    model = onnx.load_from_string(content)
+    _check_signature(graph, model.graph)
+    _check_one_file(graph, model.graph)
+    _check_no_noise(graph, model)
+    session = _session(graph, content)
+    for size in BATCH_SIZES:
+        batch = {name: inputs[name][:size] for name in graph.inputs}
+        _check_parity(graph, session, module, batch, size)
+
+
+def _check_signature(graph: Graph, found: GraphProto) -> None:
+    for kind, names, values in (
+        ("inputs", graph.inputs, found.input),
+        ("outputs", graph.outputs, found.output),
+    ):
+        if names != tuple(value.name for value in values):
+            raise ExportError(
+                f"{graph.name}: its {kind} are {[value.name for value in values]}, "
+                f"not {list(names)}"
+            )
+        for value in values:
+            dimensions = value.type.tensor_type.shape.dim
+            if not dimensions or not dimensions[0].dim_param:
+                size = dimensions[0].dim_value if dimensions else "missing"
+                raise ExportError(
+                    f"{graph.name}: the batch dimension of {value.name} is not symbolic but {size}"
+                )
+
+
+def _check_one_file(graph: Graph, found: GraphProto) -> None:
+    for tensor in found.initializer:
+        if tensor.data_location == TensorProto.EXTERNAL:
+            raise ExportError(f"{graph.name}: the weights {tensor.name} lie in a second file")
+
+
+def _check_no_noise(graph: Graph, model: onnx.ModelProto) -> None:
+    for part in (model.graph, *model.functions):
+        for node in _nodes(part):
+            if node.op_type in RANDOM_OPERATORS:
+                raise ExportError(
+                    f"{graph.name}: it draws random numbers ({node.op_type}); noise is an input"
+                )
+
+
+def _nodes(part: GraphProto | FunctionProto) -> Iterator[NodeProto]:
+    """All nodes, those inside If and Loop as well."""
+    for node in part.node:
+        yield node
+        for attribute in node.attribute:
+            if attribute.type == AttributeProto.GRAPH:
+                yield from _nodes(attribute.g)
+
+
+def _session(graph: Graph, content: bytes) -> Any:
+    options = ort.SessionOptions()
+    options.log_severity_level = 4  # faults come back as exceptions
+    try:
+        return ort.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+    except Exception as error:
+        raise ExportError(f"{graph.name}: onnxruntime cannot load it: {error}") from error
+
+
+def _check_parity(
+    graph: Graph, session: Any, module: nn.Module, batch: Mapping[str, Tensor], size: int
+) -> None:
+    with torch.inference_mode():
+        outputs = module(*batch.values())
+    expected = (outputs,) if isinstance(outputs, Tensor) else outputs
+    try:
+        found = session.run(
+            list(graph.outputs), {name: rows.numpy() for name, rows in batch.items()}
+        )
+    except Exception as error:
+        raise ExportError(
+            f"{graph.name}: onnxruntime fails at batch size {size}: {error}"
+        ) from error
+    for name, a, b in zip(graph.outputs, found, expected, strict=True):
+        _check_close(graph, name, size, a, b.numpy())
+
+
+def _check_close(
+    graph: Graph, name: str, size: int, a: NDArray[np.float32], b: NDArray[np.float32]
+) -> None:
+    if a.shape != b.shape or a.dtype != b.dtype:
+        raise ExportError(
+            f"{graph.name}: at batch size {size} {name} is {a.dtype}{list(a.shape)} in onnxruntime "
+            f"and {b.dtype}{list(b.shape)} in torch"
+        )
+    difference = np.abs(a.astype(np.float64) - b) / np.maximum(1, np.abs(b))
+    if not (worst := float(difference.max())) <= TOLERANCE:  # NaN is not close either
+        raise ExportError(
+            f"{graph.name}: at batch size {size} {name} differs by {worst:.3g} between onnxruntime "
+            f"and torch; {TOLERANCE:g} is allowed"
+        )

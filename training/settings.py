@@ -1,0 +1,149 @@
+"""From flags, environment and a config file to one validated object, in that precedence."""
+
+import difflib
+import os
+import tomllib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    SettingsError,
+)
+
+from training.errors import ConfigError
+
+Command = TypeVar("Command", bound=BaseModel)
+
+
+def parse(command: type[Command], arguments: Sequence[str], *, name: str) -> Command:
+    """An instance of ``command`` from ``arguments``, ``VAE_<NAME>_*`` and the file of --config.
+
+    Raises ConfigError on an unknown flag, variable or key and on a value that does not fit;
+    prints the help and raises SystemExit(0) on ``--help``.
+    """
+    prefix = f"VAE_{name.upper()}_"
+    _refuse_unknown_variables(command, prefix)
+    settings = _settings(command, name, prefix)
+    try:
+        return settings(_cli_parse_args=list(arguments))
+    except SettingsError as error:
+        raise ConfigError(f"{error}".removeprefix("error parsing CLI: ")) from None
+    except ValidationError as error:
+        raise ConfigError(_explain(error, arguments, prefix)) from None
+
+
+class ConfigFile(PydanticBaseSettingsSource):
+    """The file that an earlier source named as ``config``."""
+
+    def get_field_value(
+        self,
+        field: FieldInfo,  # noqa: ARG002
+        field_name: str,
+    ) -> tuple[Any, str, bool]:
+        """One field of the file; the base class asks for it."""
+        return self().get(field_name), field_name, False
+
+    def __call__(self) -> dict[str, Any]:
+        path = self.current_state.get("config")
+        return read_file(Path(path), self.settings_cls) if path else {}
+
+
+def read_file(path: Path, command: type[BaseModel]) -> dict[str, Any]:
+    """The keys and values of a YAML or TOML file. Raises ConfigError, naming the file."""
+    try:
+        text = path.expanduser().read_text("utf-8")
+        content = tomllib.loads(text) if path.suffix == ".toml" else yaml.safe_load(text)
+    except OSError as error:
+        raise ConfigError(f"config file {path} cannot be read: {error.strerror}") from None
+    except (ValueError, yaml.YAMLError) as error:
+        reason = " ".join(str(error).split())
+        raise ConfigError(f"config file {path} is not {_format(path)}: {reason}") from None
+    if not isinstance(content, dict):
+        raise ConfigError(f"config file {path} must be keys and values, not {content!r:.40}")
+    known = command.model_fields.keys() - {"config"}
+    if unknown := [str(key) for key in content if key not in known]:
+        raise ConfigError(f"config file {path}: unknown {_suggest(unknown, known)}")
+    return content
+
+
+def _format(path: Path) -> str:
+    return "TOML" if path.suffix == ".toml" else "YAML"
+
+
+def _settings(command: type[Command], name: str, prefix: str) -> type[Command]:
+    """``command`` with the sources of its values attached."""
+
+    class Settings(BaseSettings, command):  # type: ignore[misc, valid-type]
+        __doc__ = command.__doc__
+        model_config = SettingsConfigDict(
+            env_prefix=prefix,
+            enable_decoding=False,  # "256,128" rather than JSON; the fields know how to read it
+            cli_kebab_case=True,
+            cli_implicit_flags=True,
+            cli_hide_none_type=True,
+            cli_prog_name=f"vae-train {name}",
+            cli_exit_on_error=False,
+            frozen=True,
+            extra="forbid",
+        )
+
+        @classmethod
+        def settings_customise_sources(
+            cls,
+            settings_cls: type[BaseSettings],
+            init_settings: PydanticBaseSettingsSource,
+            env_settings: PydanticBaseSettingsSource,
+            dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+            file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        ) -> tuple[PydanticBaseSettingsSource, ...]:
+            return init_settings, env_settings, ConfigFile(settings_cls)
+
+    return Settings
+
+
+def _refuse_unknown_variables(command: type[BaseModel], prefix: str) -> None:
+    known = {f"{prefix}{field}".upper() for field in command.model_fields}
+    given = [name for name in os.environ if name.upper().startswith(prefix)]
+    if unknown := [name for name in given if name.upper() not in known]:
+        raise ConfigError(f"unknown environment variable {_suggest(unknown, known)}")
+
+
+def _suggest(unknown: list[str], known: set[str]) -> str:
+    """``latentdim (did you mean latent_dim?)``, for each."""
+    near = {name: difflib.get_close_matches(name, known, n=1) for name in unknown}
+    return ", ".join(
+        f"{name} (did you mean {match[0]}?)" if match else name for name, match in near.items()
+    )
+
+
+def _explain(error: ValidationError, arguments: Sequence[str], prefix: str) -> str:
+    """One line for all that is wrong, each with the place it came from and what was given."""
+    lines = []
+    for fault in error.errors(include_url=False, include_context=False):
+        if fault["type"] == "default_factory_not_called":
+            continue  # follows from another fault
+        message = fault["msg"].removeprefix("Value error, ")
+        if not fault["loc"]:
+            lines.append(message)
+            continue
+        field = str(fault["loc"][0])
+        given = "" if fault["type"] == "missing" else f", given {fault['input']!r:.60}"
+        lines.append(f"{_origin(field, arguments, prefix)}: {message}{given}")
+    return "; ".join(lines)
+
+
+def _origin(field: str, arguments: Sequence[str], prefix: str) -> str:
+    flag = "--" + field.replace("_", "-")
+    variable = f"{prefix}{field}".upper()
+    if any(argument.split("=")[0] == flag for argument in arguments):
+        return flag
+    if variable in os.environ:
+        return variable
+    return field

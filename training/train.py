@@ -1,0 +1,157 @@
+"""The training loop, to be read from top to bottom.
+
+The data lies on the device as it is in memory, uint8 or float32, and batches are picked by index.
+Nothing in a step waits for the device: losses, and whether a step was skipped, are added up there
+and read once an epoch. Order and noise of an epoch depend only on the seed and its number, so a
+killed run that goes on from a checkpoint does what it would have done (on CPU bit for bit; CUDA's
+convolutions and sums may differ in the last bits).
+"""
+
+import time
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from training.checkpoint import Progress, load_checkpoint, save_checkpoint
+from training.config import TrainConfig
+from training.errors import RunError
+from training.evaluate import evaluate
+from training.objective import annealed_beta, elbo
+from training.progress import EpochMetrics, Reporter
+from training.run import Run
+from training.seeds import Purpose, generator
+from vae.networks import VAE
+
+
+def train(
+    vae: VAE,
+    x: Tensor,
+    held_out: Tensor,
+    config: TrainConfig,
+    run: Run,
+    progress: Progress,
+    reporter: Reporter,
+) -> None:
+    """Fit ``vae`` to x, (rows, *shape), from the run's last checkpoint to its last epoch.
+
+    All are on one device. Raises RunError when more than ``config.max_skipped`` of an epoch's steps
+    had a loss or gradient that is not finite; the checkpoint stays that of the epoch before.
+    """
+    optimiser = make_optimiser(vae, config)
+    if progress.epoch:
+        load_checkpoint(run.checkpoint, vae, optimiser)
+    run.rewind(progress.epoch)
+    saved = time.monotonic()
+    for epoch in range(progress.epoch + 1, config.epochs + 1):
+        began = time.monotonic()
+        totals = run_epoch(vae, optimiser, x, config, epoch, reporter)
+        seconds = time.monotonic() - began
+        metrics = _measure(vae, held_out, config, totals, epoch, rate=len(x) / seconds)
+        run.log(metrics.as_json())
+        reporter.epoch(metrics)
+        _refuse_divergence(metrics, totals.steps, config)
+        if epoch == config.epochs or time.monotonic() - saved >= config.checkpoint_seconds:
+            reached = progress.model_copy(update={"epoch": epoch, "step": metrics.step})
+            save_checkpoint(run.checkpoint, vae, optimiser, reached)
+            saved = time.monotonic()
+
+
+def make_optimiser(vae: VAE, config: TrainConfig) -> torch.optim.AdamW:
+    """AdamW in its fused form: one kernel a step, which can also skip a step by itself."""
+    trained = [parameter for parameter in vae.parameters() if parameter.requires_grad]
+    return torch.optim.AdamW(
+        trained, lr=config.learning_rate, weight_decay=config.weight_decay, fused=True
+    )
+
+
+@dataclass(frozen=True)
+class Totals:
+    """An epoch's sums over the rows of the steps that were not skipped."""
+
+    steps: int
+    skipped: int
+    rows: float
+    elbo: float
+    reconstruction: float
+    kl: float
+    beta: float
+
+
+def run_epoch(
+    vae: VAE,
+    optimiser: torch.optim.Optimizer,
+    x: Tensor,
+    config: TrainConfig,
+    epoch: int,
+    reporter: Reporter,
+) -> Totals:
+    """One pass over x in an order of its own."""
+    order = torch.randperm(len(x), generator=generator(config.seed, Purpose.ORDER, epoch))
+    noise = generator(config.seed, Purpose.NOISE, epoch, x.device)
+    batches = torch.split(order.to(x.device), config.batch_size)
+    anneal_steps = config.kl_anneal_epochs * len(batches)
+    totals = torch.zeros(5, dtype=torch.float64, device=x.device)
+    beta = config.beta
+    for number, rows in enumerate(batches):
+        beta = annealed_beta(config.beta, (epoch - 1) * len(batches) + number, anneal_steps)
+        eps = torch.randn(len(rows), config.latent_dim, generator=noise, device=x.device)
+        totals += step(vae, optimiser, x.index_select(0, rows).float(), eps, beta, config.clip_norm)
+        reporter.step(len(rows))
+    skipped, counted, bound, reconstruction, kl = totals.tolist()
+    return Totals(len(batches), int(skipped), counted, bound, reconstruction, kl, beta)
+
+
+def step(
+    vae: VAE,
+    optimiser: torch.optim.Optimizer,
+    x: Tensor,
+    eps: Tensor,
+    beta: float,
+    clip_norm: float,
+) -> Tensor:
+    """One step on the batch x. Returns (skipped, rows, ELBO, reconstruction, KL), the last three
+    summed over the rows; a skipped step counts no rows.
+    """
+    optimiser.zero_grad()
+    loss = elbo(vae, x, eps, beta)
+    loss.loss.backward()  # type: ignore[no-untyped-call]
+    norm = torch.nn.utils.clip_grad_norm_(vae.parameters(), clip_norm)
+    bad = ~(torch.isfinite(norm) & torch.isfinite(loss.loss.detach()))
+    # The fused optimisers leave weights and state alone where found_inf is 1. This is how
+    # torch.amp.GradScaler skips a step without asking the device.
+    optimiser.found_inf = bad.float()  # type: ignore[attr-defined]
+    optimiser.grad_scale = None  # type: ignore[attr-defined]
+    optimiser.step()
+    parts = torch.stack([torch.ones_like(loss.elbo), loss.elbo, loss.reconstruction, loss.kl])
+    sums = torch.where(bad, 0.0, parts.detach().double().sum(dim=1))
+    return torch.cat([bad.double().reshape(1), sums])
+
+
+def _measure(
+    vae: VAE, held_out: Tensor, config: TrainConfig, totals: Totals, epoch: int, rate: float
+) -> EpochMetrics:
+    rows = totals.rows or float("nan")
+    evaluation = evaluate(vae, held_out, samples=1, seed=config.seed)
+    return EpochMetrics(
+        epoch=epoch,
+        step=epoch * totals.steps,
+        elbo=totals.elbo / rows,
+        reconstruction=totals.reconstruction / rows,
+        kl=totals.kl / rows,
+        beta=totals.beta,
+        held_out_elbo=evaluation.elbo,
+        active_units=evaluation.active_units,
+        skipped=totals.skipped,
+        images_per_second=rate,
+    )
+
+
+def _refuse_divergence(metrics: EpochMetrics, steps: int, config: TrainConfig) -> None:
+    if metrics.skipped > config.max_skipped * steps:
+        raise RunError(
+            f"run {config.run} was ended in epoch {metrics.epoch}: {metrics.skipped} of {steps} "
+            "steps had a loss or gradient that is not finite, and max_skipped is "
+            f"{config.max_skipped:g}; try a lower learning rate than {config.learning_rate:g}, "
+            "a smaller clip norm or scaled data"
+        )
