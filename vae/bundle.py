@@ -37,9 +37,9 @@ class Bundle:
     """A verified bundle in memory."""
 
     manifest: Manifest
-    files: Mapping[FileName, bytes]
+    files: Mapping[str, bytes]
 
-    def arrays(self, file: FileName) -> Arrays:
+    def arrays(self, file: str) -> Arrays:
         """The named arrays of one of the bundle's ``.npz`` files."""
         with np.load(BytesIO(self.files[file]), allow_pickle=False) as stored:
             return dict(stored)
@@ -52,7 +52,7 @@ def open_bundle(path: Path) -> Bundle:
     the one that was written, or when a file is missing or differs from its SHA-256.
     """
     manifest = _read_manifest(path)
-    files: dict[FileName, bytes] = {}
+    files: dict[str, bytes] = {}
     for name, sha256 in manifest.files.items():
         content = _read(path, name)
         found = hashlib.sha256(content).hexdigest()

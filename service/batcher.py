@@ -1,0 +1,246 @@
+"""Dynamic batching: rows in, rows out.
+
+Many callers submit a few rows each; the function runs on the rows of many callers at once. No
+timer: a batch is what queued while the last one ran, or what arrived during one turn of the event
+loop when nothing ran. Knows neither HTTP nor models.
+
+What holds:
+- each caller gets what it would have got alone, whoever else was in the batch;
+- a caller that is gone (its call is cancelled) is never run;
+- a call with more rows than a batch holds is split, and lets others pass between its parts;
+- when a batch fails, its members run again one by one, so that only the guilty one fails;
+- the queue is bounded in rows, and nobody is left waiting when the batcher closes.
+"""
+
+import asyncio
+import logging
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from service.arrays import Float32
+from service.errors import InternalError, QueueFull, Unavailable
+
+logger = logging.getLogger(__name__)
+
+Rows = tuple[Float32, ...]
+RunBatch = Callable[[Rows], Rows]
+
+
+class Observer(Protocol):
+    """Told of every batch that ran; times in seconds."""
+
+    def __call__(self, *, rows: int, queued: Sequence[float], compute: float) -> None: ...
+
+
+class Call(asyncio.Future[Rows]):
+    """One caller's arrays, equally many rows in each; it is the future of the outputs."""
+
+    def __init__(self, inputs: Rows, leave: Callable[["Call"], None]) -> None:
+        super().__init__(loop=asyncio.get_running_loop())
+        self.inputs = inputs
+        self.rows = len(inputs[0])
+        self.left = self.rows  # in no batch yet
+        self.submitted = time.monotonic()
+        self._leave = leave
+        self._parts: list[Rows] = []
+        self._missing = self.rows
+
+    def take(self, most: int) -> "Part":
+        """The next rows, ``most`` at the most."""
+        start = self.rows - self.left
+        stop = min(start + most, self.rows)
+        self.left = self.rows - stop
+        if stop - start == self.rows:
+            return Part(self, self.inputs)
+        return Part(self, tuple(array[start:stop] for array in self.inputs))
+
+    def complete(self, outputs: Rows) -> None:
+        """Keep one part's outputs, in order; the last part wakes the caller."""
+        if self.done():
+            return
+        self._parts.append(outputs)
+        self._missing -= len(outputs[0])
+        if self._missing == 0:
+            self.set_result(outputs if len(self._parts) == 1 else _join(self._parts))
+
+    def fail(self, error: Exception) -> None:
+        if not self.done():
+            self.set_exception(error)
+
+    def cancel(self, msg: object | None = None) -> bool:
+        """The caller is gone: its place in the queue is free at once."""
+        cancelled = super().cancel(msg)
+        if cancelled:
+            self._leave(self)
+        return cancelled
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Rows of one call that go into one batch."""
+
+    call: Call
+    inputs: Rows
+
+    @property
+    def rows(self) -> int:
+        return len(self.inputs[0])
+
+
+class Batcher:
+    """Collects calls into batches of at most ``max_batch_rows`` for ``run``, one at a time.
+
+    ``run`` is called in ``executor`` with arrays of any number of rows up to the limit; it must be
+    a function of each row alone.
+    """
+
+    def __init__(
+        self,
+        run: RunBatch,
+        *,
+        executor: Executor,
+        max_batch_rows: int,
+        max_queue_rows: int,
+        observe: Observer,
+    ) -> None:
+        self._run = run
+        self._executor = executor
+        self._max_batch_rows = max_batch_rows
+        self._max_queue_rows = max_queue_rows
+        self._observe = observe
+        self._queue: deque[Call] = deque()
+        self._suspects: deque[Part] = deque()
+        self._queued_rows = 0
+        self._seconds_per_row = 0.0
+        self._batch: list[Part] = []
+        self._awake = False
+        self._closed = False
+
+    @property
+    def queued_rows(self) -> int:
+        """Rows that wait for a batch."""
+        return self._queued_rows
+
+    def submit(self, inputs: Rows) -> Call:
+        """Queue these rows; the call is the future of the outputs. Cancel it to leave the queue.
+
+        Raises QueueFull when the rows do not fit in the queue and Unavailable after ``close``.
+        """
+        rows = len(inputs[0])
+        if self._closed:
+            raise Unavailable("the server is shutting down")
+        if self._queued_rows + rows > self._max_queue_rows:
+            raise QueueFull(
+                f"the queue holds {self._queued_rows} of {self._max_queue_rows} rows; "
+                f"{rows} more do not fit",
+                retry_after=self._retry_after(),
+            )
+        call = Call(inputs, self._leave)
+        self._queue.append(call)
+        self._queued_rows += rows
+        if not self._awake:
+            self._awake = True
+            call.get_loop().call_soon(self._start_batch, call.get_loop())
+        return call
+
+    async def close(self) -> None:
+        """Refuse new calls, fail the queued ones, and wait for the batch that runs."""
+        self._closed = True
+        while self._queue:
+            self._queue.popleft().fail(Unavailable("the server is shutting down"))
+        self._queued_rows = 0
+        running = [part.call for part in (*self._batch, *self._suspects)]
+        if running:
+            await asyncio.wait(running)
+
+    def _leave(self, call: Call) -> None:
+        self._queued_rows -= call.left
+        call.left = 0
+
+    def _retry_after(self) -> int:
+        """Whole seconds until the rows that now wait will have run, by the speed seen so far."""
+        return 1 + int(self._queued_rows * self._seconds_per_row)
+
+    def _start_batch(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._batch = self._next_batch()
+        if not self._batch:
+            self._awake = False
+            return
+        started = time.monotonic()
+        running = loop.run_in_executor(self._executor, self._compute, self._batch)
+        running.add_done_callback(lambda done: self._finish_batch(loop, done, started))
+
+    def _next_batch(self) -> list[Part]:
+        """The parts that run next: a suspect of a failed batch alone, else what fits, fairly.
+
+        A call that does not fit whole gives what fits and goes to the end of the queue.
+        """
+        while self._suspects:
+            part = self._suspects.popleft()
+            if not part.call.done():
+                return [part]
+        batch: list[Part] = []
+        room = self._max_batch_rows
+        while self._queue and room:
+            call = self._queue.popleft()
+            if call.done():
+                continue
+            part = call.take(room)
+            room -= part.rows
+            self._queued_rows -= part.rows
+            batch.append(part)
+            if call.left:
+                self._queue.append(call)
+        return batch
+
+    def _compute(self, batch: list[Part]) -> Rows:
+        return self._run(
+            batch[0].inputs if len(batch) == 1 else _join([part.inputs for part in batch])
+        )
+
+    def _finish_batch(
+        self, loop: asyncio.AbstractEventLoop, done: "asyncio.Future[Rows]", started: float
+    ) -> None:
+        batch, compute = self._batch, time.monotonic() - started
+        error = asyncio.CancelledError() if done.cancelled() else done.exception()
+        if error is None:
+            self._deliver(batch, done.result())
+        else:
+            self._isolate(batch, error)
+        rows = sum(part.rows for part in batch)
+        self._seconds_per_row = compute / rows
+        self._observe(
+            rows=rows, queued=[started - part.call.submitted for part in batch], compute=compute
+        )
+        self._start_batch(loop)
+
+    def _deliver(self, batch: list[Part], outputs: Rows) -> None:
+        if len(batch) == 1:
+            batch[0].call.complete(outputs)
+            return
+        start = 0
+        for part in batch:
+            stop = start + part.rows
+            part.call.complete(tuple(array[start:stop] for array in outputs))
+            start = stop
+
+    def _isolate(self, batch: list[Part], error: BaseException) -> None:
+        """Run the members of a failed batch again, each alone; a part that was alone has failed.
+
+        The error may be a CancelledError, which is no Exception: its callers must not wait either.
+        """
+        if len(batch) > 1:
+            self._suspects.extend(batch)
+            return
+        logger.error("a batch failed", exc_info=error)
+        batch[0].call.fail(InternalError("the model failed on these rows"))
+
+
+def _join(parts: Sequence[Rows]) -> Rows:
+    return tuple(np.concatenate(arrays) for arrays in zip(*parts, strict=True))

@@ -1,0 +1,122 @@
+"""What can go wrong, and the status each answers with (RFC 9457, Problem Details for HTTP APIs).
+
+ServiceError
+├── Malformed            400   the bytes are not what they claim to be
+├── Unauthorized         401   the API key is missing or wrong
+├── UnknownModel         404   no such model or version
+├── NotAcceptable        406   no format of Accept fits this reply
+├── TooLarge             413   a limit on what a client may send
+├── UnsupportedFormat    415   a Content-Type that this route does not read
+├── InvalidInput         422   well-formed, but not rows of this model
+├── QueueFull            429   come back in ``retry_after`` seconds
+├── RoutingError    404, 405   no such path, or not this method
+├── InternalError        500   the runtime failed
+├── Unavailable          503   not ready yet, or draining
+└── DeadlineExceeded     504   the time the caller gave is over
+"""
+
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any
+
+import orjson
+
+MEDIA_TYPE = "application/problem+json"
+MAX_TEXT = 1024
+
+
+class ServiceError(Exception):
+    """An error with a status; ``detail`` is for the caller and shows nothing internal.
+
+    ``expected`` and ``given`` say, where it helps, what would have been right and what came.
+    """
+
+    status: HTTPStatus
+
+    def __init__(self, detail: str, *, expected: Any = None, given: Any = None) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.expected = expected
+        self.given = given
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """Headers that belong to the reply."""
+        return {}
+
+    def problem(self) -> bytes:
+        """The body of the reply; every text is cut to MAX_TEXT, whatever the caller sent."""
+        members = {
+            "type": f"urn:vae-server:problem:{self.status.name.lower().replace('_', '-')}",
+            "title": self.status.phrase,
+            "status": int(self.status),
+            "detail": self.detail[:MAX_TEXT],
+        }
+        for name, value in (("expected", self.expected), ("given", self.given)):
+            if value is not None:
+                members[name] = value if isinstance(value, int | float) else str(value)[:MAX_TEXT]
+        return orjson.dumps(members, option=orjson.OPT_NON_STR_KEYS, default=str)
+
+
+class Malformed(ServiceError):
+    status = HTTPStatus.BAD_REQUEST
+
+
+class Unauthorized(ServiceError):
+    status = HTTPStatus.UNAUTHORIZED
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        return {"WWW-Authenticate": "Bearer"}
+
+
+class UnknownModel(ServiceError):
+    status = HTTPStatus.NOT_FOUND
+
+
+class NotAcceptable(ServiceError):
+    status = HTTPStatus.NOT_ACCEPTABLE
+
+
+class TooLarge(ServiceError):
+    status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
+
+
+class UnsupportedFormat(ServiceError):
+    status = HTTPStatus.UNSUPPORTED_MEDIA_TYPE
+
+
+class InvalidInput(ServiceError):
+    status = HTTPStatus.UNPROCESSABLE_ENTITY
+
+
+class QueueFull(ServiceError):
+    status = HTTPStatus.TOO_MANY_REQUESTS
+
+    def __init__(self, detail: str, *, retry_after: int) -> None:
+        super().__init__(detail)
+        self.retry_after = retry_after
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        return {"Retry-After": str(self.retry_after)}
+
+
+class InternalError(ServiceError):
+    status = HTTPStatus.INTERNAL_SERVER_ERROR
+
+
+class RoutingError(ServiceError):
+    """No such path, or not this method."""
+
+    def __init__(self, status: int, detail: str) -> None:
+        super().__init__(detail)
+        self.status = HTTPStatus(status)
+
+
+class Unavailable(ServiceError):
+    status = HTTPStatus.SERVICE_UNAVAILABLE
+
+
+class DeadlineExceeded(ServiceError):
+    status = HTTPStatus.GATEWAY_TIMEOUT

@@ -1,0 +1,99 @@
+"""Prometheus metrics: base units, bounded labels, buckets that reach below a millisecond."""
+
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
+
+from service.batcher import Observer
+from vae.graphs import Graph
+
+CONTENT_TYPE: Final = CONTENT_TYPE_PLAIN_0_0_4
+SECONDS: Final = (
+    *(0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05),
+    *(0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0),
+)
+ROWS: Final = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
+
+
+class Metrics:
+    """The metrics of one service, in a registry of their own."""
+
+    def __init__(self) -> None:
+        self._registry = CollectorRegistry()
+        self._requests = Counter(
+            "vae_requests",
+            "Requests answered",
+            ("op", "model", "version", "code"),
+            registry=self._registry,
+        )
+        self._request_seconds = Histogram(
+            "vae_request_duration_seconds",
+            "From the request's head to the reply's last byte",
+            ("op", "model", "version"),
+            buckets=SECONDS,
+            registry=self._registry,
+        )
+        graph = ("model", "version", "graph")
+        self._queue_seconds = Histogram(
+            "vae_queue_duration_seconds",
+            "From a call's entry into the queue to the start of a batch with it",
+            graph,
+            buckets=SECONDS,
+            registry=self._registry,
+        )
+        self._compute_seconds = Histogram(
+            "vae_compute_duration_seconds",
+            "One batch's run through a graph",
+            graph,
+            buckets=SECONDS,
+            registry=self._registry,
+        )
+        self._batch_rows = Histogram(
+            "vae_batch_rows", "Rows of one batch", graph, buckets=ROWS, registry=self._registry
+        )
+        self._queue_rows = Gauge(
+            "vae_queue_rows", "Rows that wait", ("model", "version"), registry=self._registry
+        )
+        self._info = Gauge(
+            "vae_model_info",
+            "1 for each model that is served",
+            ("model", "version", "kind", "latent_dim", "likelihood", "network"),
+            registry=self._registry,
+        )
+
+    def observe_request(self, op: str, model: str, version: str, code: int, seconds: float) -> None:
+        """Count one request. Labels come from routes and loaded models, never from the client."""
+        self._requests.labels(op, model, version, str(code)).inc()
+        self._request_seconds.labels(op, model, version).observe(seconds)
+
+    def batch_observer(self, model: str, version: int) -> Callable[[Graph], Observer]:
+        """An observer for each graph of a model."""
+
+        def for_graph(graph: Graph) -> Observer:
+            labels = (model, str(version), graph.name)
+            queue_seconds = self._queue_seconds.labels(*labels)
+            compute_seconds = self._compute_seconds.labels(*labels)
+            batch_rows = self._batch_rows.labels(*labels)
+
+            def observe(*, rows: int, queued: Sequence[float], compute: float) -> None:
+                batch_rows.observe(rows)
+                compute_seconds.observe(compute)
+                for seconds in queued:
+                    queue_seconds.observe(seconds)
+
+            return observe
+
+        return for_graph
+
+    def add_model(
+        self, model: str, version: int, info: tuple[str, ...], queued_rows: Callable[[], int]
+    ) -> None:
+        """Show a loaded model; ``info`` is its kind, latent_dim, likelihood and network."""
+        self._info.labels(model, str(version), *info).set(1)
+        self._queue_rows.labels(model, str(version)).set_function(queued_rows)
+
+    def render(self) -> bytes:
+        """All metrics in the text format of Prometheus."""
+        return generate_latest(self._registry)

@@ -1,0 +1,197 @@
+"""One loaded bundle: the verbs, composed of its three graphs, each behind a batcher.
+
+Every protocol calls this one class. Arrays that come in are valid rows of this model (float32,
+finite, of the right shape); what goes out is finite or an error.
+"""
+
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import Final, Protocol
+
+import numpy as np
+
+from service.arrays import Arrays, Float32
+from service.batcher import Batcher, Observer
+from service.errors import InvalidInput
+from service.noise import standard_normal
+from service.options import DecodeOptions, PosteriorOptions, SampleOptions, ScoreOptions
+from service.runtimes.runtime import Runtime, RuntimeUnusable
+from vae.bundle import Bundle
+from vae.graphs import DECODER, ENCODER, GRAPHS, SCORER, Graph
+from vae.manifest import Manifest
+
+GOLDEN_TOLERANCE: Final = 1e-4
+
+
+class Limits(Protocol):
+    """What bounds the work of a model; Settings has these."""
+
+    @property
+    def max_batch_rows(self) -> int: ...
+    @property
+    def max_queue_rows(self) -> int: ...
+    @property
+    def max_request_rows(self) -> int: ...
+
+
+class Model:
+    """Serves the verbs of one bundle. Use on one event loop; ``close`` when done."""
+
+    def __init__(
+        self,
+        bundle: Bundle,
+        runtime: Runtime,
+        limits: Limits,
+        observe: Callable[[Graph], Observer],
+    ) -> None:
+        self.manifest: Manifest = bundle.manifest
+        self._max_rows = limits.max_request_rows
+        self._held_out_elbo = bundle.arrays("calibration.npz")["elbo"]
+        self._executor = ThreadPoolExecutor(len(GRAPHS), thread_name_prefix=bundle.manifest.name)
+        self._batchers: Mapping[str, Batcher] = {
+            graph.name: Batcher(
+                partial(runtime.run, graph),
+                executor=self._executor,
+                max_batch_rows=limits.max_batch_rows,
+                max_queue_rows=limits.max_queue_rows,
+                observe=observe(graph),
+            )
+            for graph in GRAPHS
+        }
+
+    @property
+    def label(self) -> str:
+        """Name and version, as in the X-Model header."""
+        return f"{self.manifest.name}/{self.manifest.version}"
+
+    @property
+    def queued_rows(self) -> int:
+        """Rows that wait for any of the graphs."""
+        return sum(batcher.queued_rows for batcher in self._batchers.values())
+
+    async def encode(self, x: Float32, options: PosteriorOptions) -> Arrays:
+        """``mu`` and ``logvar`` of q(z|x), (rows, latent_dim), and with ``sample`` a draw ``z``.
+
+        Here as in every verb the array that a reply of one array carries comes first.
+        """
+        mu, logvar = await self._run(ENCODER, x)
+        if not options.sample:
+            return {"mu": mu, "logvar": logvar}
+        z = _reparameterise(mu, logvar, standard_normal(options.seed, mu.shape))
+        return {"z": z, "mu": mu, "logvar": logvar}
+
+    async def decode(self, z: Float32, options: DecodeOptions) -> Arrays:  # noqa: ARG002
+        """``outputs``: the mean of p(x|z), (rows, *shape)."""
+        (outputs,) = await self._run(DECODER, z)
+        return {"outputs": outputs}
+
+    async def sample(self, rows: None, options: SampleOptions) -> Arrays:  # noqa: ARG002
+        """``outputs`` decoded from ``latents`` z ~ N(0, temperature²)."""
+        if options.n > self._max_rows:
+            raise InvalidInput(
+                "n is too large", expected=f"at most {self._max_rows}", given=options.n
+            )
+        noise = standard_normal(options.seed, (options.n, self.manifest.latent_dim))
+        latents = np.float32(options.temperature) * noise
+        (outputs,) = await self._run(DECODER, latents)
+        return {"outputs": outputs, "latents": latents}
+
+    async def reconstruct(self, x: Float32, options: PosteriorOptions) -> Arrays:
+        """``outputs``: decoded from the posterior mean, or from a draw with ``sample``."""
+        posterior = await self.encode(x, options)
+        (outputs,) = await self._run(DECODER, posterior.get("z", posterior["mu"]))
+        return {"outputs": outputs}
+
+    async def score(self, x: Float32, options: ScoreOptions) -> Arrays:
+        """``elbo`` = ``reconstruction`` − ``kl`` in nats, and its ``p_value``; each (rows,).
+
+        ``reconstruction`` is E[log p(x|z)] over ``samples`` draws of z ~ q(z|x). The p-value is the
+        share of the held-out set that scores no better: small for what the model has not learnt.
+        """
+        samples = options.samples
+        if len(x) * samples > self._max_rows:
+            raise InvalidInput(
+                "rows times samples is too large",
+                expected=f"at most {self._max_rows}",
+                given=len(x) * samples,
+            )
+        mu, logvar = await self._run(ENCODER, x)
+        noise = standard_normal(options.seed, (len(x), samples, mu.shape[1]))
+        z = _reparameterise(mu[:, None], logvar[:, None], noise).reshape(-1, mu.shape[1])
+        (log_px_z,) = await self._run(SCORER, np.repeat(x, samples, axis=0), z)
+        reconstruction = log_px_z.reshape(-1, samples).mean(axis=1)
+        kl = _kl(mu, logvar)
+        elbo = reconstruction - kl
+        return {
+            "elbo": elbo,
+            "reconstruction": reconstruction,
+            "kl": kl,
+            "p_value": self._p_value(elbo),
+        }
+
+    async def close(self) -> None:
+        """Fail what is queued, wait for what runs. Nobody is left waiting."""
+        for batcher in self._batchers.values():
+            await batcher.close()
+        self._executor.shutdown()
+
+    async def _run(self, graph: Graph, *inputs: Float32) -> tuple[Float32, ...]:
+        outputs = await self._batchers[graph.name].submit(inputs)
+        for name, array in zip(graph.outputs, outputs, strict=True):
+            _require_finite(name, array)
+        return outputs
+
+    def _p_value(self, elbo: Float32) -> Float32:
+        """Share of held-out rows with an ELBO no higher, counting this row itself among them."""
+        worse = np.searchsorted(self._held_out_elbo, elbo, side="right")
+        return ((1 + worse) / (1 + len(self._held_out_elbo))).astype(np.float32)
+
+
+def check_golden(bundle: Bundle, runtime: Runtime) -> None:
+    """Run every graph on the golden inputs; this is the warm-up, too.
+
+    Raises RuntimeUnusable when an output differs from the stored one by more than
+    GOLDEN_TOLERANCE · max(1, |stored|).
+    """
+    golden = bundle.arrays("golden.npz")
+    for graph in GRAPHS:
+        outputs = runtime.run(graph, tuple(golden[name] for name in graph.inputs))
+        for name, output in zip(graph.outputs, outputs, strict=True):
+            expected = golden[name]
+            if output.shape != expected.shape:
+                raise RuntimeUnusable(
+                    f"{graph.name} gives {name} of shape {output.shape}, golden is {expected.shape}"
+                )
+            error = np.abs(output - expected) / np.maximum(1, np.abs(expected))
+            if not np.all(error <= GOLDEN_TOLERANCE):  # a NaN fails, too
+                raise RuntimeUnusable(
+                    f"{graph.name} misses the golden {name} by {error.max():.3g} (relative); "
+                    f"allowed is {GOLDEN_TOLERANCE:.0e}"
+                )
+
+
+def _reparameterise(mu: Float32, logvar: Float32, noise: Float32) -> Float32:
+    """z = μ + σ ε (Kingma and Welling 2014, section 2.4)."""
+    with np.errstate(over="ignore"):
+        z: Float32 = mu + np.exp(0.5 * logvar) * noise
+    _require_finite("z", z)
+    return z
+
+
+def _kl(mu: Float32, logvar: Float32) -> Float32:
+    """KL(q(z|x) ‖ N(0, I)) of each row in nats (Kingma and Welling 2014, appendix B)."""
+    with np.errstate(over="ignore"):
+        kl: Float32 = 0.5 * np.sum(np.exp(logvar) + mu**2 - 1 - logvar, axis=1)
+    _require_finite("kl", kl)
+    return kl
+
+
+def _require_finite(name: str, array: Float32) -> None:
+    """Inputs far outside the training data can overflow; that is the caller's to know."""
+    if not np.isfinite(array).all():
+        row = int(np.argmax(~np.isfinite(array).reshape(len(array), -1).all(axis=1)))
+        raise InvalidInput(
+            f"row {row}: the model's {name} is not finite; "
+            "the values of this row are too far from what the model was trained on"
+        )

@@ -1,0 +1,154 @@
+"""What the OpenAPI document says of a verb: bodies in every format, examples, errors."""
+
+from typing import Any, Final
+
+from service.errors import MEDIA_TYPE
+from service.verbs import Verb
+from service.wire.formats import FORMATS, JSON, PNG
+
+JsonSchema = dict[str, Any]
+
+NUMBERS: Final[JsonSchema] = {"type": "array", "items": {"type": "number"}}
+BINARY: Final[JsonSchema] = {"type": "string", "format": "binary"}
+ROWS: Final[JsonSchema] = {
+    "type": "array",
+    "minItems": 1,
+    "items": {"type": "array", "items": {}},
+    "description": "one array a row, in the model's shape or flat; see /models/{model}",
+}
+PROBLEM: Final[JsonSchema] = {
+    "type": "object",
+    "description": "Problem Details, RFC 9457",
+    "required": ["type", "title", "status", "detail"],
+    "properties": {
+        "type": {"type": "string", "format": "uri"},
+        "title": {"type": "string"},
+        "status": {"type": "integer"},
+        "detail": {"type": "string"},
+        "expected": {"description": "what would have been right"},
+        "given": {"description": "what came"},
+    },
+}
+ERRORS: Final = {
+    400: "The body is not what it claims to be",
+    401: "The API key is missing or unknown",
+    404: "No such model or version",
+    406: "No format of Accept is offered here",
+    413: "The body is too large",
+    415: "The Content-Type is not read here",
+    422: "Wrong shape, dtype, option or value",
+    429: "The queue is full; Retry-After says when to come back",
+    500: "The model failed",
+    503: "Not ready, or shutting down",
+    504: "The time for this request is over",
+}
+EXAMPLES: Final[dict[str, tuple[JsonSchema, JsonSchema]]] = {
+    "encode": (
+        {"inputs": [[0, 3.5, 12, 16]], "sample": False, "seed": None},
+        {"mu": [[0.31, -1.2]], "logvar": [[-2.1, -0.4]]},
+    ),
+    "decode": ({"latents": [[0.31, -1.2]]}, {"outputs": [[0.1, 3.2, 11.8, 15.9]]}),
+    "sample": (
+        {"n": 1, "seed": 1, "temperature": 1.0},
+        {"outputs": [[0.4, 2.9, 10.2, 15.1]], "latents": [[0.21, 0.98]]},
+    ),
+    "reconstruct": (
+        {"inputs": [[0, 3.5, 12, 16]], "sample": False, "seed": None},
+        {"outputs": [[0.1, 3.2, 11.8, 15.9]]},
+    ),
+    "score": (
+        {"inputs": [[0, 3.5, 12, 16]], "samples": 1, "seed": 0},
+        {"elbo": [-21.4], "reconstruction": [-15.1], "kl": [6.3], "p_value": [0.42]},
+    ),
+}
+
+
+def operation(verb: Verb) -> JsonSchema:
+    """The members of the verb's operation that FastAPI cannot know, since bodies are read raw."""
+    sent, received = EXAMPLES[verb.name]
+    return {
+        "parameters": [*_query_parameters(verb), *_header_parameters()],
+        "requestBody": {
+            "required": verb.rows is not None,
+            "content": _content(_request_schema(verb), sent, binary=verb.rows is not None),
+        },
+        "responses": {
+            "200": {
+                "description": "One element a row in every array",
+                "headers": {
+                    "X-Model": {"schema": {"type": "string"}, "description": "name/version"},
+                    "X-Request-Id": {"schema": {"type": "string"}},
+                },
+                "content": _content(_response_schema(verb), received, binary=True)
+                | ({PNG.media_type: {"schema": BINARY}} if "outputs" in verb.outputs else {}),
+            },
+            **{
+                str(status): {
+                    "description": text,
+                    "content": {MEDIA_TYPE: {"schema": PROBLEM}},
+                }
+                for status, text in ERRORS.items()
+            },
+        },
+    }
+
+
+def _content(schema: JsonSchema, example: JsonSchema, *, binary: bool) -> JsonSchema:
+    content: JsonSchema = {JSON.media_type: {"schema": schema, "example": example}}
+    if binary:
+        for media_type in FORMATS.keys() - {JSON.media_type, PNG.media_type}:
+            content[media_type] = {"schema": BINARY}
+    return content
+
+
+def _request_schema(verb: Verb) -> JsonSchema:
+    schema = verb.options.model_json_schema()
+    schema["title"] = f"{verb.name.capitalize()}Request"
+    schema.pop("description", None)
+    if verb.rows:
+        schema["properties"] = {verb.rows: ROWS, **schema["properties"]}
+        schema["required"] = [verb.rows]
+    return schema
+
+
+def _response_schema(verb: Verb) -> JsonSchema:
+    per_row = {"type": "number"} if verb.name == "score" else {"type": "array", "items": {}}
+    return {
+        "title": f"{verb.name.capitalize()}Response",
+        "type": "object",
+        "properties": {name: {"type": "array", "items": per_row} for name in verb.outputs},
+        "required": [name for name in verb.outputs if name != "z"],
+    }
+
+
+def _query_parameters(verb: Verb) -> list[JsonSchema]:
+    properties = verb.options.model_json_schema().get("properties", {})
+    return [
+        {
+            "name": name,
+            "in": "query",
+            "required": False,
+            "description": "for a body without options; " + schema.get("description", ""),
+            "schema": {key: schema[key] for key in schema.keys() - {"description", "title"}},
+        }
+        for name, schema in properties.items()
+    ]
+
+
+def _header_parameters() -> list[JsonSchema]:
+    return [
+        {
+            "name": "X-Timeout-Ms",
+            "in": "header",
+            "required": False,
+            "description": "milliseconds that this request may take",
+            "schema": {"type": "integer", "minimum": 1, "maximum": 999_999_999_999},
+        },
+        {
+            "name": "X-Request-Id",
+            "in": "header",
+            "required": False,
+            "description": "comes back in the reply",
+            "schema": {"type": "string"},
+        },
+    ]

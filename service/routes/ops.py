@@ -1,0 +1,88 @@
+"""Health, metrics, and what is served."""
+
+from typing import Any
+
+from fastapi import APIRouter, Response
+from pydantic import AwareDatetime, BaseModel
+
+from service import metrics as prometheus
+from service.metrics import Metrics
+from service.model import Model
+from service.repository import Repository
+from service.routes.vae import ModelPath, VersionPath
+from vae import manifest
+
+
+class ModelDescription(BaseModel):
+    """One version of a model, as its manifest has it."""
+
+    name: str
+    version: int
+    versions: list[int]
+    created: AwareDatetime
+    input: manifest.InputSpec
+    latent_dim: int
+    likelihood: manifest.Likelihood
+    network: manifest.Network
+    metrics: dict[str, float]
+    calibration: manifest.Calibration
+
+
+class ModelList(BaseModel):
+    """The latest version of every model, and the name that the bare paths serve."""
+
+    default: str | None
+    models: list[ModelDescription]
+
+
+def create_router(models: Repository, metrics: Metrics) -> APIRouter:
+    """/health/live, /health/ready, /metrics, /models and the description of each model."""
+    router = APIRouter(tags=["operations"])
+
+    @router.get("/health/live", operation_id="live", summary="Is the process alive?")
+    async def live() -> dict[str, Any]:
+        return {"live": True}
+
+    @router.get("/health/ready", operation_id="ready", summary="May it be sent requests?")
+    async def ready() -> dict[str, Any]:
+        return {"ready": True, "models": [model.label for model in models]}
+
+    @router.get(
+        "/metrics",
+        operation_id="metrics",
+        summary="Prometheus metrics",
+        response_class=Response,
+        responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}},
+    )
+    async def scrape() -> Response:
+        return Response(metrics.render(), headers={"Content-Type": prometheus.CONTENT_TYPE})
+
+    @router.get("/models", operation_id="list_models", summary="What is served")
+    async def list_models() -> ModelList:
+        latest = [_describe(models, models.get(name)) for name in models.names()]
+        return ModelList(default=models.default, models=latest)
+
+    @router.get(
+        "/models/{model}", operation_id="describe_model", summary="A model's latest version"
+    )
+    async def describe_model(model: ModelPath) -> ModelDescription:
+        return _describe(models, models.get(model))
+
+    @router.get(
+        "/models/{model}/versions/{version}",
+        operation_id="describe_model_version",
+        summary="One version of a model",
+    )
+    async def describe_version(model: ModelPath, version: VersionPath) -> ModelDescription:
+        return _describe(models, models.get(model, version))
+
+    return router
+
+
+def _describe(models: Repository, model: Model) -> ModelDescription:
+    fields = {
+        name: getattr(model.manifest, name)
+        for name in ModelDescription.model_fields
+        if name != "versions"
+    }
+    return ModelDescription(versions=models.versions(model.manifest.name), **fields)

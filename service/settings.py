@@ -1,0 +1,70 @@
+"""Every setting of the service, once: environment variables VAE_* and command-line flags."""
+
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, SecretStr, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+MiB = 2**20
+
+
+class Settings(BaseSettings):
+    """Serve variational autoencoders over HTTP. --port is also the variable VAE_PORT, and so on."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="VAE_",
+        frozen=True,
+        extra="forbid",
+        cli_prog_name="vae-serve",
+        cli_kebab_case=True,
+        cli_implicit_flags=True,
+        cli_hide_none_type=True,
+        cli_avoid_json=True,
+    )
+
+    models: Path = Field(
+        Path("models"), description="a directory of bundles, <name>/<version>/, or one bundle"
+    )
+    default_model: str | None = Field(
+        None, description="the model of /encode and the other bare paths; needed with several"
+    )
+    host: str = Field("127.0.0.1", description="the address to listen on")
+    port: Annotated[int, Field(ge=0, le=65535)] = Field(8000, description="the TCP port; 0: any")
+    runtime: str = Field("onnx", description="onnx, torch or package.module:Class")
+    device: Literal["cpu", "cuda"] = Field(
+        "cpu", description="where the graphs run; one that is missing is an error"
+    )
+    threads: PositiveInt = Field(1, description="threads of one batch's computation")
+    max_batch_rows: PositiveInt = Field(256, description="rows that run at once")
+    max_queue_rows: PositiveInt = Field(8192, description="rows that may wait for each graph")
+    max_request_rows: PositiveInt = Field(
+        4096, description="rows of one request; also n of /sample, and rows times samples of /score"
+    )
+    max_body_bytes: PositiveInt = Field(32 * MiB, description="bytes of one request's body")
+    max_image_pixels: PositiveInt = Field(4 * MiB, description="pixels of a PNG that is sent")
+    timeout_ms: PositiveInt = Field(
+        30_000, description="milliseconds for one request; X-Timeout-Ms may ask for less"
+    )
+    drain_seconds: PositiveFloat = Field(
+        30.0, description="seconds that requests under way get to finish at a shutdown"
+    )
+    api_keys: tuple[SecretStr, ...] = Field(
+        (), description="a JSON list; when given, every route but health asks for one of them"
+    )
+    docs: bool = Field(True, description="serve /docs and /openapi.json")
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="the least severe messages that are logged"
+    )
+    keep_alive_seconds: NonNegativeInt = Field(
+        5, description="seconds that an idle connection stays open"
+    )
+
+    @model_validator(mode="after")
+    def _a_request_fits_the_queue(self) -> Self:
+        if self.max_request_rows > self.max_queue_rows:
+            raise ValueError(
+                f"max_request_rows is {self.max_request_rows}, but the queue holds "
+                f"max_queue_rows = {self.max_queue_rows}: such a request could never run"
+            )
+        return self

@@ -1,0 +1,132 @@
+"""JSON: ``{"inputs": [[…], …], "option": …}`` in, named arrays out.
+
+Numbers go from the text straight into an array (simdjson), no Python list in between; a value that
+is no number is found there. The nesting is then checked row by row, since the flat array no longer
+shows it. Replies hold the shortest decimals that read back as the same float32.
+"""
+
+from typing import Any, Final
+
+import numpy as np
+import orjson
+import simdjson
+
+from service.arrays import Arrays, Float32
+from service.errors import InvalidInput, Malformed
+from service.wire.rows import RowSpec
+from vae.manifest import InputSpec
+
+MAX_MEMBERS: Final = 16
+BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
+
+
+def read(body: bytes, spec: RowSpec) -> tuple[Float32, dict[str, Any]]:
+    """The rows of ``spec`` and all other members.
+
+    Raises Malformed when the body is no JSON object, and InvalidInput when the rows are missing,
+    ragged, of another shape or not numbers.
+    """
+    members = _members(body)
+    if spec.name not in members:
+        raise InvalidInput(
+            f"{spec.name!r} is missing",
+            expected=f'{{"{spec.name}": an array of shape {spec.describe()}}}',
+            given=list(members),
+        )
+    array = members.pop(spec.name)
+    if not isinstance(array, simdjson.Array):
+        raise InvalidInput(
+            f"{spec.name} is not an array", expected=spec.describe(), given=_name_of(array)
+        )
+    return _rows(array, spec), _plain(members)
+
+
+def read_options(body: bytes) -> dict[str, Any]:
+    """The members of a body without rows. Raises Malformed when it is no JSON object."""
+    return _plain(_members(body))
+
+
+def write(arrays: Arrays, image: InputSpec) -> bytes:  # noqa: ARG001 (the seam of all formats)
+    """``{"mu": [[…]], …}``."""
+    contiguous = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+    return orjson.dumps(contiguous, option=orjson.OPT_SERIALIZE_NUMPY)
+
+
+def _members(body: bytes) -> dict[str, Any]:
+    if body.startswith(BYTE_ORDER_MARK):
+        raise Malformed("the JSON starts with a byte order mark", expected="UTF-8 without one")
+    try:
+        # A parser cannot be used again while anything of its document lives; a new one is cheap.
+        document = simdjson.Parser().parse(body)
+    except (ValueError, RuntimeError) as error:
+        if "BIGINT_ERROR" in str(error):
+            raise InvalidInput("a whole number does not fit in 64 bits") from None
+        raise Malformed(f"the body is not JSON: {error}") from None
+    if not isinstance(document, simdjson.Object):
+        raise Malformed("the body is not a JSON object", given=_name_of(document))
+    if len(document) > MAX_MEMBERS:
+        raise Malformed(
+            "the JSON object has too many members", expected=MAX_MEMBERS, given=len(document)
+        )
+    names = list(document.keys())
+    if len(set(names)) < len(names):
+        raise Malformed("the JSON object names a member twice", given=names)
+    return {name: document[name] for name in names}
+
+
+def _plain(members: dict[str, Any]) -> dict[str, Any]:
+    for name, value in members.items():
+        if isinstance(value, simdjson.Array | simdjson.Object):
+            raise InvalidInput(f"{name!r} is not an option with one value", given=_name_of(value))
+    return members
+
+
+def _rows(array: simdjson.Array, spec: RowSpec) -> Float32:
+    spec.check_count(len(array))
+    nested = _check_nesting(array, spec)
+    try:
+        flat = np.frombuffer(array.as_buffer(of_type="d"))
+    except TypeError:
+        raise InvalidInput(f"{spec.name} holds a value that is not a number") from None
+    shape = spec.shape if nested else (spec.size,)
+    if len(flat) != len(array) * spec.size:
+        raise InvalidInput(f"{spec.name} is nested too deeply", expected=spec.describe())
+    return spec.check(flat.reshape(len(array), *shape))
+
+
+def _check_nesting(array: simdjson.Array, spec: RowSpec) -> bool:
+    """Whether the rows are nested; raises InvalidInput unless all are, or all are flat."""
+    first = array[0]
+    nested = (
+        len(spec.shape) > 1
+        and isinstance(first, simdjson.Array)
+        and len(first) > 0
+        and isinstance(first[0], simdjson.Array)
+    )
+    shape = spec.shape if nested else (spec.size,)
+    for index, row in enumerate(array):
+        if (problem := _mismatch(row, shape)) is not None:
+            raise InvalidInput(
+                f"{spec.name}: row {index} {problem}",
+                expected=f"a row of shape {shape}, as all rows of {spec.describe()}",
+            )
+    return nested
+
+
+def _mismatch(value: Any, shape: tuple[int, ...]) -> str | None:
+    """What is wrong with the nesting of ``value``; None when nothing is."""
+    if not isinstance(value, simdjson.Array):
+        return f"is {_name_of(value)} where an array should be"
+    if len(value) != shape[0]:
+        return f"has {len(value)} elements where {shape[0]} should be"
+    if len(shape) > 1:
+        return next((problem for part in value if (problem := _mismatch(part, shape[1:]))), None)
+    return None
+
+
+def _name_of(value: Any) -> str:
+    if isinstance(value, simdjson.Array):
+        return "an array"
+    if isinstance(value, simdjson.Object):
+        return "an object"
+    return "null" if value is None else f"a {type(value).__name__}"

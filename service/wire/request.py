@@ -1,0 +1,72 @@
+"""A request of a verb: bytes and query to rows and options, valid or an error."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import ValidationError
+
+from service.arrays import Float32
+from service.errors import InvalidInput, UnsupportedFormat
+from service.options import Options
+from service.verbs import Verb
+from service.wire import json
+from service.wire.formats import JSON, Format
+from service.wire.rows import RowSpec
+from vae.manifest import Manifest
+
+
+def row_spec(verb: Verb, manifest: Manifest, *, max_rows: int, max_pixels: int) -> RowSpec | None:
+    """What the rows of a request must be; None for a verb without rows."""
+    match verb.rows:
+        case "inputs":
+            spec = manifest.input
+            return RowSpec("inputs", spec.shape, max_rows, max_pixels, image=spec)
+        case "latents":
+            return RowSpec("latents", (manifest.latent_dim,), max_rows, max_pixels)
+        case None:
+            return None
+
+
+def read(
+    verb: Verb, spec: RowSpec | None, form: Format, body: bytes, query: Mapping[str, str]
+) -> tuple[Float32 | None, Options]:
+    """The rows, when the verb has them, and the options.
+
+    Options stand among the members of a JSON body or in the query string, not in both. Raises
+    Malformed, UnsupportedFormat or InvalidInput.
+    """
+    rows = None
+    if spec is not None:
+        rows, values = form.read(body, spec)
+    elif not body:
+        values = {}
+    elif form is JSON:
+        values = json.read_options(body)
+    else:
+        raise UnsupportedFormat(
+            f"/{verb.name} takes options alone", expected=JSON.media_type, given=form.media_type
+        )
+    return rows, _options(verb.options, values, query)
+
+
+def _options(schema: type[Options], values: Mapping[str, Any], query: Mapping[str, str]) -> Options:
+    if values and query:
+        raise InvalidInput(
+            "options stand in the body and in the query string",
+            expected="all of them in one place",
+            given=f"body: {', '.join(values)}; query: {', '.join(query)}",
+        )
+    try:
+        if query:  # where everything is text
+            return schema.model_validate_strings(query)
+        return schema.model_validate(values, strict=True)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        name = ".".join(map(str, first["loc"]))
+        known = ", ".join(schema.model_fields) or "no options"
+        unknown = first["type"] == "extra_forbidden"
+        raise InvalidInput(
+            f"unknown option {name!r}" if unknown else f"option {name!r}: {first['msg']}",
+            expected=known if unknown else schema.model_fields[name].description,
+            given=first["input"],
+        ) from None
