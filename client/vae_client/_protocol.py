@@ -1,0 +1,239 @@
+"""The HTTP API as pure functions: what to send for each verb, and how to read the reply.
+
+Both clients send what these build; neither knows a path, a header or a format.
+"""
+
+import math
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, Generic, TypeVar
+from urllib.parse import quote
+
+import httpx
+import numpy as np
+from numpy.typing import ArrayLike
+
+from vae_client import _safetensors
+from vae_client._exceptions import ReplyError, TransportError, Unavailable, status_error
+from vae_client._results import Encoding, FloatArray, ModelInfo, Samples, Scores
+
+T = TypeVar("T")
+SAFETENSORS = "application/x-safetensors"
+SERVER_SHARE = 0.9
+A_DAY = 86_400
+
+
+@dataclass(frozen=True)
+class Call(Generic[T]):
+    """One request, and ``parse``, which makes its reply a result or raises a VAEError."""
+
+    method: str
+    path: str
+    parse: Callable[[httpx.Response], T]
+    params: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict)
+    content: bytes | None = None
+
+    def arguments(self) -> dict[str, Any]:
+        """The arguments of httpx's ``request``."""
+        return {
+            "method": self.method,
+            "url": self.path,
+            "params": self.params,
+            "headers": self.headers,
+            "content": self.content,
+        }
+
+
+@dataclass(frozen=True)
+class Target:
+    """The model that the verbs are for: the server's default, or one by name and version."""
+
+    model: str | None = None
+    version: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.version is not None and self.model is None:
+            raise ValueError(f"version {self.version} of which model? Give its name as well")
+
+    @property
+    def path(self) -> str:
+        """Where on the server the model is; empty for the default."""
+        model = "" if self.model is None else f"/models/{quote(self.model, safe='')}"
+        return model if self.version is None else f"{model}/versions/{self.version}"
+
+    def encode(self, x: ArrayLike, sample: bool, seed: int | None) -> Call[Encoding]:
+        return self._verb("encode", _encoding, {"inputs": x}, sample=sample, seed=seed)
+
+    def decode(self, z: ArrayLike) -> Call[FloatArray]:
+        return self._verb("decode", _outputs, {"latents": z})
+
+    def sample(self, n: int, seed: int | None, temperature: float) -> Call[Samples]:
+        return self._verb("sample", _samples, {}, n=n, seed=seed, temperature=temperature)
+
+    def reconstruct(self, x: ArrayLike, sample: bool, seed: int | None) -> Call[FloatArray]:
+        return self._verb("reconstruct", _outputs, {"inputs": x}, sample=sample, seed=seed)
+
+    def score(self, x: ArrayLike, samples: int, seed: int) -> Call[Scores]:
+        return self._verb("score", _scores, {"inputs": x}, samples=samples, seed=seed)
+
+    def info(self) -> Call[ModelInfo]:
+        if self.model is None:
+            return Call("GET", "/models", _default_model)
+        return Call("GET", self.path, lambda response: _model(_json(response)))
+
+    def _verb(
+        self,
+        verb: str,
+        parse: Callable[[httpx.Response], T],
+        arrays: Mapping[str, ArrayLike],
+        **options: float | None,
+    ) -> Call[T]:
+        """POST the rows as safetensors, with the options in the query string."""
+        headers = {"Accept": SAFETENSORS}
+        content = None
+        if arrays:
+            headers["Content-Type"] = SAFETENSORS
+            content = _safetensors.encode(
+                {name: np.asarray(rows, np.float32) for name, rows in arrays.items()}
+            )
+        # str() of a number, of numpy's too; lower() for True and False.
+        params = {name: str(value).lower() for name, value in options.items() if value is not None}
+        return Call("POST", f"{self.path}/{verb}", parse, params, headers, content)
+
+
+def models() -> Call[list[ModelInfo]]:
+    return Call("GET", "/models", lambda response: _models(_json(response)))
+
+
+def ready() -> Call[bool]:
+    return Call("GET", "/health/ready", _ready)
+
+
+def settings(base_url: str, api_key: str | None, timeout: float) -> dict[str, Any]:
+    """What every request of a client has in common, as arguments of httpx's clients.
+
+    The server is told nine tenths of ``timeout``, so that its 504 comes while the caller still
+    waits.
+    """
+    _check_address(base_url)
+    if not 0 < timeout <= A_DAY:
+        raise ValueError(f"timeout must be from 0 to {A_DAY} seconds, not {timeout}")
+    milliseconds = math.ceil(timeout * 1000 * SERVER_SHARE)
+    headers = {"X-Timeout-Ms": str(milliseconds).encode()}
+    if api_key is not None:
+        headers["X-API-Key"] = api_key.encode()
+    return {"base_url": base_url, "headers": headers, "timeout": timeout}
+
+
+@contextmanager
+def transport_errors() -> Iterator[None]:
+    """httpx's failures as ours."""
+    try:
+        yield
+    except httpx.RequestError as error:
+        reason = str(error) or type(error).__name__
+        raise TransportError(f"{error.request.method} {error.request.url}: {reason}") from error
+
+
+def _check_address(url: str) -> None:
+    """Raises ValueError at once for what would fail in every call."""
+    try:
+        parsed = httpx.URL(url)
+    except httpx.InvalidURL as error:
+        raise ValueError(f"{url!r} is no address of a server: {error}") from None
+    if parsed.scheme not in ("http", "https") or not parsed.host:
+        raise ValueError(f"{url!r} is no address of a server; expected http://host:port")
+
+
+def _ready(response: httpx.Response) -> bool:
+    try:
+        _check(response)
+    except Unavailable:
+        return False
+    return True
+
+
+def _encoding(response: httpx.Response) -> Encoding:
+    arrays = _arrays(response, "mu", "logvar")
+    return Encoding(arrays["mu"], arrays["logvar"], arrays.get("z"))
+
+
+def _outputs(response: httpx.Response) -> FloatArray:
+    return _arrays(response, "outputs")["outputs"]
+
+
+def _samples(response: httpx.Response) -> Samples:
+    arrays = _arrays(response, "outputs", "latents")
+    return Samples(arrays["outputs"], arrays["latents"])
+
+
+def _scores(response: httpx.Response) -> Scores:
+    names = ("elbo", "reconstruction", "kl", "p_value")
+    arrays = _arrays(response, *names)
+    return Scores(*(arrays[name] for name in names))
+
+
+def _default_model(response: httpx.Response) -> ModelInfo:
+    body = _json(response)
+    default = body.get("default") if isinstance(body, dict) else None
+    for model in _models(body):
+        if model.name == default:
+            return model
+    raise ReplyError("the server has no default model; name one of those in models()")
+
+
+def _models(body: Any) -> list[ModelInfo]:
+    match body:
+        case {"models": [*descriptions]}:
+            return [_model(description) for description in descriptions]
+    raise ReplyError(f"expected a list of models, got {str(body)[:200]}")
+
+
+def _model(body: Any) -> ModelInfo:
+    match body:
+        case {
+            "name": str(name),
+            "version": int(version),
+            "versions": [*versions],
+            "input": {"kind": str(kind), "shape": [*shape]},
+            "latent_dim": int(latent_dim),
+        }:
+            return ModelInfo(name, version, tuple(versions), kind, tuple(shape), latent_dim, body)
+    raise ReplyError(f"expected the description of a model, got {str(body)[:200]}")
+
+
+def _arrays(response: httpx.Response, *names: str) -> _safetensors.Arrays:
+    """The arrays of a reply, ``names`` among them, all floating point."""
+    _check(response)
+    _expect_format(response, SAFETENSORS)
+    try:
+        arrays = _safetensors.decode(response.content)
+    except ValueError as error:
+        raise ReplyError(f"the reply is damaged: {error}") from None
+    if missing := [name for name in names if name not in arrays]:
+        raise ReplyError(f"the reply has no {', '.join(missing)}; it has {', '.join(arrays)}")
+    if strange := [name for name, array in arrays.items() if array.dtype.kind != "f"]:
+        raise ReplyError(f"{strange[0]} in the reply is {arrays[strange[0]].dtype}, not floats")
+    return arrays
+
+
+def _json(response: httpx.Response) -> Any:
+    _check(response)
+    _expect_format(response, "application/json")
+    try:
+        return response.json()
+    except (ValueError, RecursionError) as error:
+        raise ReplyError(f"the reply is not JSON: {error}") from None
+
+
+def _check(response: httpx.Response) -> None:
+    if response.status_code != httpx.codes.OK:
+        raise status_error(response)
+
+
+def _expect_format(response: httpx.Response, expected: str) -> None:
+    found = response.headers.get("Content-Type", "nothing").partition(";")[0].strip().lower()
+    if found != expected:
+        raise ReplyError(f"{response.url} answered with {found}; expected {expected}")
