@@ -29,7 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     logging.basicConfig(
         level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s"
     )
-    disable_created_metrics()  # they double the series and tell what nobody asks
+    disable_created_metrics()  # type: ignore[no-untyped-call]  # they double the series and tell what nobody asks
     metrics = Metrics()
     try:
         models = repository.load(settings, metrics)

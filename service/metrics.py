@@ -8,6 +8,7 @@ from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
 from service.batcher import Observer
 from vae.graphs import Graph
+from vae.manifest import Manifest
 
 CONTENT_TYPE: Final = CONTENT_TYPE_PLAIN_0_0_4
 SECONDS: Final = (
@@ -68,11 +69,11 @@ class Metrics:
         self._requests.labels(op, model, version, str(code)).inc()
         self._request_seconds.labels(op, model, version).observe(seconds)
 
-    def batch_observer(self, model: str, version: int) -> Callable[[Graph], Observer]:
+    def batch_observer(self, manifest: Manifest) -> Callable[[Graph], Observer]:
         """An observer for each graph of a model."""
 
         def for_graph(graph: Graph) -> Observer:
-            labels = (model, str(version), graph.name)
+            labels = (manifest.name, str(manifest.version), graph.name)
             queue_seconds = self._queue_seconds.labels(*labels)
             compute_seconds = self._compute_seconds.labels(*labels)
             batch_rows = self._batch_rows.labels(*labels)
@@ -87,12 +88,17 @@ class Metrics:
 
         return for_graph
 
-    def add_model(
-        self, model: str, version: int, info: tuple[str, ...], queued_rows: Callable[[], int]
-    ) -> None:
-        """Show a loaded model; ``info`` is its kind, latent_dim, likelihood and network."""
-        self._info.labels(model, str(version), *info).set(1)
-        self._queue_rows.labels(model, str(version)).set_function(queued_rows)
+    def add_model(self, manifest: Manifest, queued_rows: Callable[[], int]) -> None:
+        """Show a loaded model and how many rows wait for it."""
+        labels = (manifest.name, str(manifest.version))
+        self._info.labels(
+            *labels,
+            manifest.input.kind,
+            str(manifest.latent_dim),
+            manifest.likelihood.kind,
+            manifest.network.kind,
+        ).set(1)
+        self._queue_rows.labels(*labels).set_function(queued_rows)
 
     def render(self) -> bytes:
         """All metrics in the text format of Prometheus."""

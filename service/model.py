@@ -47,7 +47,7 @@ class Model:
     ) -> None:
         self.manifest: Manifest = bundle.manifest
         self._max_rows = limits.max_request_rows
-        self._held_out_elbo = bundle.arrays("calibration.npz")["elbo"]
+        self._held_out_elbo = bundle.arrays("calibration.npz", "elbo")["elbo"]
         self._executor = ThreadPoolExecutor(len(GRAPHS), thread_name_prefix=bundle.manifest.name)
         self._batchers: Mapping[str, Batcher] = {
             graph.name: Batcher(
@@ -154,9 +154,12 @@ def check_golden(bundle: Bundle, runtime: Runtime) -> None:
     Raises RuntimeUnusable when an output differs from the stored one by more than
     GOLDEN_TOLERANCE · max(1, |stored|).
     """
-    golden = bundle.arrays("golden.npz")
     for graph in GRAPHS:
-        outputs = runtime.run(graph, tuple(golden[name] for name in graph.inputs))
+        golden = bundle.arrays("golden.npz", *graph.inputs, *graph.outputs)
+        try:
+            outputs = runtime.run(graph, tuple(golden[name] for name in graph.inputs))
+        except Exception as error:  # engines raise classes of their own
+            raise RuntimeUnusable(f"{graph.name} fails on the golden inputs: {error}") from None
         for name, output in zip(graph.outputs, outputs, strict=True):
             expected = golden[name]
             if output.shape != expected.shape:

@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from service.noise import MAX_SEED
 
 Seed = Annotated[int, Field(ge=0, le=MAX_SEED)]
-SEED_DESCRIPTION: Final = f"0 to {MAX_SEED}; the noise of row i depends on the seed and i alone. null: other noise each time"
+SEED_DESCRIPTION: Final = "the noise of row i depends on the seed and i alone; null: random"
 
 
 class Options(BaseModel):

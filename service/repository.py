@@ -106,21 +106,14 @@ def _open(path: Path, root: Path) -> Bundle:
 
 def _load_one(path: Path, settings: Settings, metrics: Metrics) -> Model:
     bundle = _open(path, settings.models)
-    manifest = bundle.manifest
     engine_class = runtime.resolve(settings.runtime)
     try:
         engine = engine_class(bundle, device=settings.device, threads=settings.threads)
         check_golden(bundle, engine)
     except RuntimeUnusable as error:
         raise RuntimeUnusable(f"bundle {path}: {error}") from None
-    model = Model(bundle, engine, settings, metrics.batch_observer(manifest.name, manifest.version))
-    info = (
-        manifest.input.kind,
-        str(manifest.latent_dim),
-        manifest.likelihood.kind,
-        manifest.network.kind,
-    )
-    metrics.add_model(manifest.name, manifest.version, info, lambda: model.queued_rows)
+    model = Model(bundle, engine, settings, metrics.batch_observer(bundle.manifest))
+    metrics.add_model(bundle.manifest, lambda: model.queued_rows)
     return model
 
 

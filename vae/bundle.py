@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 from pydantic import ValidationError
@@ -36,13 +37,22 @@ class BundleError(Exception):
 class Bundle:
     """A verified bundle in memory."""
 
+    path: Path
     manifest: Manifest
     files: Mapping[str, bytes]
 
-    def arrays(self, file: str) -> Arrays:
-        """The named arrays of one of the bundle's ``.npz`` files."""
-        with np.load(BytesIO(self.files[file]), allow_pickle=False) as stored:
-            return dict(stored)
+    def arrays(self, file: str, *names: str) -> Arrays:
+        """The arrays ``names`` of one of the bundle's ``.npz`` files.
+
+        Raises BundleError when the file is not of that format or lacks one of them.
+        """
+        try:
+            with np.load(BytesIO(self.files[file]), allow_pickle=False) as stored:
+                return {name: stored[name] for name in names}
+        except (ValueError, KeyError, OSError, EOFError, BadZipFile) as error:
+            raise BundleError(
+                self.path, f"{file} does not hold {', '.join(names)}: {error}"
+            ) from None
 
 
 def open_bundle(path: Path) -> Bundle:
@@ -61,7 +71,7 @@ def open_bundle(path: Path) -> Bundle:
                 path, f"{name} is damaged: its SHA-256 is {found}, the manifest says {sha256}"
             )
         files[name] = content
-    return Bundle(manifest, files)
+    return Bundle(path, manifest, files)
 
 
 def write_bundle(root: Path, files: Mapping[FileName, bytes], **fields: Any) -> Path:

@@ -5,6 +5,7 @@ is no number is found there. The nesting is then checked row by row, since the f
 shows it. Replies hold the shortest decimals that read back as the same float32.
 """
 
+from math import prod
 from typing import Any, Final
 
 import numpy as np
@@ -38,7 +39,7 @@ def read(body: bytes, spec: RowSpec) -> tuple[Float32, dict[str, Any]]:
         raise InvalidInput(
             f"{spec.name} is not an array", expected=spec.describe(), given=_name_of(array)
         )
-    return _rows(array, spec), _plain(members)
+    return _rows(array, spec, body.count(b"[")), _plain(members)
 
 
 def read_options(body: bytes) -> dict[str, Any]:
@@ -81,36 +82,50 @@ def _plain(members: dict[str, Any]) -> dict[str, Any]:
     return members
 
 
-def _rows(array: simdjson.Array, spec: RowSpec) -> Float32:
+def _rows(array: simdjson.Array, spec: RowSpec, brackets: int) -> Float32:
     spec.check_count(len(array))
-    nested = _check_nesting(array, spec)
+    shape = (len(array), *_row_shape(array[0], spec))
+    _check_nesting(array, shape, spec)
+    # As many brackets as the shape needs: nothing is nested more deeply. (A bracket in a string,
+    # where the text holds one, only costs the closer look.)
+    if brackets != _arrays_in(shape) and _depth(array) != len(shape):
+        raise InvalidInput(f"{spec.name} is nested too deeply", expected=spec.describe())
     try:
         flat = np.frombuffer(array.as_buffer(of_type="d"))
     except TypeError:
         raise InvalidInput(f"{spec.name} holds a value that is not a number") from None
-    shape = spec.shape if nested else (spec.size,)
-    if len(flat) != len(array) * spec.size:
-        raise InvalidInput(f"{spec.name} is nested too deeply", expected=spec.describe())
-    return spec.check(flat.reshape(len(array), *shape))
+    return spec.check(flat.reshape(shape))
 
 
-def _check_nesting(array: simdjson.Array, spec: RowSpec) -> bool:
-    """Whether the rows are nested; raises InvalidInput unless all are, or all are flat."""
-    first = array[0]
+def _arrays_in(shape: tuple[int, ...]) -> int:
+    """How many JSON arrays a nesting of this shape has, itself included."""
+    return sum(prod(shape[:axis]) for axis in range(len(shape)))
+
+
+def _depth(value: Any) -> int:
+    if not isinstance(value, simdjson.Array):
+        return 0
+    return 1 + max(map(_depth, value), default=0)
+
+
+def _row_shape(first: Any, spec: RowSpec) -> tuple[int, ...]:
+    """The shape that all rows must have: that of the model or flat, whichever the first has."""
     nested = (
         len(spec.shape) > 1
         and isinstance(first, simdjson.Array)
         and len(first) > 0
         and isinstance(first[0], simdjson.Array)
     )
-    shape = spec.shape if nested else (spec.size,)
+    return spec.shape if nested else (spec.size,)
+
+
+def _check_nesting(array: simdjson.Array, shape: tuple[int, ...], spec: RowSpec) -> None:
     for index, row in enumerate(array):
-        if (problem := _mismatch(row, shape)) is not None:
+        if (problem := _mismatch(row, shape[1:])) is not None:
             raise InvalidInput(
                 f"{spec.name}: row {index} {problem}",
-                expected=f"a row of shape {shape}, as all rows of {spec.describe()}",
+                expected=f"a row of shape {shape[1:]}, as all rows of {spec.describe()}",
             )
-    return nested
 
 
 def _mismatch(value: Any, shape: tuple[int, ...]) -> str | None:

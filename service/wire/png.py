@@ -6,6 +6,7 @@ Black and white are the ends of the model's input range: 0 to 255 becomes 0 to 1
 
 from io import BytesIO
 from math import ceil, sqrt
+from struct import Struct
 from typing import Any, Final
 
 import numpy as np
@@ -17,6 +18,8 @@ from service.errors import InvalidInput, Malformed, NotAcceptable, UnsupportedFo
 from service.wire.rows import RowSpec
 from vae.manifest import InputSpec
 
+SIGNATURE: Final = b"\x89PNG\r\n\x1a\n"
+HEADER: Final = Struct(">16sII")  # the signature, the length and name of IHDR, width, height
 READABLE_MODES: Final = ("1", "L", "LA", "P", "PA", "RGB", "RGBA")
 TILE_PIXELS: Final = 64  # a grid is for people: smaller pictures are enlarged to about this
 GAP_PIXELS: Final = 2
@@ -30,9 +33,10 @@ def read(body: bytes, spec: RowSpec) -> tuple[Float32, dict[str, str]]:
     InvalidInput when its size or depth does not fit, which is found before anything is decoded.
     """
     image = _image(spec)
+    _check_size(body, image, spec.max_pixels)
     try:
         picture = Image.open(BytesIO(body), formats=("PNG",))
-        _check_header(picture, image, spec.max_pixels)
+        _check_mode(picture)
         pixels = np.asarray(picture.convert("L" if len(image.shape) == 2 else "RGB"))
     except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
         raise Malformed(f"the body is not a whole PNG: {error}") from None
@@ -64,20 +68,24 @@ def _range(image: InputSpec) -> tuple[float, float]:
     return image.range or (0.0, 1.0)
 
 
-def _check_header(picture: Image.Image, image: InputSpec, max_pixels: int) -> None:
-    height, width = image.shape[:2]
-    if picture.width * picture.height > max_pixels:
+def _check_size(body: bytes, image: InputSpec, max_pixels: int) -> None:
+    """What the header claims, before a decoder sees it (PNG specification, 11.2.1)."""
+    if len(body) < HEADER.size or not body.startswith(SIGNATURE):
+        raise Malformed("the body is not a whole PNG: it has no PNG header")
+    _, width, height = HEADER.unpack_from(body)
+    if width * height > max_pixels:
         raise InvalidInput(
-            "the PNG has too many pixels",
-            expected=f"at most {max_pixels}",
-            given=picture.width * picture.height,
+            "the PNG has too many pixels", expected=f"at most {max_pixels}", given=width * height
         )
-    if (picture.height, picture.width) != (height, width):
+    if (height, width) != image.shape[:2]:
         raise InvalidInput(
             "the PNG has the wrong size",
-            expected=f"{width}×{height} pixels (width × height)",
-            given=f"{picture.width}×{picture.height}",
+            expected=f"{image.shape[1]}×{image.shape[0]} pixels (width × height)",
+            given=f"{width}×{height}",
         )
+
+
+def _check_mode(picture: Image.Image) -> None:
     if picture.mode not in READABLE_MODES:
         raise InvalidInput(
             f"the PNG has pixels of mode {picture.mode}", expected="8 bits a channel"

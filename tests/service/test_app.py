@@ -1,0 +1,339 @@
+"""The HTTP API over a fake model, without a socket: the contract, request by request."""
+
+import asyncio
+import io
+from collections.abc import Callable
+from pathlib import Path
+from secrets import token_hex
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+from PIL import Image
+from prometheus_client.parser import text_string_to_metric_families
+from pydantic import SecretStr
+from safetensors.numpy import load, save
+
+from tests.fakes import COLOUR, IMAGE, VECTOR, FakeService, call, fake_service
+
+Ask = Callable[..., httpx.Response]
+X = np.arange(40, dtype=np.float32).reshape(2, 4, 5)
+JSON = {"inputs": X.tolist()}
+VERBS = ("encode", "decode", "sample", "reconstruct", "score")
+
+
+@pytest.fixture
+def ask(tmp_path: Path) -> Ask:
+    """Send one request to a service with these settings; closes it afterwards."""
+
+    def ask(
+        method: str,
+        path: str,
+        *,
+        spec: Any = IMAGE,
+        settings: dict[str, Any] | None = None,
+        **request: Any,
+    ) -> httpx.Response:
+        async def body() -> httpx.Response:
+            service = fake_service(tmp_path / token_hex(4), spec=spec, **(settings or {}))
+            try:
+                return await call(service.app, method, path, **request)
+            finally:
+                await service.model.close()
+
+        return asyncio.run(body())
+
+    return ask
+
+
+def problem(response: httpx.Response, status: int) -> dict[str, Any]:
+    assert response.status_code == status, response.text
+    assert response.headers["content-type"] == "application/problem+json"
+    assert len(response.content) < 8192
+    body: dict[str, Any] = response.json()
+    assert body["status"] == status
+    assert body.keys() >= {"type", "title", "detail"}
+    return body
+
+
+@pytest.mark.parametrize(
+    ("verb", "body", "shapes"),
+    [
+        ("encode", JSON, {"mu": (2, 3), "logvar": (2, 3)}),
+        (
+            "encode",
+            JSON | {"sample": True, "seed": 1},
+            {"mu": (2, 3), "logvar": (2, 3), "z": (2, 3)},
+        ),
+        ("decode", {"latents": [[0, 1, 2]]}, {"outputs": (1, 4, 5)}),
+        ("sample", {"n": 3, "seed": 1}, {"outputs": (3, 4, 5), "latents": (3, 3)}),
+        ("sample", {}, {"outputs": (1, 4, 5), "latents": (1, 3)}),
+        ("reconstruct", JSON, {"outputs": (2, 4, 5)}),
+        ("score", JSON, dict.fromkeys(("elbo", "reconstruction", "kl", "p_value"), (2,))),
+    ],
+)
+@pytest.mark.parametrize("prefix", ["", "/models/fake", "/models/fake/versions/1"])
+def test_verbs(ask: Ask, verb: str, body: Any, shapes: Any, prefix: str) -> None:
+    response = ask("POST", f"{prefix}/{verb}", json=body)
+    assert response.status_code == 200
+    assert response.headers["content-type"] == "application/json"
+    assert response.headers["x-model"] == "fake/1"
+    assert {name: np.shape(value) for name, value in response.json().items()} == shapes
+
+
+def test_outputs_come_in_the_shape_of_the_input(ask: Ask) -> None:
+    for spec in (IMAGE, COLOUR, VECTOR):
+        x = np.ones((2, spec.size)).tolist()
+        outputs = ask("POST", "/reconstruct", spec=spec, json={"inputs": x}).json()["outputs"]
+        assert np.shape(outputs) == (2, *spec.shape)
+
+
+def test_binary_bodies_carry_the_same_arrays(ask: Ask) -> None:
+    options = {"sample": "true", "seed": "3"}
+    expected = ask("POST", "/encode", json=JSON | {"sample": True, "seed": 3}).json()
+    buffer = io.BytesIO()
+    np.save(buffer, X)
+    for body, kind in ((buffer.getvalue(), "x-npy"), (save({"inputs": X}), "x-safetensors")):
+        sent = {"content-type": f"application/{kind}", "accept": "application/x-safetensors"}
+        response = ask("POST", "/encode", params=options, content=body, headers=sent)
+        arrays = load(response.content)
+        assert arrays.keys() == {"mu", "logvar", "z"}
+        for name, array in arrays.items():
+            assert array.dtype == np.float32
+            assert np.array_equal(array, np.float32(expected[name]))
+    npy = ask("POST", "/encode", params=options, json=JSON, headers={"accept": "application/x-npy"})
+    assert np.array_equal(np.load(io.BytesIO(npy.content)), np.float32(expected["z"]))
+
+
+def test_a_picture_in_and_out(ask: Ask) -> None:
+    buffer = io.BytesIO()
+    Image.fromarray(X[0].astype(np.uint8)).save(buffer, "PNG")
+    headers = {"content-type": "image/png", "accept": "image/png"}
+    response = ask("POST", "/reconstruct", content=buffer.getvalue(), headers=headers)
+    assert response.headers["content-type"] == "image/png"
+    assert Image.open(io.BytesIO(response.content)).size == (5, 4)
+    grid = ask("POST", "/sample?n=4&seed=1", headers={"accept": "image/png"})
+    assert Image.open(io.BytesIO(grid.content)).size == (2 * (60 + 2) + 2, 2 * (48 + 2) + 2)
+
+
+def test_the_body_of_curl_without_a_content_type_is_json(ask: Ask) -> None:
+    headers = {"content-type": "application/x-www-form-urlencoded"}
+    assert ask("POST", "/sample", content='{"n": 2}', headers=headers).status_code == 200
+
+
+def test_a_seed_gives_the_same_rows_in_any_number(ask: Ask) -> None:
+    one = ask("POST", "/sample", json={"n": 1, "seed": 5}).json()
+    many = ask("POST", "/sample", json={"n": 300, "seed": 5}).json()
+    assert many["outputs"][:1] == one["outputs"]
+    unseeded = [ask("POST", "/sample", json={}).json()["latents"] for _ in range(2)]
+    assert unseeded[0] != unseeded[1]
+
+
+@pytest.mark.parametrize(
+    ("path", "request_", "status", "says"),
+    [
+        ("/encode", {"content": b"{"}, 400, "not JSON"),
+        ("/encode", {"json": JSON, "headers": {"x-timeout-ms": "-1"}}, 400, "X-Timeout-Ms"),
+        ("/models/nope/encode", {"json": JSON}, 404, "not served"),
+        ("/models/fake/versions/2/encode", {"json": JSON}, 404, "version"),
+        ("/models/fake/versions/x/encode", {"json": JSON}, 404, "not a version"),
+        ("/models/fake/versions/" + "9" * 5000 + "/encode", {"json": JSON}, 404, "version"),
+        ("/nope", {"json": JSON}, 404, "/nope"),
+        ("/encode", {"json": JSON, "headers": {"accept": "text/html"}}, 406, "Accept"),
+        ("/encode", {"json": JSON, "headers": {"accept": "image/png"}}, 406, "Accept"),
+        (
+            "/encode",
+            {"content": b"a", "headers": {"content-type": "text/csv"}},
+            415,
+            "Content-Type",
+        ),
+        ("/encode", {"json": JSON, "headers": {"content-encoding": "gzip"}}, 415, "compressed"),
+        ("/decode", {"content": b"a", "headers": {"content-type": "image/png"}}, 415, "pictures"),
+        ("/sample", {"content": b"a", "headers": {"content-type": "image/png"}}, 415, "options"),
+        ("/encode", {"json": {"inputs": [[1, 2]]}}, 422, "row 0"),
+        ("/encode", {"json": {"inputs": [[1e300] * 20]}}, 422, "finite"),
+        ("/encode", {"json": JSON | {"sampel": True}}, 422, "unknown option 'sampel'"),
+        ("/encode", {"json": JSON | {"sample": "yes"}}, 422, "'sample'"),
+        ("/encode", {"json": JSON | {"seed": -1}}, 422, "'seed'"),
+        ("/encode", {"json": JSON | {"seed": 2**63}}, 422, "'seed'"),
+        ("/encode", {"json": JSON | {"seed": 10**30}}, 422, "64 bits"),
+        ("/encode", {"json": JSON | {"seed": True}}, 422, "'seed'"),
+        ("/encode", {"json": JSON | {"seed": 1.5}}, 422, "'seed'"),
+        ("/encode?seed=1", {"json": JSON | {"seed": 1}}, 422, "body and in the query"),
+        ("/encode?seed=1&seed=2", {"json": JSON}, 422, "twice"),
+        ("/encode?seed=abc", {"json": JSON}, 422, "'seed'"),
+        ("/decode", {"json": {"latents": [[1, 2]]}}, 422, "row 0 has 2 elements where 3"),
+        ("/sample", {"json": {"n": 0}}, 422, "'n'"),
+        ("/sample", {"json": {"n": 20_000}}, 422, "n is too large"),
+        ("/sample", {"json": {"temperature": -1}}, 422, "'temperature'"),
+        ("/score", {"json": JSON | {"samples": 10**6}}, 422, "rows times samples"),
+    ],
+)
+def test_bad_requests(ask: Ask, path: str, request_: Any, status: int, says: str) -> None:
+    response = ask("POST", path, **request_)
+    body = problem(response, status)
+    assert says in body["detail"]
+    assert "x-request-id" in response.headers
+
+
+def test_an_error_echoes_little_of_what_was_sent(ask: Ask) -> None:
+    body = problem(ask("POST", "/encode", json=JSON | {"x" * 100_000: "y" * 100_000}), 422)
+    assert len(body["detail"]) <= 1024
+
+
+def test_a_wrong_method_says_which_is_right(ask: Ask) -> None:
+    response = ask("GET", "/encode")
+    problem(response, 405)
+    assert response.headers["allow"] == "POST"
+
+
+def test_a_body_over_the_limit_is_refused_by_length_and_while_it_comes(ask: Ask) -> None:
+    async def chunks() -> Any:
+        for _ in range(3):
+            yield b"x" * 500
+
+    for content in (b"x" * 1001, chunks()):
+        body = problem(
+            ask("POST", "/encode", settings={"max_body_bytes": 1000}, content=content), 413
+        )
+        assert "at most 1000 bytes" in body["expected"]
+
+
+def test_a_failing_model_shows_nothing_internal(ask: Ask) -> None:
+    body = problem(ask("POST", "/encode", json={"inputs": [[666] * 20]}), 500)
+    assert "poison" not in str(body)
+
+
+def test_the_request_id_comes_back_unless_it_is_harmful(ask: Ask) -> None:
+    assert (
+        ask("GET", "/models", headers={"x-request-id": "abc-1"}).headers["x-request-id"] == "abc-1"
+    )
+    for bad in ("a b", "x" * 200, ""):
+        given = ask("GET", "/models", headers={"x-request-id": bad}).headers["x-request-id"]
+        assert given != bad
+        assert len(given) == 16
+
+
+def test_keys_guard_every_route_but_health(ask: Ask) -> None:
+    settings = {"api_keys": (SecretStr("k-one"), SecretStr("schlüssel"))}
+    paths = [("POST", f"/{verb}") for verb in VERBS]
+    paths += [
+        ("GET", path) for path in ("/models", "/metrics", "/docs", "/openapi.json", "/", "/nope")
+    ]
+    for method, path in paths:
+        response = ask(method, path, settings=settings)
+        problem(response, 401)
+        assert response.headers["www-authenticate"] == "Bearer"
+    for headers in ({"x-api-key": "k-two"}, {"authorization": "Basic k-one"}, {"x-api-key": "é"}):
+        encoded = {name: value.encode() for name, value in headers.items()}
+        problem(ask("GET", "/models", settings=settings, headers=encoded), 401)
+    for headers in (
+        {"x-api-key": "k-one"},
+        {"authorization": "bearer k-one"},
+        {"x-api-key": "schlüssel"},
+    ):
+        encoded = {name: value.encode() for name, value in headers.items()}
+        assert ask("GET", "/models", settings=settings, headers=encoded).status_code == 200
+    assert ask("GET", "/health/live", settings=settings).json() == {"live": True}
+    assert ask("GET", "/health/ready", settings=settings).json()["ready"] is True
+
+
+def test_the_models_describe_themselves(ask: Ask) -> None:
+    listed = ask("GET", "/models").json()
+    assert listed["default"] == "fake"
+    (model,) = listed["models"]
+    assert model["input"]["shape"] == [4, 5]
+    assert (model["latent_dim"], model["versions"]) == (3, [1])
+    assert model["metrics"] == {"elbo": -9.5, "active_units": 3}
+    for path in ("/models/fake", "/models/fake/versions/1"):
+        described = ask("GET", path).json()
+        assert described == model | {"created": described["created"]}
+    problem(ask("GET", "/models/nope"), 404)
+
+
+def test_openapi_describes_every_verb(ask: Ask) -> None:
+    document = ask("GET", "/openapi.json").json()
+    operations = [operation for path in document["paths"].values() for operation in path.values()]
+    ids = [operation["operationId"] for operation in operations]
+    assert len(set(ids)) == len(ids)
+    assert {*VERBS, *(f"{verb}_model" for verb in VERBS), "live", "ready", "list_models"} <= set(
+        ids
+    )
+    for verb in VERBS:
+        operation = document["paths"][f"/{verb}"]["post"]
+        content = operation["responses"]["200"]["content"]
+        assert content["application/json"]["example"]
+        assert content["application/x-npy"]["schema"] == {"type": "string", "format": "binary"}
+        assert ("image/png" in content) == (verb in ("decode", "sample", "reconstruct"))
+        assert {"400", "404", "422", "429", "503", "504"} <= operation["responses"].keys()
+
+
+def test_the_docs_can_be_switched_off(ask: Ask) -> None:
+    for path in ("/docs", "/openapi.json"):
+        problem(ask("GET", path, settings={"docs": False}), 404)
+        assert ask("GET", path).status_code == 200
+
+
+def test_metrics_count_what_was_answered(tmp_path: Path) -> None:
+    async def body() -> str:
+        service: FakeService = fake_service(tmp_path)
+        for _ in range(3):
+            await call(service.app, "POST", "/encode", json=JSON)
+        await call(service.app, "POST", "/encode", json={})
+        await call(service.app, "GET", "/" + "x" * 50)
+        await service.model.close()
+        return (await call(service.app, "GET", "/metrics")).text
+
+    samples = {
+        (sample.name, *sorted(sample.labels.items())): sample.value
+        for family in text_string_to_metric_families(asyncio.run(body()))
+        for sample in family.samples
+    }
+
+    def value(name: str, **labels: str) -> float:
+        return samples[(name, *sorted(labels.items()))]
+
+    model = {"model": "fake", "version": "1"}
+    assert value("vae_requests_total", op="encode", code="200", **model) == 3
+    assert value("vae_requests_total", op="encode", code="422", **model) == 1
+    assert value("vae_requests_total", op="unknown", code="404", model="", version="") == 1
+    assert value("vae_request_duration_seconds_count", op="encode", **model) == 4
+    assert value("vae_batch_rows_sum", graph="encoder", **model) == 6
+    assert value("vae_queue_duration_seconds_count", graph="encoder", **model) == 3
+    assert value("vae_queue_rows", **model) == 0
+    assert not any("xxx" in str(key) for key in samples)
+
+
+def test_a_deadline_that_passes_in_the_queue_means_no_work(tmp_path: Path) -> None:
+    async def body() -> None:
+        service = fake_service(tmp_path)
+        service.runtime.gate.clear()
+        running = asyncio.ensure_future(call(service.app, "POST", "/encode", json=JSON))
+        await asyncio.sleep(0.05)
+        late = await call(service.app, "POST", "/score", json=JSON, headers={"x-timeout-ms": "20"})
+        problem(late, 504)
+        service.runtime.gate.set()
+        assert (await running).status_code == 200
+        await service.model.close()
+        assert service.runtime.calls == [("encoder", 2)]
+
+    asyncio.run(body())
+
+
+def test_a_full_queue_answers_429_with_retry_after(tmp_path: Path) -> None:
+    async def body() -> None:
+        service = fake_service(tmp_path, max_queue_rows=4, max_request_rows=4)
+        service.runtime.gate.clear()
+        tasks = []
+        for _ in range(3):
+            tasks.append(asyncio.ensure_future(call(service.app, "POST", "/encode", json=JSON)))
+            await asyncio.sleep(0.02)
+        full = await call(service.app, "POST", "/encode", json=JSON)
+        problem(full, 429)
+        assert int(full.headers["retry-after"]) >= 1
+        service.runtime.gate.set()
+        assert [response.status_code for response in await asyncio.gather(*tasks)] == [200] * 3
+        await service.model.close()
+
+    asyncio.run(body())
