@@ -43,6 +43,8 @@ def _likelihood(config: TrainConfig) -> manifest.Likelihood:
 
 
 def _network(config: TrainConfig) -> manifest.Network:
+    if config.hidden is None:
+        raise AssertionError("the config is not resolved. This is a bug.")
     if config.network == "conv":
         return manifest.Conv(channels=config.channels, hidden=config.hidden[0])
     return manifest.MLP(hidden=config.hidden)

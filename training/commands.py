@@ -29,10 +29,13 @@ from vae.bundle import write_bundle
 from vae.manifest import FileName
 from vae.networks import VAE
 
+SMALL_STEP = 20_000_000
+"""Multiplications of weights and rows in a step, up to which one thread is enough."""
+
 
 def run_train(command: TrainCommand, console: Console) -> None:
     """Data, training, evaluation, export: from a config to a bundle."""
-    device = open_device(command.device, command.threads)
+    device = open_device(command.device)
     with hold(command.run, resume=command.resume) as run:
         data, held_out = _data(command)
         config = resolve(_plain(command), data)
@@ -40,6 +43,7 @@ def run_train(command: TrainCommand, console: Console) -> None:
         progress = _resume(run, config, Progress(spec=spec, data=fingerprint(data.x)))
         run.begin(config)
         vae = build(spec, config.seed).to(device)
+        use_threads(config, vae)
         _announce(console, config, vae, data, progress)
         began = time.monotonic()
         with reporter(
@@ -53,7 +57,7 @@ def run_train(command: TrainCommand, console: Console) -> None:
 
 def run_evaluate(command: EvaluateCommand, console: Console) -> None:
     """Print the figures of the run's checkpoint and store them as ``evaluation.json``."""
-    device = open_device(command.device, 0)
+    device = open_device(command.device)
     run = Run(command.run)
     config = run.config()
     data, held_out = _data(config)
@@ -69,21 +73,31 @@ def run_export(command: ExportCommand, console: Console) -> None:
     config = run.config()
     if command.models is not None:
         config = config.model_copy(update={"models": command.models})
-    device = open_device(config.device, config.threads)
+    device = open_device(config.device)
     data, held_out = _data(config)
     _, bundle = _publish(run, config, data, held_out, device)
     console.print(f"bundle {bundle}", soft_wrap=True)
 
 
-def open_device(name: str, threads: int) -> torch.device:
+def open_device(name: str) -> torch.device:
     """The device, which must be there. Raises ConfigError: there is no falling back to another."""
-    if threads:
-        torch.set_num_threads(threads)
     device = torch.device(name)
     found = torch.cuda.device_count() if device.type == "cuda" else 1
     if (device.index or 0) >= found:
         raise ConfigError(f"device: {name} is not there; this torch sees {found} CUDA devices")
     return device
+
+
+def use_threads(config: TrainConfig, vae: VAE) -> None:
+    """Set torch's CPU threads for training.
+
+    Threads wait for each other by spinning: a step of well under a millisecond gains nothing from a
+    second one, and where other processes use the cores it can become many times slower.
+    """
+    weights = sum(parameter.numel() for parameter in vae.parameters())
+    small = config.network == "mlp" and weights * config.batch_size <= SMALL_STEP
+    if config.threads or small:
+        torch.set_num_threads(config.threads or 1)
 
 
 def table(evaluation: Evaluation) -> Table:

@@ -20,7 +20,8 @@ from pydantic import (
 from training.data.dataset import Dataset, Scaling
 from vae.manifest import ModelName
 
-DEFAULT_STEPS = 10_000
+DEFAULT_HIDDEN = {"mlp": (256, 128), "conv": (256,)}
+DEFAULT_STEPS = 5_000
 """Training steps when no number of epochs is given: seconds for 8×8 digits, minutes for MNIST."""
 
 FREE_TO_CHANGE = frozenset(
@@ -105,8 +106,10 @@ class TrainConfig(BaseModel):
     network: Literal["mlp", "conv"] = Field(
         "mlp", description="fully connected, or convolutional for images of 8×8 or more"
     )
-    hidden: Widths = Field(
-        (256,), description="widths of the fully connected layers from x to z; conv takes one"
+    hidden: Widths | None = Field(
+        None,
+        description="widths of the fully connected layers from x to z; conv takes one; without it "
+        "256,128 for mlp and 256 for conv",
     )
     channels: Annotated[Widths, Field(min_length=1)] = Field(
         (32, 64), description="channels of the conv layers; each halves height and width"
@@ -128,7 +131,7 @@ class TrainConfig(BaseModel):
         0, description=f"passes over the data; 0: as many as make {DEFAULT_STEPS:,} steps"
     )
     batch_size: PositiveInt = Field(128, description="rows a step")
-    learning_rate: PositiveFloat = Field(1e-3, description="of AdamW")
+    learning_rate: PositiveFloat = Field(2e-3, description="of AdamW")
     weight_decay: NonNegativeFloat = Field(0.0, description="of AdamW")
     clip_norm: PositiveFloat = Field(
         200.0, description="scale a gradient down to this norm when it is longer"
@@ -144,7 +147,9 @@ class TrainConfig(BaseModel):
         50, description="draws of z a row in the final evaluation's importance-weighted bound"
     )
     device: Device = Field("cpu", description="cpu, cuda or cuda:<number>")
-    threads: NonNegativeInt = Field(0, description="CPU threads; 0: as many as there are cores")
+    threads: NonNegativeInt = Field(
+        0, description="CPU threads; 0: one for a small network, else one for each core"
+    )
     checkpoint_seconds: NonNegativeFloat = Field(
         1.0,
         description="least time between checkpoints, which are written after an epoch; "
@@ -153,7 +158,7 @@ class TrainConfig(BaseModel):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        if self.network == "conv" and len(self.hidden) != 1:
+        if self.network == "conv" and self.hidden is not None and len(self.hidden) != 1:
             raise ValueError(f"hidden: the conv network takes one width, not {list(self.hidden)}")
         if self.likelihood == "bernoulli" and self.scaling == "standardise":
             raise ValueError("likelihood: bernoulli needs values in [0, 1]; scaling is standardise")
@@ -171,8 +176,9 @@ def resolve(config: TrainConfig, train: Dataset) -> TrainConfig:
         likelihood = "bernoulli" if by_range else "gaussian"
     steps_per_epoch = -(-len(train) // config.batch_size)
     epochs = config.epochs or -(-DEFAULT_STEPS // steps_per_epoch)
+    hidden = DEFAULT_HIDDEN[config.network] if config.hidden is None else config.hidden
     return config.model_copy(
-        update={"scaling": scaling, "likelihood": likelihood, "epochs": epochs}
+        update={"scaling": scaling, "likelihood": likelihood, "epochs": epochs, "hidden": hidden}
     )
 
 

@@ -1,0 +1,93 @@
+"""Real bundles, trained once a session on tiny data, for every test that needs a model."""
+
+from collections.abc import Callable
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from rich.console import Console
+
+from training.commands import run_train
+from training.config import TrainCommand
+
+TrainBundle = Callable[..., Path]
+
+
+@pytest.fixture(scope="session")
+def train_bundle(tmp_path_factory: pytest.TempPathFactory) -> TrainBundle:
+    """``train_bundle(data, name, **options)`` trains and returns ``<models>/<name>/1``."""
+
+    def train(data: object, name: str, **options: object) -> Path:
+        root = tmp_path_factory.mktemp(name)
+        command = TrainCommand(
+            **{
+                "data": str(data),
+                "name": name,
+                "run": root / "run",
+                "models": root / "models",
+                "epochs": 2,
+                "importance_samples": 2,
+                "threads": 1,
+                **options,
+            }
+        )
+        run_train(command, Console(file=None, quiet=True))
+        return root / "models" / name / "1"
+
+    return train
+
+
+@pytest.fixture(scope="session")
+def digits_bundle(train_bundle: TrainBundle) -> Path:
+    """8×8 gray images, uint8 from 0 to 16, an MLP and a Bernoulli likelihood."""
+    return train_bundle("digits", "digits", latent_dim=10, hidden=(32,))
+
+
+@pytest.fixture(scope="session")
+def conv_bundle(train_bundle: TrainBundle, colour_folder: Path) -> Path:
+    """9×10 colour images, uint8 from 0 to 255, a conv network and a Gaussian likelihood."""
+    return train_bundle(
+        colour_folder,
+        "colours",
+        network="conv",
+        channels=(4, 8),
+        hidden=(16,),
+        latent_dim=3,
+        likelihood="gaussian",
+    )
+
+
+@pytest.fixture(scope="session")
+def table_bundle(train_bundle: TrainBundle, table_file: Path) -> Path:
+    """Rows of three named columns, float32, an MLP and a Gaussian likelihood."""
+    return train_bundle(table_file, "table", latent_dim=2, hidden=(8,), held_out=0.2)
+
+
+@pytest.fixture(scope="session")
+def colour_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """40 PNG files of 9×10 pixels: a square of some colour on black."""
+    folder = tmp_path_factory.mktemp("pictures")
+    random = np.random.default_rng(0)
+    for number in range(40):
+        pixels = np.zeros((9, 10, 3), np.uint8)
+        row, column = random.integers(0, 5, 2)
+        pixels[row : row + 4, column : column + 4] = random.integers(64, 256, 3)
+        buffer = BytesIO()
+        Image.fromarray(pixels).save(buffer, "PNG")
+        (folder / f"{number:02}.png").write_bytes(buffer.getvalue())
+    return folder
+
+
+@pytest.fixture(scope="session")
+def table_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A CSV of 200 rows: height in cm, weight in kg that follows it, and age in years."""
+    random = np.random.default_rng(0)
+    height = random.normal(172, 9, 200)
+    weight = 0.9 * height - 84 + random.normal(0, 6, 200)
+    age = random.uniform(18, 80, 200)
+    path = tmp_path_factory.mktemp("table") / "people.csv"
+    rows = np.column_stack([height, weight, age])
+    np.savetxt(path, rows, "%.3f", ",", header="height,weight,age", comments="")
+    return path
