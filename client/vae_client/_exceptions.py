@@ -22,6 +22,9 @@ from typing import Any
 
 import httpx
 
+SHOWN = ("expected", "given")
+"""Members of a problem, beyond those of every problem, that a message shows."""
+
 
 class VAEError(Exception):
     """Any failure of a call."""
@@ -63,8 +66,10 @@ class StatusError(VAEError):
 
     def __str__(self) -> str:
         detail = f": {self.detail}" if self.detail else ""
-        request = f" (request {self.request_id})" if self.request_id else ""
-        return f"{self.status} {self.title}{detail}{request}"
+        facts = [f"{name} {self.problem[name]}" for name in SHOWN if name in self.problem]
+        if self.request_id:
+            facts.append(f"request {self.request_id}")
+        return f"{self.status} {self.title}{detail}" + (f" ({', '.join(facts)})" if facts else "")
 
 
 class BadRequest(StatusError):

@@ -205,7 +205,7 @@ def test_one_exception_a_status(
     assert (error.status, error.title, error.detail) == (status, "A title", "what was wrong")
     assert (error.request_id, error.retry_after) == ("abc", 7)
     assert error.problem["expected"] == 3
-    assert str(error) == f"{status} A title: what was wrong (request abc)"
+    assert str(error) == f"{status} A title: what was wrong (expected 3, request abc)"
     again = pickle.loads(pickle.dumps(error))
     assert (type(again), str(again), again.problem) == (kind, str(error), error.problem)
 

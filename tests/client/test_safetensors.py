@@ -105,6 +105,16 @@ def test_a_wrong_header_is_refused(header: str | dict[str, Any], message: str) -
         decode(struct.pack("<Q", len(text)) + text + bytes(8))
 
 
+def test_the_header_may_list_the_arrays_in_any_order() -> None:
+    header = {
+        "b": entry(shape=[1], data_offsets=[4, 8]),
+        "a": entry(shape=[1], data_offsets=[0, 4]),
+    }
+    text = json.dumps(header).encode()
+    arrays = decode(struct.pack("<Q", len(text)) + text + np.array([1, 2], "<f4").tobytes())
+    assert arrays == {"a": [1], "b": [2]}
+
+
 def test_a_length_beyond_the_end_is_refused() -> None:
     with pytest.raises(ValueError, match="the header should have 18446744073709551615 bytes"):
         decode(b"\xff" * 8 + b"{}")

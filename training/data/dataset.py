@@ -75,25 +75,26 @@ def _select(dataset: Dataset, rows: Tensor) -> Dataset:
 def _standardise(train: Dataset) -> Preprocessing:
     values = train.x.reshape(-1, 1) if train.input.kind == "image" else train.x
     mean, std = _moments(values)
-    # By its values: the rounding of a mean leaves a constant column a deviation above zero.
-    constant = values.amin(0) == values.amax(0)
-    usable = ~constant & (std >= torch.finfo(torch.float32).tiny)
-    return Preprocessing(
-        shift=_floats(mean), scale=_floats(torch.where(usable, std, torch.ones_like(std)))
-    )
+    constant = std < torch.finfo(torch.float32).tiny
+    return Preprocessing(shift=_floats(mean), scale=_floats(std.masked_fill(constant, 1.0)))
 
 
 def _moments(values: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean and standard deviation of each column of (rows, columns), float64, in two passes."""
+    """Mean and standard deviation of each column of (rows, columns), float64, in two passes.
+
+    Equal values sum without rounding: a float32 has 24 bits, a float64 has 53. So the deviation of
+    a constant column is exactly 0.
+    """
     rows, columns = values.shape
     chunks = torch.split(values, max(1, CHUNK_ELEMENTS // columns))
-    mean = torch.zeros(columns, dtype=torch.float64)
+    total = torch.zeros(columns, dtype=torch.float64)
     for chunk in chunks:
-        mean += chunk.double().sum(0) / rows
-    variance = torch.zeros_like(mean)
+        total += chunk.double().sum(0)
+    mean = total / rows
+    squares = torch.zeros_like(mean)
     for chunk in chunks:
-        variance += (chunk.double() - mean).square().sum(0) / rows
-    return mean, variance.sqrt()
+        squares += (chunk.double() - mean).square().sum(0)
+    return mean, (squares / rows).sqrt()
 
 
 def _floats(values: Tensor) -> tuple[float, ...]:

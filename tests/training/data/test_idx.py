@@ -41,6 +41,11 @@ def test_every_type_of_element(tmp_path: Path, code: int) -> None:
     assert dataset.input.kind == "vector"
 
 
+def test_numbers_are_big_endian(tmp_path: Path) -> None:
+    content = b"\0\0\x0b\x02" + b"\0\0\0\x01" * 2 + b"\x01\x02"
+    assert load_idx(write(tmp_path / "a.idx", content)).x.item() == 0x0102
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [
