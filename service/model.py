@@ -166,10 +166,10 @@ def check_golden(bundle: Bundle, runtime: Runtime) -> None:
                 raise RuntimeUnusable(
                     f"{graph.name} gives {name} of shape {output.shape}, golden is {expected.shape}"
                 )
-            error = np.abs(output - expected) / np.maximum(1, np.abs(expected))
-            if not np.all(error <= GOLDEN_TOLERANCE):  # a NaN fails, too
+            deviation = np.abs(output - expected) / np.maximum(1, np.abs(expected))
+            if not np.all(deviation <= GOLDEN_TOLERANCE):  # a NaN fails, too
                 raise RuntimeUnusable(
-                    f"{graph.name} misses the golden {name} by {error.max():.3g} (relative); "
+                    f"{graph.name} misses the golden {name} by {deviation.max():.3g} (relative); "
                     f"allowed is {GOLDEN_TOLERANCE:.0e}"
                 )
 

@@ -1,6 +1,7 @@
 """A model without weights: a runtime of a few lines of NumPy, and bundles that hold no graphs."""
 
 import threading
+import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,6 +21,7 @@ from vae.graphs import GRAPHS, Graph
 from vae.manifest import MLP, Bernoulli, Calibration, InputSpec
 
 LATENT_DIM = 3
+GOLDEN_ROWS = 4
 POISON = 666.0  # a batch with this value in it fails
 IMAGE = InputSpec(kind="image", shape=(4, 5), dtype="uint8", range=(0, 255))
 COLOUR = InputSpec(kind="image", shape=(4, 5, 3), dtype="uint8", range=(0, 255))
@@ -62,6 +64,15 @@ class FakeRuntime:
         return (-(((x - mean) / np.float32(256)) ** 2).reshape(len(x), -1).sum(axis=1),)
 
 
+class SlowRuntime(FakeRuntime):
+    """Takes half a second for a batch, except for the golden rows."""
+
+    def run(self, graph: Graph, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
+        if len(inputs[0]) != GOLDEN_ROWS:
+            time.sleep(0.5)
+        return super().run(graph, inputs)
+
+
 class BrokenRuntime(FakeRuntime):
     """Misses the golden outputs."""
 
@@ -83,8 +94,12 @@ def write_fake_bundle(root: Path, name: str = "fake", spec: InputSpec = IMAGE) -
         "versions": {"vae-server": "0"},
     }
     golden = {
-        "x": np.linspace(0, 255, 4 * spec.size, dtype=np.float32).reshape(4, *spec.shape),
-        "z": np.linspace(-1, 1, 4 * LATENT_DIM, dtype=np.float32).reshape(4, LATENT_DIM),
+        "x": np.linspace(0, 255, GOLDEN_ROWS * spec.size, dtype=np.float32).reshape(
+            GOLDEN_ROWS, *spec.shape
+        ),
+        "z": np.linspace(-1, 1, GOLDEN_ROWS * LATENT_DIM, dtype=np.float32).reshape(
+            GOLDEN_ROWS, LATENT_DIM
+        ),
     }
     runtime = FakeRuntime(FakeBundle(spec), device="cpu", threads=1)  # type: ignore[arg-type]
     for graph in GRAPHS:

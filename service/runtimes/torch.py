@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import safetensors.torch
 import torch
+from safetensors import SafetensorError
 
 from service.arrays import Float32
 from service.runtimes.runtime import RuntimeUnusable
@@ -21,10 +22,9 @@ class TorchRuntime:
         torch.set_num_threads(threads)
         self._device = torch.device(device)
         vae = VAE(bundle.manifest)
-        weights = safetensors.torch.load(bundle.files["checkpoint.safetensors"])
         try:
-            vae.load_state_dict(weights)
-        except RuntimeError as error:
+            vae.load_state_dict(safetensors.torch.load(bundle.files["checkpoint.safetensors"]))
+        except (RuntimeError, SafetensorError) as error:
             raise RuntimeUnusable(f"the checkpoint does not fit the manifest: {error}") from None
         vae.to(self._device).eval()
         self._functions: dict[str, Callable[..., tuple[torch.Tensor, ...]]] = {

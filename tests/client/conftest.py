@@ -4,9 +4,9 @@ from contextlib import ExitStack
 from typing import Any
 
 import pytest
-from vae_client import AsyncClient, Client
 
 from tests.client.fake_server import FakeServer, running
+from vae_client import AsyncClient, Client
 
 
 class Awaited:

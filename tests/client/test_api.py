@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 import vae_client
 from vae_client import _exceptions
 

@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-import vae_client
 
+import vae_client
 from tests.client.fake_server import FakeServer, Reply, arrays, json_reply, problem
 
 Connect = Callable[..., Any]

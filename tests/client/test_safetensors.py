@@ -9,6 +9,7 @@ import safetensors.numpy
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hypothesis_numpy
+
 from vae_client._safetensors import DTYPES, decode, encode
 
 ARRAYS = st.dictionaries(

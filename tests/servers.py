@@ -1,0 +1,72 @@
+"""Real servers: ``python -m service`` in a process of its own, on a real socket."""
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+
+ROOT = Path(__file__).parents[1]
+
+
+@dataclass(frozen=True)
+class Server:
+    """A server that is ready, and its process."""
+
+    url: str
+    port: int
+    process: subprocess.Popen[str]
+
+
+def command(*arguments: str) -> subprocess.Popen[str]:
+    """``python -m service`` with these arguments, and with no setting from this environment."""
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("VAE_")}
+    return subprocess.Popen(
+        [sys.executable, "-m", "service", *arguments],
+        cwd=ROOT,
+        env=clean,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+@contextmanager
+def serving(models: Path, *arguments: str) -> Iterator[Server]:
+    """A ready server of these models; killed in the end if it still runs."""
+    port = free_port()
+    process = command("--models", str(models), "--port", str(port), *arguments)
+    server = Server(f"http://127.0.0.1:{port}", port, process)
+    try:
+        _wait_until_ready(server)
+        yield server
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def free_port() -> int:
+    """A TCP port that nobody listened on a moment ago."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _wait_until_ready(server: Server) -> None:
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        if server.process.poll() is not None:
+            raise AssertionError(f"the server ended: {server.process.communicate()[0]}")
+        try:
+            if httpx.get(f"{server.url}/health/ready").status_code == 200:
+                return
+        except httpx.TransportError:
+            time.sleep(0.05)
+    raise AssertionError("the server is not ready after a minute")

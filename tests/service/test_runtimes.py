@@ -1,0 +1,100 @@
+"""One suite over every inference engine, on bundles that were really trained and exported."""
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from service.model import check_golden
+from service.runtimes.runtime import RUNTIMES, RuntimeUnusable, resolve
+from vae.bundle import Bundle, open_bundle
+from vae.graphs import DECODER, ENCODER, SCORER
+
+BUNDLES = ("digits_bundle", "conv_bundle", "table_bundle")
+
+
+@pytest.fixture(params=BUNDLES)
+def bundle(request: pytest.FixtureRequest) -> Bundle:
+    return open_bundle(request.getfixturevalue(request.param))
+
+
+@pytest.fixture(params=sorted(RUNTIMES))
+def runtime(request: pytest.FixtureRequest, bundle: Bundle) -> Any:
+    return resolve(request.param)(bundle, device="cpu", threads=1)
+
+
+def inputs(bundle: Bundle, rows: int) -> tuple[Any, Any]:
+    random = np.random.default_rng(0)
+    low, high = bundle.manifest.input.range or (-2, 2)
+    x = random.uniform(low, high, (rows, *bundle.manifest.input.shape))
+    z = random.standard_normal((rows, bundle.manifest.latent_dim))
+    return x.astype(np.float32), z.astype(np.float32)
+
+
+def test_the_golden_outputs_come_back(bundle: Bundle, runtime: Any) -> None:
+    check_golden(bundle, runtime)
+
+
+def test_outputs_are_float32_rows_of_the_right_shape(bundle: Bundle, runtime: Any) -> None:
+    x, z = inputs(bundle, 3)
+    mu, logvar = runtime.run(ENCODER, (x,))
+    (mean,) = runtime.run(DECODER, (z,))
+    (log_px_z,) = runtime.run(SCORER, (x, z))
+    shapes = [(3, bundle.manifest.latent_dim)] * 2 + [x.shape, (3,)]
+    for array, shape in zip((mu, logvar, mean, log_px_z), shapes, strict=True):
+        assert (array.dtype, array.shape) == (np.float32, shape)
+        assert np.isfinite(array).all()
+
+
+def test_a_row_does_not_depend_on_its_batch(bundle: Bundle, runtime: Any) -> None:
+    x, z = inputs(bundle, 33)
+    for graph, arrays in ((ENCODER, (x,)), (DECODER, (z,)), (SCORER, (x, z))):
+        together = runtime.run(graph, arrays)
+        for row in (0, 7, 32):
+            alone = runtime.run(graph, tuple(array[row : row + 1] for array in arrays))
+            for one, many in zip(alone, together, strict=True):
+                np.testing.assert_allclose(one[0], many[row], rtol=1e-5, atol=1e-5)
+
+
+def test_onnxruntime_gives_a_row_the_same_bits_in_any_batch(bundle: Bundle) -> None:
+    runtime = resolve("onnx")(bundle, device="cpu", threads=2)
+    x, z = inputs(bundle, 129)
+    for graph, arrays in ((ENCODER, (x,)), (DECODER, (z,)), (SCORER, (x, z))):
+        together = runtime.run(graph, arrays)
+        for rows in (1, 2, 7, 64, 128):
+            part = runtime.run(graph, tuple(array[:rows] for array in arrays))
+            assert all(np.array_equal(a, b[:rows]) for a, b in zip(part, together, strict=True))
+
+
+def test_both_engines_agree(bundle: Bundle) -> None:
+    x, z = inputs(bundle, 17)
+    onnx, torch = (resolve(name)(bundle, device="cpu", threads=1) for name in ("onnx", "torch"))
+    for graph, arrays in ((ENCODER, (x,)), (DECODER, (z,)), (SCORER, (x, z))):
+        for a, b in zip(onnx.run(graph, arrays), torch.run(graph, arrays), strict=True):
+            assert np.all(np.abs(a - b) <= 1e-4 * np.maximum(1, np.abs(b)))
+
+
+@pytest.mark.parametrize("name", sorted(RUNTIMES))
+def test_a_device_that_is_missing_is_an_error(name: str, digits_bundle: Path) -> None:
+    with pytest.raises(RuntimeUnusable, match="cuda"):
+        resolve(name)(open_bundle(digits_bundle), device="cuda", threads=1)
+
+
+@pytest.mark.parametrize("name", sorted(RUNTIMES))
+def test_a_graph_that_does_not_load_is_an_error(name: str, digits_bundle: Path) -> None:
+    bundle = open_bundle(digits_bundle)
+    files = dict(bundle.files) | {
+        "decoder.onnx": b"nonsense",
+        "checkpoint.safetensors": bundle.files["checkpoint.safetensors"][:-4],
+    }
+    with pytest.raises(RuntimeUnusable):
+        resolve(name)(Bundle(bundle.path, bundle.manifest, files), device="cpu", threads=1)
+
+
+def test_importing_the_app_loads_no_engine() -> None:
+    code = "import sys, service.app; print({'torch', 'onnxruntime'} & sys.modules.keys())"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "set()"

@@ -1,0 +1,88 @@
+"""The direction of imports: service → vae ← training, and the client imports none of them."""
+
+import ast
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+ALLOWED = {
+    "vae": {"vae"},
+    "training": {"training", "vae"},
+    "service": {"service", "vae"},
+    "client": {"vae_client"},
+}
+OURS = {"vae", "training", "service", "vae_client", "tests", "bench"}
+NO_TORCH = ("vae/bundle.py", "vae/graphs.py", "vae/manifest.py")
+
+
+def imported(path: Path) -> set[str]:
+    """The top-level names that a file imports anywhere in it."""
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
+            names.add(node.module.split(".")[0])
+    return names
+
+
+def modules(package: str) -> list[Path]:
+    return sorted((ROOT / package).rglob("*.py"))
+
+
+@pytest.mark.parametrize("package", ALLOWED)
+def test_arrows_between_packages(package: str) -> None:
+    assert modules(package)
+    for path in modules(package):
+        assert imported(path) & OURS <= ALLOWED[package], path
+
+
+def test_the_seam_needs_no_torch() -> None:
+    for name in NO_TORCH:
+        assert not imported(ROOT / name) & {"torch", "onnxruntime"}, name
+
+
+def test_the_client_needs_httpx_and_numpy_alone() -> None:
+    third_party = set().union(*(imported(path) for path in modules("client"))) - {"vae_client"}
+    assert third_party - set(sys.stdlib_module_names) == {"httpx", "numpy"}
+
+
+@pytest.mark.parametrize("package", ["service", "training", "vae"])
+def test_packages_are_empty_at_import(package: str) -> None:
+    for path in (ROOT / package).rglob("__init__.py"):
+        assert path.read_text() == "", path
+
+
+def test_there_are_no_cycles() -> None:
+    graph = {path: _edges(path) for package in ALLOWED for path in modules(package)}
+    done: set[Path] = set()
+
+    def visit(path: Path, trail: tuple[Path, ...]) -> None:
+        assert path not in trail, " → ".join(str(p.relative_to(ROOT)) for p in (*trail, path))
+        if path not in done:
+            for target in graph.get(path, ()):
+                visit(target, (*trail, path))
+            done.add(path)
+
+    for path in graph:
+        visit(path, ())
+
+
+def _edges(path: Path) -> set[Path]:
+    """The files of ours that a file imports when it is imported."""
+    edges = set()
+    for node in ast.parse(path.read_text()).body:
+        if isinstance(node, ast.ImportFrom) and node.module:
+            names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+        elif isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        else:
+            continue
+        for name in names:
+            base = ROOT / "client" if name.startswith("vae_client") else ROOT
+            candidate = (base / name.replace(".", "/")).with_suffix(".py")
+            if candidate.exists() and candidate != path:
+                edges.add(candidate)
+    return edges
