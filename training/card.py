@@ -7,14 +7,17 @@ from vae.manifest import Bernoulli, InputSpec, ModelSpec
 ADDRESS = "http://127.0.0.1:8000"
 
 
-def card(config: TrainConfig, spec: ModelSpec, evaluation: Evaluation, training_rows: int) -> str:
+def card(
+    config: TrainConfig, spec: ModelSpec, evaluation: Evaluation, *, rows: int, epoch: int
+) -> str:
     """Markdown: what the model is, how good it is, how it looks and how to use it."""
     return "\n\n".join(
         [
             f"# {config.name}",
             f"A variational autoencoder of {_what(spec.input)}, with {spec.latent_dim} latent "
-            f"dimensions and a {_likelihood(spec)} likelihood, trained on {training_rows:,} rows "
-            f"of `{_source(config)}` for {config.epochs:,} epochs.",
+            f"dimensions and a {_likelihood(spec)} likelihood, trained on {rows:,} rows "
+            f"of `{_source(config)}` for {config.epochs:,} epochs; "
+            f"the weights are those after epoch {epoch:,}.",
             "![Samples from the prior](samples.png)",
             "## How good it is",
             f"On {evaluation.rows:,} rows that it was not trained on, in nats for a row:",

@@ -1,13 +1,13 @@
 """A run's checkpoint: one safetensors file, replaced as a whole, nothing pickled.
 
-Holds the weights, the optimiser's state, and in the header how far the run is and what it is a run
-of. Random numbers need no state (see seeds.py).
+Holds the weights, the optimiser's state, the weights that the bundle would get, and in the header
+how far the run is and what it is a run of. Random numbers need no state (see seeds.py).
 """
 
 from pathlib import Path
 
 import torch
-from pydantic import BaseModel, ConfigDict, NonNegativeInt, ValidationError
+from pydantic import BaseModel, ConfigDict, FiniteFloat, NonNegativeInt, ValidationError
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
@@ -20,11 +20,17 @@ from vae.networks import VAE
 HEADER = "progress"
 """The one key of the header: with several their order, and so the file's bytes, would vary."""
 
-WEIGHTS, OPTIMISER = "weights.", "optimiser."
+WEIGHTS, BEST, OPTIMISER = "weights.", "best.", "optimiser."
+
+Weights = dict[str, Tensor]
 
 
 class Progress(BaseModel):
-    """What a checkpoint says of its run. ``data`` is the SHA-256 of the training rows."""
+    """What a checkpoint says of its run.
+
+    ``data`` is the SHA-256 of the training rows. ``best_objective`` is held-out reconstruction −
+    beta · KL, in nats, after ``best_epoch``; 0 while no epoch had a finite one.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -32,13 +38,16 @@ class Progress(BaseModel):
     data: str
     epoch: NonNegativeInt = 0
     step: NonNegativeInt = 0
+    best_epoch: NonNegativeInt = 0
+    best_objective: FiniteFloat = 0.0
 
 
 def save_checkpoint(
-    path: Path, vae: VAE, optimiser: torch.optim.Optimizer, progress: Progress
+    path: Path, vae: VAE, optimiser: torch.optim.Optimizer, best: Weights, progress: Progress
 ) -> None:
     """Replace the checkpoint at ``path``. Raises OSError when it cannot be written."""
     tensors = {f"{WEIGHTS}{name}": tensor for name, tensor in vae.state_dict().items()}
+    tensors |= {f"{BEST}{name}": tensor for name, tensor in best.items()}
     for index, state in optimiser.state_dict()["state"].items():
         tensors |= {f"{OPTIMISER}{index}.{name}": tensor for name, tensor in state.items()}
     on_cpu = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
@@ -50,30 +59,39 @@ def read_progress(path: Path) -> Progress:
     return _read(path)[0]
 
 
-def load_checkpoint(
-    path: Path, vae: VAE, optimiser: torch.optim.Optimizer | None = None
-) -> Progress:
-    """Put the checkpoint's weights, and optimiser state, into place and return its progress.
+def load_checkpoint(path: Path, vae: VAE, optimiser: torch.optim.Optimizer) -> Weights:
+    """Put weights and optimiser state where they were, and return the best weights so far.
 
     Raises RunError, naming the file, when it is damaged, missing or of another model.
     """
+    _, tensors = _read(path)
+    _place(path, vae, _part(tensors, WEIGHTS))
+    state: dict[int, Weights] = {}
+    for name, tensor in _part(tensors, OPTIMISER).items():
+        index, key = name.split(".", 1)
+        state.setdefault(int(index), {})[key] = tensor
+    groups = optimiser.state_dict()["param_groups"]
+    optimiser.load_state_dict({"state": state, "param_groups": groups})
+    return _part(tensors, BEST)
+
+
+def load_best(path: Path) -> tuple[VAE, Progress]:
+    """The VAE with the weights that the bundle gets. Raises RunError like load_checkpoint."""
     progress, tensors = _read(path)
+    vae = VAE(progress.spec)
+    _place(path, vae, _part(tensors, BEST))
+    return vae, progress
+
+
+def _place(path: Path, vae: VAE, weights: Weights) -> None:
     try:
-        vae.load_state_dict(_part(tensors, WEIGHTS))
+        vae.load_state_dict(weights)
     except RuntimeError as error:
         reason = " ".join(str(error).split())
         raise RunError(f"checkpoint {path} is of another model: {reason}") from None
-    if optimiser is not None:
-        state: dict[int, dict[str, Tensor]] = {}
-        for name, tensor in _part(tensors, OPTIMISER).items():
-            index, key = name.split(".", 1)
-            state.setdefault(int(index), {})[key] = tensor
-        groups = optimiser.state_dict()["param_groups"]
-        optimiser.load_state_dict({"state": state, "param_groups": groups})
-    return progress
 
 
-def _part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+def _part(tensors: Weights, prefix: str) -> Weights:
     return {
         name.removeprefix(prefix): tensor
         for name, tensor in tensors.items()
@@ -81,7 +99,7 @@ def _part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
     }
 
 
-def _read(path: Path) -> tuple[Progress, dict[str, Tensor]]:
+def _read(path: Path) -> tuple[Progress, Weights]:
     try:
         with safe_open(path, framework="pt") as file:
             progress = Progress.model_validate_json((file.metadata() or {})[HEADER])

@@ -13,7 +13,7 @@ from rich.table import Table
 from training import report
 from training.build import build, model_spec
 from training.card import card
-from training.checkpoint import Progress, load_checkpoint, read_progress
+from training.checkpoint import Progress, load_best, read_progress
 from training.config import EvaluateCommand, ExportCommand, TrainCommand, TrainConfig, resolve
 from training.data.dataset import Dataset, split
 from training.data.load import load
@@ -61,7 +61,7 @@ def run_evaluate(command: EvaluateCommand, console: Console) -> None:
     run = Run(command.run)
     config = run.config()
     data, held_out = _data(config)
-    vae = _trained(run, data, device)
+    vae, _ = _trained(run, data, device)
     evaluation = _evaluate(vae, held_out, command.samples, config, device)
     _store(run, evaluation)
     console.print(table(evaluation))
@@ -141,13 +141,13 @@ def _resume(run: Run, config: TrainConfig, fresh: Progress) -> Progress:
     return reached
 
 
-def _trained(run: Run, data: Dataset, device: torch.device) -> VAE:
-    progress = read_progress(run.checkpoint)
+def _trained(run: Run, data: Dataset, device: torch.device) -> tuple[VAE, Progress]:
+    vae, progress = load_best(run.checkpoint)
+    if not progress.best_epoch:
+        raise RunError(f"run {run.path}: no epoch ended with a finite held-out ELBO")
     if progress.data != fingerprint(data.x):
         raise RunError(f"the data is not that of run {run.path}: its rows have changed")
-    vae = VAE(progress.spec)
-    load_checkpoint(run.checkpoint, vae)
-    return vae.to(device).eval()
+    return vae.to(device).eval(), progress
 
 
 def _evaluate(
@@ -171,25 +171,26 @@ def _publish(
     run: Run, config: TrainConfig, data: Dataset, held_out: Dataset, device: torch.device
 ) -> tuple[Evaluation, Path]:
     """Evaluate the run's checkpoint, export it and write its pictures, its card and its bundle."""
-    vae = _trained(run, data, device)
+    vae, progress = _trained(run, data, device)
     evaluation = _evaluate(vae, held_out, config.importance_samples, config, device)
     _store(run, evaluation)
     vae.cpu()
-    pictures: dict[FileName, bytes] = {
+    text = card(config, vae.spec, evaluation, rows=len(data), epoch=progress.best_epoch)
+    shown: dict[FileName, bytes] = {
+        "README.md": text.encode(),
         "samples.png": report.samples(vae, held_out.x, config.seed),
         "reconstructions.png": report.reconstructions(vae, held_out.x),
-        "README.md": card(config, vae.spec, evaluation, len(data)).encode(),
     }
-    for name, content in pictures.items():
+    for name, content in shown.items():
         write_atomically(run.path / name, content)
     write_atomically(run.path / "curves.png", report.curves(run.history()))
     bundle = write_bundle(
         config.models,
-        export(vae, held_out.x, evaluation, config.seed) | pictures,
+        export(vae, held_out.x, evaluation, config.seed) | shown,
         **dict(vae.spec),
         name=config.name,
         created=datetime.now(UTC),
-        metrics=evaluation.figures(),
+        metrics=evaluation.figures() | {"epoch": progress.best_epoch},
         calibration=calibration(evaluation),
         versions=versions(),
     )

@@ -21,7 +21,7 @@ from training.data.dataset import Dataset, Scaling
 from vae.manifest import ModelName
 
 DEFAULT_HIDDEN = {"mlp": (256, 128), "conv": (256,)}
-DEFAULT_STEPS = 5_000
+DEFAULT_STEPS = 4_000
 """Training steps when no number of epochs is given: seconds for 8×8 digits, minutes for MNIST."""
 
 FREE_TO_CHANGE = frozenset(
@@ -129,6 +129,11 @@ class TrainConfig(BaseModel):
 
     epochs: NonNegativeInt = Field(
         0, description=f"passes over the data; 0: as many as make {DEFAULT_STEPS:,} steps"
+    )
+    keep: Literal["best", "last"] = Field(
+        "best",
+        description="weights that the bundle gets: of the epoch with the best held-out objective, "
+        "or of the last one",
     )
     batch_size: PositiveInt = Field(128, description="rows a step")
     learning_rate: PositiveFloat = Field(2e-3, description="of AdamW")

@@ -10,6 +10,7 @@ import numpy as np
 import onnx
 import onnxruntime as ort
 import torch
+from numpy.typing import ArrayLike
 from safetensors.torch import save
 from torch import Tensor, nn
 
@@ -22,6 +23,7 @@ from vae.bundle import to_npz
 from vae.graphs import DECODER, ENCODER, SCORER, Graph
 from vae.manifest import Calibration, FileName
 from vae.networks import VAE
+from vae.parity import magnitudes
 
 GOLDEN_ROWS = 8
 EXAMPLE_ROWS = 3
@@ -71,18 +73,24 @@ def export(vae: VAE, held_out: Tensor, evaluation: Evaluation, seed: int) -> dic
     """
     vae.eval()
     inputs = _gate_inputs(vae, held_out, seed)
+    sizes = magnitudes(vae.spec)
     return {
         "checkpoint.safetensors": save(vae.state_dict()),
-        "encoder.onnx": export_graph(ENCODER, Encoder(vae), inputs),
-        "decoder.onnx": export_graph(DECODER, Decoder(vae), inputs),
-        "scorer.onnx": export_graph(SCORER, Scorer(vae), inputs),
+        "encoder.onnx": export_graph(ENCODER, Encoder(vae), inputs, sizes),
+        "decoder.onnx": export_graph(DECODER, Decoder(vae), inputs, sizes),
+        "scorer.onnx": export_graph(SCORER, Scorer(vae), inputs, sizes),
         "golden.npz": golden(vae, held_out[:GOLDEN_ROWS].float(), seed),
         "calibration.npz": to_npz({"elbo": np.sort(evaluation.scores)}),
     }
 
 
-def export_graph(graph: Graph, module: nn.Module, inputs: Mapping[str, Tensor]) -> bytes:
-    """The bytes of the graph's ONNX file, checked. ``inputs`` as for gate.check."""
+def export_graph(
+    graph: Graph,
+    module: nn.Module,
+    inputs: Mapping[str, Tensor],
+    sizes: Mapping[str, ArrayLike],
+) -> bytes:
+    """The bytes of the graph's ONNX file, checked. ``inputs`` and ``sizes`` are for gate.check."""
     module.eval()
     batch = torch.export.Dim("batch")
     try:
@@ -103,7 +111,7 @@ def export_graph(graph: Graph, module: nn.Module, inputs: Mapping[str, Tensor]) 
     if program is None:
         raise AssertionError("torch.onnx.export with dynamo gave no program. This is a bug.")
     content: bytes = program.model_proto.SerializeToString()
-    gate.check(graph, content, module, inputs)
+    gate.check(graph, content, module, inputs, sizes)
     return content
 
 

@@ -12,17 +12,19 @@ import numpy as np
 import onnx
 import onnxruntime as ort
 import torch
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from onnx import AttributeProto, FunctionProto, GraphProto, NodeProto, TensorProto
 from torch import Tensor, nn
 
 from training.errors import ExportError
-from vae.graphs import SCORER, Graph
+from vae.graphs import Graph
 from vae.parity import difference
+
+Array = NDArray[np.float32]
 
 BATCH_SIZES = (1, 2, 3, 7, 64, 257)
 TOLERANCE = 1e-5
-"""Largest difference, see vae.parity, of onnxruntime from torch."""
+"""Largest difference of onnxruntime from torch, as vae.parity measures it."""
 
 RANDOM_OPERATORS = frozenset(
     {
@@ -36,11 +38,17 @@ RANDOM_OPERATORS = frozenset(
 )
 
 
-def check(graph: Graph, content: bytes, module: nn.Module, inputs: Mapping[str, Tensor]) -> None:
+def check(
+    graph: Graph,
+    content: bytes,
+    module: nn.Module,
+    inputs: Mapping[str, Tensor],
+    magnitudes: Mapping[str, ArrayLike],
+) -> None:
     """Hold the ONNX file against the torch module it was exported from.
 
-    ``inputs`` are max(BATCH_SIZES) rows or more for each of ``graph.inputs``. Raises ExportError,
-    naming the graph and what is wrong.
+    ``inputs`` are max(BATCH_SIZES) rows or more for each of ``graph.inputs``, ``magnitudes`` the
+    sizes of its outputs as in vae.parity. Raises ExportError, naming the graph and what is wrong.
     """
     model = onnx.load_from_string(content)
     _check_signature(graph, model.graph)
@@ -49,7 +57,9 @@ def check(graph: Graph, content: bytes, module: nn.Module, inputs: Mapping[str, 
     session = _session(graph, content)
     for size in BATCH_SIZES:
         batch = {name: inputs[name][:size] for name in graph.inputs}
-        _check_parity(graph, session, module, batch, size)
+        found, expected = _run_both(graph, session, module, batch, size)
+        for name, a, b in zip(graph.outputs, found, expected, strict=True):
+            _check_close(f"{graph.name}: at batch size {size} {name}", a, b, magnitudes[name])
 
 
 def _check_signature(graph: Graph, found: GraphProto) -> None:
@@ -104,40 +114,31 @@ def _session(graph: Graph, content: bytes) -> Any:
         raise ExportError(f"{graph.name}: onnxruntime cannot load it: {error}") from error
 
 
-def _check_parity(
+def _run_both(
     graph: Graph, session: Any, module: nn.Module, batch: Mapping[str, Tensor], size: int
-) -> None:
+) -> tuple[list[Array], list[Array]]:
+    """The outputs of onnxruntime and of torch."""
     with torch.inference_mode():
         outputs = module(*batch.values())
     expected = (outputs,) if isinstance(outputs, Tensor) else outputs
+    rows = {name: tensor.numpy() for name, tensor in batch.items()}
     try:
-        found = session.run(
-            list(graph.outputs), {name: rows.numpy() for name, rows in batch.items()}
-        )
+        found = session.run(list(graph.outputs), rows)
     except Exception as error:
         raise ExportError(
             f"{graph.name}: onnxruntime fails at batch size {size}: {error}"
         ) from error
-    terms = batch["x"][0].numel() if graph == SCORER else 1
-    for name, a, b in zip(graph.outputs, found, expected, strict=True):
-        _check_close(graph, name, size, a, b.numpy(), terms)
+    return found, [output.numpy() for output in expected]
 
 
-def _check_close(
-    graph: Graph,
-    name: str,
-    size: int,
-    a: NDArray[np.float32],
-    b: NDArray[np.float32],
-    terms: int,
-) -> None:
+def _check_close(place: str, a: Array, b: Array, magnitude: ArrayLike) -> None:
     if a.shape != b.shape or a.dtype != b.dtype:
         raise ExportError(
-            f"{graph.name}: at batch size {size} {name} is {a.dtype}{list(a.shape)} in onnxruntime "
+            f"{place} is {a.dtype}{list(a.shape)} in onnxruntime "
             f"and {b.dtype}{list(b.shape)} in torch"
         )
-    if not (worst := difference(a, b, terms=terms)) <= TOLERANCE:  # NaN is not close either
+    if not (worst := difference(a, b, magnitude)) <= TOLERANCE:  # NaN is not close either
         raise ExportError(
-            f"{graph.name}: at batch size {size} {name} differs by {worst:.3g} between onnxruntime "
-            f"and torch; {TOLERANCE:g} is allowed"
+            f"{place} differs by {worst:.3g} between onnxruntime and torch; "
+            f"{TOLERANCE:g} is allowed"
         )

@@ -134,16 +134,22 @@ def _explain(error: ValidationError, arguments: Sequence[str], prefix: str) -> s
             lines.append(message)
             continue
         field = str(fault["loc"][0])
-        given = "" if fault["type"] == "missing" else f", given {fault['input']!r:.60}"
-        lines.append(f"{_origin(field, arguments, prefix)}: {message}{given}")
+        if fault["type"] == "missing":
+            lines.append(f"{_flag(field)} is required")
+            continue
+        place = _origin(field, arguments, prefix)
+        lines.append(f"{place}: {message}, given {fault['input']!r:.60}")
     return "; ".join(lines)
 
 
 def _origin(field: str, arguments: Sequence[str], prefix: str) -> str:
-    flag = "--" + field.replace("_", "-")
     variable = f"{prefix}{field}".upper()
-    if any(argument.split("=")[0] == flag for argument in arguments):
-        return flag
+    if any(argument.split("=")[0] == _flag(field) for argument in arguments):
+        return _flag(field)
     if variable in os.environ:
         return variable
     return field
+
+
+def _flag(field: str) -> str:
+    return "--" + field.replace("_", "-")

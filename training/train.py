@@ -7,6 +7,7 @@ killed run that goes on from a checkpoint does what it would have done (on CPU b
 convolutions and sums may differ in the last bits).
 """
 
+import math
 import time
 from dataclasses import dataclass
 from typing import Any
@@ -14,10 +15,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from training.checkpoint import Progress, load_checkpoint, save_checkpoint
+from training.checkpoint import Progress, Weights, load_checkpoint, save_checkpoint
 from training.config import TrainConfig
 from training.errors import RunError
-from training.evaluate import evaluate
+from training.evaluate import Evaluation, evaluate
 from training.objective import annealed_beta, elbo
 from training.progress import EpochMetrics, Reporter
 from training.run import Run
@@ -45,21 +46,29 @@ def train(
     had a loss or gradient that is not finite; the checkpoint stays that of the epoch before.
     """
     optimiser = make_optimiser(vae, config)
+    best = _copy(vae)
     if progress.epoch:
-        load_checkpoint(run.checkpoint, vae, optimiser)
+        best = load_checkpoint(run.checkpoint, vae, optimiser)
     run.rewind(progress.epoch)
     saved = time.monotonic()
     for epoch in range(progress.epoch + 1, config.epochs + 1):
         began = time.monotonic()
         totals = run_epoch(vae, optimiser, x, config, epoch, reporter)
-        seconds = time.monotonic() - began
-        metrics = _measure(vae, held_out, config, totals, epoch, rate=len(x) / seconds)
+        rate = len(x) / (time.monotonic() - began)
+        evaluation = evaluate(vae, held_out, samples=1, seed=config.seed)
+        metrics = _metrics(totals, evaluation, epoch, rate)
         run.log(metrics.as_json())
         reporter.epoch(metrics)
         _refuse_divergence(metrics, totals.steps, config)
+        objective = evaluation.reconstruction - config.beta * evaluation.kl
+        if _is_best(objective, progress, config):
+            best = _copy(vae)
+            progress = progress.model_copy(
+                update={"best_epoch": epoch, "best_objective": objective}
+            )
+        progress = progress.model_copy(update={"epoch": epoch, "step": metrics.step})
         if epoch == config.epochs or time.monotonic() - saved >= config.checkpoint_seconds:
-            reached = progress.model_copy(update={"epoch": epoch, "step": metrics.step})
-            save_checkpoint(run.checkpoint, vae, optimiser, reached)
+            save_checkpoint(run.checkpoint, vae, optimiser, best, progress)
             saved = time.monotonic()
 
 
@@ -144,11 +153,8 @@ def step(
     return torch.cat([bad.double().reshape(1), sums])
 
 
-def _measure(
-    vae: VAE, held_out: Tensor, config: TrainConfig, totals: Totals, epoch: int, rate: float
-) -> EpochMetrics:
-    rows = totals.rows or float("nan")
-    evaluation = evaluate(vae, held_out, samples=1, seed=config.seed)
+def _metrics(totals: Totals, evaluation: Evaluation, epoch: int, rate: float) -> EpochMetrics:
+    rows = totals.rows or math.nan
     return EpochMetrics(
         epoch=epoch,
         step=epoch * totals.steps,
@@ -161,6 +167,17 @@ def _measure(
         skipped=totals.skipped,
         images_per_second=rate,
     )
+
+
+def _is_best(objective: float, progress: Progress, config: TrainConfig) -> bool:
+    if not math.isfinite(objective):
+        return False
+    first = progress.best_epoch == 0
+    return first or config.keep == "last" or objective > progress.best_objective
+
+
+def _copy(vae: VAE) -> Weights:
+    return {name: tensor.detach().clone() for name, tensor in vae.state_dict().items()}
 
 
 def _refuse_divergence(metrics: EpochMetrics, steps: int, config: TrainConfig) -> None:

@@ -1,16 +1,30 @@
-"""How far two engines are apart that should compute the same."""
+"""How far two engines are apart that should compute the same, measured in each output's own size.
+
+Rounding errors are as large as the numbers that an output is made of, not as the output: a pixel
+near 0 on a scale of 255 is a difference of such numbers, and log p(x|z) is a sum that cancels.
+"""
 
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
+
+from vae.manifest import ModelSpec
 
 
-def difference(found: NDArray[Any], expected: NDArray[Any], *, terms: int = 1) -> float:
-    """The largest |found − expected| / max(terms, |expected|): 0 is equal, NaN is not comparable.
+def magnitudes(spec: ModelSpec) -> dict[str, NDArray[np.float64]]:
+    """For each output of vae.graphs, the size of the numbers it is made of.
 
-    ``terms`` is how many numbers of size 1 an output is the sum of. log p(x|z) is one of as many as
-    a row has elements; they cancel, so that its rounding error can exceed the sum itself.
+    1 for mu and logvar, the number of elements for log_px_z, and for mean, in units of the data,
+    the larger of shift and scale of each element, shaped to broadcast with a batch.
     """
-    scale = np.maximum(terms, np.abs(expected))
+    per_element = np.maximum(np.abs(spec.preprocessing.shift), spec.preprocessing.scale)
+    mean = np.broadcast_to(per_element, spec.input.size).reshape(spec.input.shape)
+    one, size = np.array(1.0), np.array(float(spec.input.size))
+    return {"mu": one, "logvar": one, "mean": mean, "log_px_z": size}
+
+
+def difference(found: NDArray[Any], expected: NDArray[Any], magnitude: ArrayLike = 1.0) -> float:
+    """The largest |found − expected| / max(magnitude, |expected|): 0 is equal, NaN is neither."""
+    scale = np.maximum(magnitude, np.abs(expected))
     return float((np.abs(found.astype(np.float64) - expected) / scale).max(initial=0.0))
