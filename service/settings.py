@@ -50,7 +50,9 @@ class Settings(BaseSettings):
         30.0, description="seconds that requests under way get to finish at a shutdown"
     )
     api_keys: tuple[SecretStr, ...] = Field(
-        (), description="a JSON list; when given, every route but health asks for one of them"
+        (),
+        description="a JSON list; when given, every route but health and the playground's files "
+        "asks for one of them",
     )
     docs: bool = Field(True, description="serve /docs and /openapi.json")
     log_level: Literal["debug", "info", "warning", "error"] = Field(
