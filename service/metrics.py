@@ -1,6 +1,7 @@
 """Prometheus metrics: base units, bounded labels, buckets that reach below a millisecond."""
 
 from collections.abc import Callable, Sequence
+from functools import cache
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
@@ -23,6 +24,9 @@ class Metrics:
 
     def __init__(self) -> None:
         self._registry = CollectorRegistry()
+        self._of_request = cache(
+            self._make_of_request
+        )  # looking labels up costs as much as all else
         self._requests = Counter(
             "vae_requests",
             "Requests answered",
@@ -64,10 +68,21 @@ class Metrics:
             registry=self._registry,
         )
 
-    def observe_request(self, op: str, model: str, version: str, code: int, seconds: float) -> None:
-        """Count one request. Labels come from routes and loaded models, never from the client."""
-        self._requests.labels(op, model, version, str(code)).inc()
-        self._request_seconds.labels(op, model, version).observe(seconds)
+    def observe_request(self, op: str, label: str, code: int, seconds: float) -> None:
+        """Count one request of a route, answered by the model of this label, or by none.
+
+        All labels come from routes and loaded models, never from the client.
+        """
+        count, duration = self._of_request(op, label, code)
+        count.inc()
+        duration.observe(seconds)
+
+    def _make_of_request(self, op: str, label: str, code: int) -> tuple[Counter, Histogram]:
+        model, _, version = label.partition("/")
+        return (
+            self._requests.labels(op, model, version, str(code)),
+            self._request_seconds.labels(op, model, version),
+        )
 
     def batch_observer(self, manifest: Manifest) -> Callable[[Graph], Observer]:
         """An observer for each graph of a model."""

@@ -1,4 +1,4 @@
-"""The native verbs over HTTP. The path of a request, top to bottom."""
+"""The native verbs over HTTP, in the slow lane: FastAPI's."""
 
 import asyncio
 import time
@@ -8,14 +8,12 @@ from typing import Annotated, Final, TypeVar
 from fastapi import APIRouter, Path, Request, Response
 from starlette.types import Receive
 
-from service.errors import DeadlineExceeded, InvalidInput, Malformed, UnsupportedFormat
-from service.middleware import MODEL_LABEL
-from service.repository import Repository
+from service.endpoint import Endpoint, Target
+from service.errors import DeadlineExceeded
+from service.guard import head_of
+from service.middleware import MODEL_LABEL, to_response
 from service.routes.openapi import operation
-from service.settings import Settings
 from service.verbs import VERBS, Verb
-from service.wire.formats import acceptable, format_of
-from service.wire.request import read, row_spec
 
 T = TypeVar("T")
 CLIENT_CLOSED_REQUEST: Final = 499
@@ -23,32 +21,32 @@ ModelPath = Annotated[str, Path(description="a name from /models")]
 VersionPath = Annotated[int, Path(ge=1, description="a version from /models/{model}")]
 
 
-def create_router(models: Repository, settings: Settings) -> APIRouter:
+def create_router(endpoint: Endpoint) -> APIRouter:
     """Each verb at /verb, /models/{model}/verb and /models/{model}/versions/{version}/verb."""
     router = APIRouter(tags=["vae"])
     for verb in VERBS:
-        _add_routes(router, verb, models, settings)
+        _add_routes(router, verb, endpoint)
     return router
 
 
-def _add_routes(router: APIRouter, verb: Verb, models: Repository, settings: Settings) -> None:
+def _add_routes(router: APIRouter, verb: Verb, endpoint: Endpoint) -> None:
     async def default(request: Request) -> Response:
-        return await _answer(verb, request, models, settings)
+        return await _answer(endpoint, request, Target(verb))
 
     async def of_model(request: Request, model: ModelPath) -> Response:
-        return await _answer(verb, request, models, settings, model)
+        return await _answer(endpoint, request, Target(verb, model))
 
     async def of_version(request: Request, model: ModelPath, version: VersionPath) -> Response:
-        return await _answer(verb, request, models, settings, model, version)
+        return await _answer(endpoint, request, Target(verb, model, version))
 
-    for path, endpoint, suffix in (
+    for path, function, suffix in (
         (f"/{verb.name}", default, ""),
         (f"/models/{{model}}/{verb.name}", of_model, "_model"),
         (f"/models/{{model}}/versions/{{version}}/{verb.name}", of_version, "_model_version"),
     ):
         router.add_api_route(
             path,
-            endpoint,
+            function,
             methods=["POST"],
             name=verb.name,
             operation_id=verb.name + suffix,
@@ -58,57 +56,16 @@ def _add_routes(router: APIRouter, verb: Verb, models: Repository, settings: Set
         )
 
 
-async def _answer(
-    verb: Verb,
-    request: Request,
-    models: Repository,
-    settings: Settings,
-    name: str | None = None,
-    version: int | None = None,
-) -> Response:
-    deadline = time.monotonic() + _timeout(request, settings)
-    model = models.get(name, version)
+async def _answer(endpoint: Endpoint, request: Request, target: Target) -> Response:
+    model = endpoint.find(target)
     request.scope[MODEL_LABEL] = model.label
-    _refuse_encodings(request)
-    reads = format_of(request.headers.get("content-type"))
-    writes = acceptable(request.headers.get("accept"), picture="outputs" in verb.outputs)
-    spec = row_spec(
-        verb,
-        model.manifest,
-        max_rows=settings.max_request_rows,
-        max_pixels=settings.max_image_pixels,
-    )
-    rows, options = read(verb, spec, reads, await request.body(), _query(request))
-    arrays = await _while_wanted(verb.call(model, rows, options), request.receive, deadline)
-    if arrays is None:
+    admission = endpoint.admit(target.verb, model, head_of(request.scope["headers"]))
+    body = await request.body()
+    work = endpoint.answer(admission, request.scope["query_string"], body)
+    reply = await _while_wanted(work, request.receive, admission.deadline)
+    if reply is None:
         return Response(status_code=CLIENT_CLOSED_REQUEST)
-    return Response(writes.write(arrays, model.manifest.input), media_type=writes.media_type)
-
-
-def _timeout(request: Request, settings: Settings) -> float:
-    """Seconds for this request: X-Timeout-Ms, but no more than the setting."""
-    given = request.headers.get("x-timeout-ms")
-    if given is None:
-        return settings.timeout_ms / 1000
-    if not (given.isascii() and given.isdecimal() and len(given) <= 12 and int(given) > 0):
-        raise Malformed("X-Timeout-Ms is not a positive whole number", given=given)
-    return min(int(given), settings.timeout_ms) / 1000
-
-
-def _query(request: Request) -> dict[str, str]:
-    pairs = request.query_params.multi_items()
-    query = dict(pairs)
-    if len(query) < len(pairs):
-        raise InvalidInput("the query string names an option twice", given=request.url.query)
-    return query
-
-
-def _refuse_encodings(request: Request) -> None:
-    encoding = request.headers.get("content-encoding", "identity")
-    if encoding.lower() != "identity":
-        raise UnsupportedFormat(
-            "compressed bodies are not read here", expected="identity", given=encoding
-        )
+    return to_response(reply)
 
 
 async def _while_wanted(work: Awaitable[T], receive: Receive, deadline: float) -> T | None:
@@ -128,7 +85,7 @@ async def _while_wanted(work: Awaitable[T], receive: Receive, deadline: float) -
             return task.result()
         if watcher.done():
             return None
-        raise DeadlineExceeded("the time for this request is over; nothing was computed for it")
+        raise DeadlineExceeded("the time for this request is over")
     finally:
         task.cancel()
         watcher.cancel()

@@ -1,7 +1,11 @@
-"""The formats of request and reply, and which of them a request asks for."""
+"""The formats of request and reply, and which of them a request asks for.
+
+Clients send the same few headers again and again, so what they mean is remembered.
+"""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Final
 
 from service.arrays import Arrays, Float32
@@ -33,25 +37,27 @@ PNG: Final = Format("image/png", png.read, png.write)
 FORMATS: Final = {form.media_type: form for form in (JSON, NPY, SAFETENSORS, PNG)}
 
 
-def format_of(content_type: str | None) -> Format:
+@lru_cache(maxsize=64)
+def format_of(content_type: bytes | None) -> Format:
     """The format of a request's body; JSON when the request does not say.
 
     Raises UnsupportedFormat for a Content-Type that is none of FORMATS.
     """
     if content_type is None:
         return JSON
-    media_type = content_type.partition(";")[0].strip().lower()
+    media_type = content_type.decode("latin-1").partition(";")[0].strip().lower()
     # What curl -d sends when nobody tells it the type.
     if media_type == "application/x-www-form-urlencoded":
         return JSON
     if media_type not in FORMATS:
         raise UnsupportedFormat(
-            "this Content-Type is not read here", expected=", ".join(FORMATS), given=content_type
+            "this Content-Type is not read here", expected=", ".join(FORMATS), given=media_type
         )
     return FORMATS[media_type]
 
 
-def acceptable(accept: str | None, *, picture: bool) -> Format:
+@lru_cache(maxsize=64)
+def acceptable(accept: bytes | None, *, picture: bool) -> Format:
     """The format of a reply by an Accept header (RFC 9110, 12.5.1); JSON when anything will do.
 
     ``picture`` says whether the reply can be an image. Raises NotAcceptable when nothing fits.
@@ -59,13 +65,14 @@ def acceptable(accept: str | None, *, picture: bool) -> Format:
     offered = [form for form in FORMATS.values() if picture or form is not PNG]
     if not accept:
         return JSON
-    ranges = _ranges(accept)
+    text = accept.decode("latin-1")
+    ranges = _ranges(text)
     best = max(offered, key=lambda form: _quality(form.media_type, ranges))
     if _quality(best.media_type, ranges) == 0:
         raise NotAcceptable(
             "no format of Accept is offered here",
             expected=", ".join(form.media_type for form in offered),
-            given=accept,
+            given=text,
         )
     return best
 

@@ -1,6 +1,7 @@
 """A request of a verb: bytes and query to rows and options, valid or an error."""
 
 from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
 from pydantic import ValidationError
@@ -49,6 +50,11 @@ def read(
     return rows, _options(verb.options, values, query)
 
 
+@cache
+def _defaults(schema: type[Options]) -> Options:
+    return schema()
+
+
 def _options(schema: type[Options], values: Mapping[str, Any], query: Mapping[str, str]) -> Options:
     if values and query:
         raise InvalidInput(
@@ -56,6 +62,8 @@ def _options(schema: type[Options], values: Mapping[str, Any], query: Mapping[st
             expected="all of them in one place",
             given=f"body: {', '.join(values)}; query: {', '.join(query)}",
         )
+    if not values and not query:
+        return _defaults(schema)
     try:
         if query:  # where everything is text
             return schema.model_validate_strings(query)

@@ -334,12 +334,12 @@ def test_png_shows_no_vectors() -> None:
     ],
 )
 def test_content_type(content_type: str | None, expected: Any) -> None:
-    assert format_of(content_type) is expected
+    assert format_of(content_type and content_type.encode()) is expected
 
 
 def test_an_unknown_content_type_is_refused() -> None:
     with pytest.raises(UnsupportedFormat) as raised:
-        format_of("text/csv")
+        format_of(b"text/csv")
     assert all(media_type in raised.value.expected for media_type in FORMATS)
 
 
@@ -358,13 +358,13 @@ def test_an_unknown_content_type_is_refused() -> None:
     ],
 )
 def test_accept(accept: str | None, expected: Any) -> None:
-    assert acceptable(accept, picture=True) is expected
+    assert acceptable(accept and accept.encode(), picture=True) is expected
 
 
 @pytest.mark.parametrize("accept", ["text/html", "image/png", "application/json;q=0"])
 def test_accept_that_nothing_fits(accept: str) -> None:
     with pytest.raises(NotAcceptable):
-        acceptable(accept, picture=False)
+        acceptable(accept and accept.encode(), picture=False)
 
 
 @given(st.binary(max_size=200))

@@ -1,0 +1,127 @@
+"""A verb's request from head to reply, whichever lane it comes by."""
+
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cache
+from urllib.parse import parse_qsl
+
+from service.errors import MEDIA_TYPE, InvalidInput, Malformed, ServiceError, UnsupportedFormat
+from service.guard import Head
+from service.model import Model
+from service.repository import Repository
+from service.settings import Settings
+from service.verbs import Verb
+from service.wire.formats import Format, acceptable, format_of
+from service.wire.request import read, row_spec
+from service.wire.rows import RowSpec
+
+RawHeaders = list[tuple[bytes, bytes]]
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What a path asks for; no name is the default model, no version the latest."""
+
+    verb: Verb
+    name: str | None = None
+    version: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Admission:
+    """A request whose head is accepted; ``deadline`` is a time of the monotonic clock."""
+
+    verb: Verb
+    model: Model
+    reads: Format
+    writes: Format
+    deadline: float
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """Status, the headers that belong to the body, and the body."""
+
+    status: int
+    headers: RawHeaders
+    body: bytes
+
+    @classmethod
+    def of(
+        cls, status: int, media_type: str, body: bytes, headers: Iterable[tuple[str, str]] = ()
+    ) -> "Reply":
+        """With the headers of the body, in the order of starlette's Response."""
+        raw = [(name.lower().encode(), value.encode("latin-1")) for name, value in headers]
+        raw.append((b"content-length", b"%d" % len(body)))
+        raw.append((b"content-type", media_type.encode()))
+        return cls(status, raw, body)
+
+
+def problem(error: ServiceError) -> Reply:
+    """The reply that an error stands for."""
+    return Reply.of(error.status, MEDIA_TYPE, error.problem(), error.headers.items())
+
+
+class Endpoint:
+    """Admits a head, then answers its body; a ServiceError is the caller's to know."""
+
+    def __init__(self, models: Repository, settings: Settings) -> None:
+        self._models = models
+        self._settings = settings
+        self._spec = cache(self._make_spec)
+
+    def find(self, target: Target) -> Model:
+        """The model of a target. Raises UnknownModel."""
+        return self._models.get(target.name, target.version)
+
+    def admit(self, verb: Verb, model: Model, head: Head) -> Admission:
+        """Check what the head alone decides: deadline, encoding and the two formats."""
+        deadline = time.monotonic() + self._timeout(head)
+        if (encoding := head.get(b"content-encoding", b"identity").lower()) != b"identity":
+            raise UnsupportedFormat(
+                "compressed bodies are not read here",
+                expected="identity",
+                given=encoding.decode("latin-1"),
+            )
+        reads = format_of(head.get(b"content-type"))
+        writes = acceptable(head.get(b"accept"), picture="outputs" in verb.outputs)
+        return Admission(verb, model, reads, writes, deadline)
+
+    async def answer(self, admission: Admission, query: bytes, body: bytes) -> Reply:
+        """Read the body, run the verb, write the reply. Awaits nothing but the batchers."""
+        verb, model = admission.verb, admission.model
+        options = _query(query) if query else {}
+        rows, chosen = read(verb, self._spec(verb, model), admission.reads, body, options)
+        arrays = await verb.call(model, rows, chosen)
+        writes = admission.writes
+        return Reply.of(200, writes.media_type, writes.write(arrays, model.manifest.input))
+
+    def _timeout(self, head: Head) -> float:
+        """Seconds for this request: X-Timeout-Ms, but no more than the setting."""
+        given = head.get(b"x-timeout-ms")
+        if given is None:
+            return self._settings.timeout_ms / 1000
+        if not (given.isdigit() and len(given) <= 12 and int(given) > 0):
+            raise Malformed(
+                "X-Timeout-Ms is not a positive whole number", given=given.decode("latin-1")
+            )
+        return min(int(given), self._settings.timeout_ms) / 1000
+
+    def _make_spec(self, verb: Verb, model: Model) -> RowSpec | None:
+        settings = self._settings
+        return row_spec(
+            verb,
+            model.manifest,
+            max_rows=settings.max_request_rows,
+            max_pixels=settings.max_image_pixels,
+        )
+
+
+def _query(query: bytes) -> dict[str, str]:
+    text = query.decode("latin-1")
+    pairs = parse_qsl(text, keep_blank_values=True)
+    options = dict(pairs)
+    if len(options) < len(pairs):
+        raise InvalidInput("the query string names an option twice", given=text)
+    return options
