@@ -40,6 +40,7 @@ def run_train(command: TrainCommand, console: Console) -> None:
         data, held_out = _data(command)
         config = resolve(_plain(command), data)
         spec = model_spec(config, data)
+        run.check(config)
         progress = _resume(run, config, Progress(spec=spec, data=fingerprint(data.x)))
         run.begin(config)
         vae = build(spec, config.seed).to(device)

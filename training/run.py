@@ -44,8 +44,8 @@ class Run:
             raise RunError(f"run {self.path} does not exist: it has no {CONFIG}")
         return TrainConfig(**read_file(self.path / CONFIG, TrainConfig))
 
-    def begin(self, config: TrainConfig) -> None:
-        """Store the resolved config, or hold it against the one that is stored.
+    def check(self, config: TrainConfig) -> None:
+        """Hold the resolved config against the one that is stored, if any.
 
         Raises RunError, naming the options, when the stored run would have been another one.
         """
@@ -54,6 +54,10 @@ class Run:
                 f"run {self.path} was begun with other options and cannot be resumed with these: "
                 + "; ".join(changed)
             )
+
+    def begin(self, config: TrainConfig) -> None:
+        """Store the resolved config, which may change what is free to change. Raises like check."""
+        self.check(config)
         text = yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
         write_atomically(self.path / CONFIG, text.encode())
 

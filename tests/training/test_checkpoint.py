@@ -1,0 +1,97 @@
+"""The checkpoint: everything comes back, and damage is named."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from training.checkpoint import (
+    Progress,
+    load_best,
+    load_checkpoint,
+    read_progress,
+    save_checkpoint,
+)
+from training.config import TrainConfig
+from training.errors import RunError
+from training.train import make_optimiser, step
+from vae.manifest import MLP, Gaussian, InputSpec, ModelSpec
+from vae.networks import VAE
+
+CONFIG = TrainConfig(data="x", learning_rate=0.01)
+
+
+def make_spec(width: int = 4) -> ModelSpec:
+    return ModelSpec(
+        input=InputSpec(kind="vector", shape=(3,), dtype="float32"),
+        latent_dim=2,
+        likelihood=Gaussian(variance="learned"),
+        network=MLP(hidden=(width,)),
+    )
+
+
+@pytest.fixture
+def trained(tmp_path: Path) -> tuple[Path, VAE, torch.optim.Optimizer]:
+    torch.manual_seed(0)
+    vae = VAE(make_spec())
+    optimiser = make_optimiser(vae, CONFIG)
+    best = {name: tensor.clone() for name, tensor in vae.state_dict().items()}
+    step(vae, optimiser, torch.randn(5, 3), torch.randn(5, 2), 1.0, 10.0)
+    progress = Progress(spec=make_spec(), data="abc", epoch=4, step=9, best_epoch=3)
+    path = tmp_path / "checkpoint.safetensors"
+    save_checkpoint(path, vae, optimiser, best, progress)
+    return path, vae, optimiser
+
+
+def test_training_goes_on_bit_for_bit(
+    trained: tuple[Path, VAE, torch.optim.Optimizer],
+) -> None:
+    path, vae, optimiser = trained
+    other = VAE(make_spec())
+    other_optimiser = make_optimiser(other, CONFIG)
+    load_checkpoint(path, other, other_optimiser)
+    x, eps = torch.randn(5, 3), torch.randn(5, 2)
+    for model, its in ((vae, optimiser), (other, other_optimiser)):
+        step(model, its, x, eps, 1.0, 10.0)
+    pairs = zip(vae.parameters(), other.parameters(), strict=True)
+    assert all(torch.equal(*pair) for pair in pairs)
+
+
+def test_the_best_weights_are_kept_apart(
+    trained: tuple[Path, VAE, torch.optim.Optimizer],
+) -> None:
+    path, vae, _ = trained
+    best, progress = load_best(path)
+    assert progress == Progress(spec=make_spec(), data="abc", epoch=4, step=9, best_epoch=3)
+    assert not torch.equal(next(best.parameters()), next(vae.parameters()))
+
+
+def test_the_same_state_gives_the_same_bytes(
+    trained: tuple[Path, VAE, torch.optim.Optimizer], tmp_path: Path
+) -> None:
+    path, vae, optimiser = trained
+    again = tmp_path / "again.safetensors"
+    best, progress = load_best(path)
+    save_checkpoint(again, vae, optimiser, best.state_dict(), progress)
+    assert again.read_bytes() == path.read_bytes()
+
+
+@pytest.mark.parametrize("keep", [0, 4, 100, -1])
+def test_a_file_cut_short_is_named(
+    trained: tuple[Path, VAE, torch.optim.Optimizer], keep: int
+) -> None:
+    path, *_ = trained
+    path.write_bytes(path.read_bytes()[:keep])
+    with pytest.raises(RunError, match=rf"{path} (is damaged|cannot be read)"):
+        read_progress(path)
+
+
+def test_a_missing_file_and_another_model_s_are_named(
+    trained: tuple[Path, VAE, torch.optim.Optimizer], tmp_path: Path
+) -> None:
+    path, *_ = trained
+    with pytest.raises(RunError, match=r"none\.safetensors cannot be read"):
+        read_progress(tmp_path / "none.safetensors")
+    wider = VAE(make_spec(width=5))
+    with pytest.raises(RunError, match=f"{path} is of another model"):
+        load_checkpoint(path, wider, make_optimiser(wider, CONFIG))

@@ -1,0 +1,160 @@
+"""The loop, on tiny data: it learns, it skips what is not finite, it gives up in time."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from rich.console import Console
+
+from training.build import build, model_spec
+from training.checkpoint import Progress, load_best, read_progress
+from training.config import TrainConfig, resolve
+from training.data.dataset import Dataset
+from training.errors import RunError
+from training.objective import elbo
+from training.progress import PlainReporter
+from training.run import Run
+from training.train import make_optimiser, run_epoch, step, train
+from vae.manifest import InputSpec
+from vae.networks import VAE
+
+QUIET = PlainReporter(Console(quiet=True), epochs=1)
+
+
+def make_data(rows: int = 256) -> Dataset:
+    """Points near a line in five dimensions."""
+    generator = torch.Generator().manual_seed(0)
+    along = torch.randn(rows, 1, generator=generator)
+    x = along * torch.tensor([3.0, -2.0, 1.0, 0.5, 4.0])
+    x += 0.1 * torch.randn(rows, 5, generator=generator)
+    return Dataset(x, InputSpec(kind="vector", shape=(5,), dtype="float32"))
+
+
+def make_config(run: Path, **options: object) -> TrainConfig:
+    return TrainConfig.model_validate(
+        {
+            "data": "line",
+            "run": run,
+            "latent_dim": 2,
+            "hidden": (16,),
+            "batch_size": 64,
+            "epochs": 20,
+            "learning_rate": 1e-2,
+            "checkpoint_seconds": 1000,
+            **options,
+        }
+    )
+
+
+def fit(config: TrainConfig, data: Dataset) -> tuple[VAE, Run]:
+    config = resolve(config, data)
+    spec = model_spec(config, data)
+    config.run.mkdir(exist_ok=True)
+    run = Run(config.run)
+    vae = build(spec, config.seed)
+    progress = Progress(spec=spec, data="")
+    train(vae, data.x, make_data(64).x, config, run, progress, QUIET)
+    return vae, run
+
+
+def test_the_loss_falls_and_the_metrics_say_so(tmp_path: Path) -> None:
+    _, run = fit(make_config(tmp_path), make_data())
+    history = run.history()
+    assert [line["epoch"] for line in history] == list(range(1, 21))
+    assert history[-1]["step"] == 20 * 4
+    assert history[-1]["elbo"] > history[0]["elbo"] + 3
+    assert history[-1]["held_out_elbo"] > history[0]["held_out_elbo"] + 3
+    for line in history:
+        assert line["elbo"] == pytest.approx(line["reconstruction"] - line["kl"])
+        assert line["skipped"] == 0
+
+
+def test_every_row_counts_once_also_in_a_short_last_batch() -> None:
+    data = make_data(100)
+    config = resolve(make_config(Path(), batch_size=64), data)
+    vae = build(model_spec(config, data), 0)
+    totals = run_epoch(vae, make_optimiser(vae, config), data.x, config, 1, QUIET)
+    assert (totals.steps, totals.rows, totals.skipped) == (2, 100, 0)
+
+
+def test_the_kl_weight_rises_over_the_epochs_asked_for(tmp_path: Path) -> None:
+    _, run = fit(make_config(tmp_path, epochs=4, kl_anneal_epochs=2, beta=0.5), make_data())
+    assert [line["beta"] for line in run.history()] == pytest.approx([0.1875, 0.4375, 0.5, 0.5])
+
+
+def test_the_learned_variance_finds_the_noise(tmp_path: Path) -> None:
+    vae, _ = fit(make_config(tmp_path, epochs=120), make_data())
+    variance = torch.exp(vae.likelihood.log_variance.detach()).item()
+    assert variance < 0.05  # of standardised columns; it starts at 1
+
+
+def test_a_step_that_is_not_finite_leaves_weights_and_optimiser_alone() -> None:
+    data = make_data()
+    config = resolve(make_config(Path()), data)
+    vae = build(model_spec(config, data), 0)
+    optimiser = make_optimiser(vae, config)
+    good, eps = data.x[:8], torch.zeros(8, 2)
+    bad = good.clone()
+    bad[3, 2] = torch.inf
+    step(vae, optimiser, good, eps, 1.0, 200.0)
+    weights = [weight.clone() for weight in vae.parameters()]
+    moments = [state["exp_avg"].clone() for state in optimiser.state.values()]
+    counts = step(vae, optimiser, bad, eps, 1.0, 200.0)
+    assert counts.tolist() == [1, 0, 0, 0, 0]
+    assert all(torch.equal(*pair) for pair in zip(weights, vae.parameters(), strict=True))
+    after = [state["exp_avg"] for state in optimiser.state.values()]
+    assert all(torch.equal(*pair) for pair in zip(moments, after, strict=True))
+    counts = step(vae, optimiser, good, eps, 1.0, 200.0)
+    assert counts[:2].tolist() == [0, 8]
+    assert not torch.equal(weights[0], next(iter(vae.parameters())))
+
+
+def test_skipped_steps_are_counted_and_left_out_of_the_means(tmp_path: Path) -> None:
+    data = make_data()
+    x = data.x.clone()
+    x[17, 0] = torch.nan
+    config = resolve(make_config(tmp_path, epochs=3, max_skipped=0.25), data)
+    spec = model_spec(config, data)
+    run = Run(tmp_path)
+    train(build(spec, 0), x, data.x[:9], config, run, Progress(spec=spec, data=""), QUIET)
+    assert [line["skipped"] for line in run.history()] == [1, 1, 1]
+    assert all(line["elbo"] is not None for line in run.history())
+
+
+def test_too_many_skipped_steps_end_the_run(tmp_path: Path) -> None:
+    with pytest.raises(RunError, match=r"ended in epoch \d+: . of 4 steps .* learning rate"):
+        fit(make_config(tmp_path, learning_rate=1e30), make_data())
+
+
+def test_gradients_are_clipped() -> None:
+    data = make_data()
+    config = resolve(make_config(Path()), data)
+    vae = build(model_spec(config, data), 0)
+    step(vae, make_optimiser(vae, config), data.x, torch.zeros(256, 2), 1.0, clip_norm=0.01)
+    norm = torch.nn.utils.get_total_norm([p.grad for p in vae.parameters() if p.grad is not None])
+    assert norm.item() == pytest.approx(0.01, rel=1e-3)
+
+
+def test_the_checkpoint_keeps_the_best_epoch_or_the_last(tmp_path: Path) -> None:
+    few = make_data(16)  # soon learned by heart
+    options = {"epochs": 300, "hidden": (64,), "batch_size": 16}
+    last_vae, last = fit(make_config(tmp_path / "last", keep="last", **options), few)
+    _, best = fit(make_config(tmp_path / "best", **options), few)
+    kept, progress = load_best(last.checkpoint)
+    assert progress.best_epoch == 300
+    pairs = zip(kept.parameters(), last_vae.parameters(), strict=True)
+    assert all(torch.equal(*pair) for pair in pairs)
+    progress = read_progress(best.checkpoint)
+    scores = [line["held_out_elbo"] for line in best.history()]
+    assert progress.best_epoch == scores.index(max(scores)) + 1 < 300
+    assert progress.best_objective == pytest.approx(max(scores))
+
+
+def test_the_means_of_an_epoch_are_those_of_the_objective() -> None:
+    data = make_data(64)
+    config = resolve(make_config(Path(), learning_rate=1e-30), data)
+    vae = build(model_spec(config, data), 0)
+    totals = run_epoch(vae, make_optimiser(vae, config), data.x, config, 1, QUIET)
+    with torch.no_grad():
+        expected = elbo(vae, data.x, torch.randn(64, 2)).kl.sum().item()
+    assert totals.kl == pytest.approx(expected, rel=1e-4)  # does not depend on the noise
