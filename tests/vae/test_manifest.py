@@ -1,0 +1,161 @@
+"""The manifest: what it refuses, and that its digest notices a change of any field."""
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from vae.manifest import (
+    MLP,
+    REQUIRED_FILES,
+    Bernoulli,
+    Calibration,
+    Content,
+    Conv,
+    InputSpec,
+    Manifest,
+    ModelSpec,
+    Preprocessing,
+)
+
+IMAGE: dict[str, Any] = {"kind": "image", "shape": (8, 9), "dtype": "uint8", "range": (0, 16)}
+VECTOR: dict[str, Any] = {"kind": "vector", "shape": (3,), "dtype": "float32"}
+
+
+def make_manifest(**fields: Any) -> Manifest:
+    return Content(
+        **{
+            "name": "digits",
+            "version": 1,
+            "created": datetime(2025, 1, 1, tzinfo=UTC),
+            "metrics": {"elbo": -1.5},
+            "calibration": Calibration(rows=3, mean=-1.5, std=0.1),
+            "versions": {"torch": "2"},
+            "files": dict.fromkeys(REQUIRED_FILES, "0" * 64),
+            "input": InputSpec(**IMAGE),
+            "latent_dim": 2,
+            "likelihood": Bernoulli(),
+            "network": MLP(hidden=(4,)),
+            **fields,
+        }
+    ).seal()
+
+
+def test_a_manifest_survives_json() -> None:
+    manifest = make_manifest(preprocessing=Preprocessing(shift=(0.1,), scale=(1 / 3,)))
+    assert Manifest.model_validate_json(manifest.model_dump_json(indent=2)) == manifest
+
+
+def changes(content: Any, path: tuple[str | int, ...] = ()) -> list[tuple[str | int, ...]]:
+    """The path of every leaf."""
+    if isinstance(content, dict):
+        return [leaf for key, value in content.items() for leaf in changes(value, (*path, key))]
+    if isinstance(content, list):
+        return [leaf for i, value in enumerate(content) for leaf in changes(value, (*path, i))]
+    return [path]
+
+
+LEAVES = changes(json.loads(make_manifest().model_dump_json()))
+
+
+@pytest.mark.parametrize("leaf", LEAVES, ids=lambda leaf: ".".join(map(str, leaf)))
+def test_a_change_of_any_value_is_refused(leaf: tuple[str | int, ...]) -> None:
+    content = json.loads(make_manifest().model_dump_json())
+    place = content
+    for key in leaf[:-1]:
+        place = place[key]
+    old = place[leaf[-1]]
+    place[leaf[-1]] = {str: "f" * 64, int: 7, float: 0.5, type(None): 1.0}[type(old)]
+    with pytest.raises(ValidationError):
+        Manifest.model_validate_json(json.dumps(content))
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["../../etc/passwd", "/etc/passwd", "a/b", "checkpoint.pt", "encoder.onnx.data", "..", ""],
+)
+def test_a_file_that_does_not_belong_in_a_bundle_is_refused(name: str) -> None:
+    with pytest.raises(ValidationError, match="files"):
+        make_manifest(files={**dict.fromkeys(REQUIRED_FILES, "0" * 64), name: "0" * 64})
+
+
+def test_a_missing_file_is_named() -> None:
+    files = dict.fromkeys(REQUIRED_FILES - {"golden.npz"}, "0" * 64)
+    with pytest.raises(ValidationError, match=r"files lacks golden\.npz"):
+        make_manifest(files=files)
+
+
+@pytest.mark.parametrize("name", ["", "..", "../x", "a/b", ".hidden", "a b", "x" * 65, "é"])
+def test_a_name_that_is_no_directory_or_url_segment_is_refused(name: str) -> None:
+    with pytest.raises(ValidationError, match="name"):
+        make_manifest(name=name)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"surprise": 1},
+        {"version": 0},
+        {"latent_dim": 0},
+        {"schema_version": 2},
+        {"created": datetime(2025, 1, 1)},
+        {"metrics": {"elbo": float("nan")}},
+        {"network": {"kind": "transformer"}},
+        {"likelihood": {"kind": "bernoulli", "variance": "unit"}},
+    ],
+)
+def test_unknown_and_impossible_fields_are_refused(fields: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError):
+        make_manifest(**fields)
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({**VECTOR, "shape": (3, 4)}, "a vector has one dimension"),
+        ({**IMAGE, "shape": (8,)}, "an image is"),
+        ({**IMAGE, "shape": (8, 8, 1)}, "an image is"),
+        ({**IMAGE, "range": (1, 1)}, "low < high"),
+        ({**VECTOR, "columns": ("a", "b")}, "2 columns are named"),
+        ({**VECTOR, "shape": ()}, "shape"),
+        ({**VECTOR, "shape": (0,)}, "shape"),
+    ],
+)
+def test_an_input_that_contradicts_itself_is_refused(fields: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
+        InputSpec(**fields)
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        (
+            {"preprocessing": Preprocessing(scale=(1.0, 2.0))},
+            "2 values; expected 1 or 3",
+        ),
+        ({"network": Conv()}, "conv network needs images"),
+        (
+            {"network": Conv(), "input": InputSpec(**{**IMAGE, "shape": (7, 9)})},
+            "needs 8×8 or more",
+        ),
+    ],
+)
+def test_parts_that_do_not_fit_are_refused(fields: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
+        ModelSpec(
+            **{
+                "input": InputSpec(**VECTOR),
+                "latent_dim": 2,
+                "likelihood": Bernoulli(),
+                "network": MLP(),
+                **fields,
+            }
+        )
+
+
+@pytest.mark.parametrize("scale", [0.0, -1.0, float("inf"), float("nan")])
+def test_a_scale_that_cannot_divide_is_refused(scale: float) -> None:
+    with pytest.raises(ValidationError, match="scale"):
+        Preprocessing(scale=(scale,))

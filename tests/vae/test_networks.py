@@ -1,0 +1,109 @@
+"""The networks: shapes for every size, and rows that do not know of each other."""
+
+import itertools
+
+import pytest
+import torch
+from torch import Tensor
+
+from vae.manifest import (
+    MLP,
+    Bernoulli,
+    Conv,
+    Gaussian,
+    InputSpec,
+    ModelSpec,
+    Network,
+    Preprocessing,
+)
+from vae.networks import VAE, Preprocess
+
+SHAPES = [(8, 8), (9, 8), (28, 28), (8, 8, 3), (13, 17, 3), (33, 10, 3)]
+NETWORKS: list[Network] = [
+    MLP(hidden=()),
+    MLP(hidden=(5, 4)),
+    Conv(channels=(4,), hidden=6),
+    Conv(channels=(4, 6, 8), hidden=6),
+]
+
+
+def make_image_vae(shape: tuple[int, ...], network: Network) -> VAE:
+    torch.manual_seed(0)
+    return VAE(
+        ModelSpec(
+            input=InputSpec(kind="image", shape=shape, dtype="uint8", range=(0, 255)),
+            preprocessing=Preprocessing(scale=(255.0,)),
+            latent_dim=3,
+            likelihood=Bernoulli(),
+            network=network,
+        )
+    ).eval()
+
+
+@pytest.mark.parametrize(("shape", "network"), [*itertools.product(SHAPES, NETWORKS)])
+def test_shapes(shape: tuple[int, ...], network: Network) -> None:
+    vae = make_image_vae(shape, network)
+    x, z = 255 * torch.rand(2, *shape), torch.randn(2, 3)
+    mu, logvar = vae.encode(x)
+    assert mu.shape == logvar.shape == (2, 3)
+    mean = vae.decode(z)
+    assert mean.shape == x.shape
+    assert 0 <= mean.min() < mean.max() <= 255
+    assert vae.log_px_z(x, z).shape == (2,)
+
+
+@pytest.mark.parametrize(
+    ("shape", "network"), [*itertools.product([(9, 8), (13, 17, 3)], NETWORKS)]
+)
+def test_a_row_is_the_same_alone_and_in_a_batch(shape: tuple[int, ...], network: Network) -> None:
+    vae = make_image_vae(shape, network)
+    x, z = 255 * torch.rand(5, *shape), torch.randn(5, 3)
+    together = (*vae.encode(x), vae.decode(z), vae.log_px_z(x, z))
+    for row in range(5):
+        one = slice(row, row + 1)
+        alone = (*vae.encode(x[one]), vae.decode(z[one]), vae.log_px_z(x[one], z[one]))
+        for a, b in zip(alone, together, strict=True):
+            torch.testing.assert_close(a, b[one], rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("network", NETWORKS)
+def test_colours_stay_with_their_pixels(network: Network) -> None:
+    vae = make_image_vae((8, 9, 3), network)
+    x = torch.zeros(1, 8, 9, 3)
+    x[0, 2, 5, 1] = 255
+    flat = torch.zeros(1, 8 * 9 * 3)
+    flat[0, (2 * 9 + 5) * 3 + 1] = 1
+    assert torch.equal(vae.preprocess(x), flat)
+    with torch.no_grad():
+        logits = vae.decoder(torch.zeros(1, 3))
+        mean = vae.decode(torch.zeros(1, 3)) / 255
+    torch.testing.assert_close(mean.flatten(1), torch.sigmoid(logits))
+
+
+def test_conv_sees_neighbours_as_neighbours() -> None:
+    vae = make_image_vae((16, 16, 3), Conv(channels=(4,), hidden=6))
+    planes: list[Tensor] = []
+    vae.encoder.convolutions.register_forward_hook(lambda *call: planes.append(call[2]))
+    x = torch.zeros(2, 16, 16, 3)
+    x[1, 4, 10, 2] = 255
+    vae.encode(x)
+    changed = (planes[0][1] - planes[0][0]).abs().sum(0).nonzero()
+    assert changed.float().mean(0).tolist() == pytest.approx([2, 5], abs=0.5)  # halved
+
+
+def test_preprocessing_and_its_inverse() -> None:
+    preprocess = Preprocess(Preprocessing(shift=(1.0, 2.0, 3.0), scale=(2.0, 4.0, 8.0)))
+    x = torch.tensor([[3.0, 6.0, 11.0], [1.0, 2.0, 3.0]])
+    assert preprocess(x).tolist() == [[1, 1, 1], [0, 0, 0]]
+    assert torch.equal(preprocess.invert(preprocess(x)), x)
+
+
+def test_preprocessing_goes_with_the_weights() -> None:
+    spec = ModelSpec(
+        input=InputSpec(kind="vector", shape=(2,), dtype="float32"),
+        preprocessing=Preprocessing(shift=(5.0,), scale=(3.0,)),
+        latent_dim=1,
+        likelihood=Gaussian(variance="learned"),
+        network=MLP(hidden=()),
+    )
+    assert {"preprocess.shift", "preprocess.scale"} <= VAE(spec).state_dict().keys()

@@ -1,0 +1,40 @@
+"""Differences are measured in the size of what an output is made of."""
+
+import numpy as np
+import pytest
+
+from vae.manifest import MLP, Gaussian, InputSpec, ModelSpec, Preprocessing
+from vae.parity import difference, magnitudes
+
+
+def test_magnitudes_follow_the_data() -> None:
+    spec = ModelSpec(
+        input=InputSpec(kind="vector", shape=(3,), dtype="float32"),
+        preprocessing=Preprocessing(shift=(-7.0, 0.0, 0.0), scale=(2.0, 3.0, 1e-6)),
+        latent_dim=1,
+        likelihood=Gaussian(),
+        network=MLP(),
+    )
+    found = {name: size.tolist() for name, size in magnitudes(spec).items()}
+    assert found == {"mu": 1, "logvar": 1, "log_px_z": 3, "mean": [7, 3, 1e-6]}
+
+
+@pytest.mark.parametrize(
+    ("found", "expected", "magnitude", "difference_"),
+    [
+        (1.0, 1.0, 1.0, 0.0),
+        (0.5, 0.0, 1.0, 0.5),
+        (0.5, 0.0, 100.0, 0.005),
+        (102.0, 100.0, 1.0, 0.02),
+        (-102.0, -100.0, 1.0, 0.02),
+        (2e-6, 1e-6, 1e-6, 1.0),
+    ],
+)
+def test_difference(found: float, expected: float, magnitude: float, difference_: float) -> None:
+    arrays = (np.array([found, 0.0]), np.array([expected, 0.0]))
+    assert difference(*arrays, magnitude) == pytest.approx(difference_)
+
+
+def test_nan_is_never_close() -> None:
+    assert np.isnan(difference(np.array([np.nan]), np.array([1.0])))
+    assert np.isnan(difference(np.array([1.0]), np.array([np.nan])))
