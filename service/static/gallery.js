@@ -1,7 +1,7 @@
 /** A grid of pictures, each a button. */
 
 import { el } from "./dom.js";
-import { Picture } from "./picture.js";
+import { Tile } from "./tile.js";
 
 /** ``onpick`` gets the latent of the picture that is pressed. */
 export class Gallery {
@@ -19,18 +19,15 @@ export class Gallery {
   /** Tiles stay where they are between draws, and so does the keyboard's focus. */
   show(rows, latents) {
     this.#latents = latents;
-    while (this.#tiles.length > rows.length) this.#tiles.pop().tile.remove();
+    while (this.#tiles.length > rows.length) this.#tiles.pop().element.remove();
     while (this.#tiles.length < rows.length) this.#add(this.#tiles.length);
-    rows.forEach((row, i) => this.#tiles[i].picture.show(row));
+    rows.forEach((row, i) => this.#tiles[i].show(row));
   }
 
   #add(i) {
-    const picture = new Picture(this.#model);
     const label = `Sample ${i + 1}: open in Explore`;
-    const pick = () => this.#onpick(this.#latents[i]);
-    const tile = el("button", { type: "button", class: "tile", "aria-label": label, click: pick });
-    tile.append(picture.element);
-    this.#tiles.push({ tile, picture });
-    this.element.append(tile);
+    const tile = new Tile(this.#model, label, () => this.#onpick(this.#latents[i]));
+    this.#tiles.push(tile);
+    this.element.append(tile.element);
   }
 }

@@ -68,9 +68,9 @@ export class Model {
   async influence() {
     const rows = 2 * this.latentDim;
     if (rows > 4096 || rows * this.size > MAX_PROBED_VALUES) return null;
-    const unit = (axis, sign) => Array.from({ length: this.latentDim }, (_, i) => +(i === axis) * sign);
     const axes = [...Array(this.latentDim).keys()];
-    const moved = await this.decode(axes.flatMap((axis) => [unit(axis, -1), unit(axis, 1)]));
+    const along = (axis, length) => axes.map((i) => (i === axis ? length : 0));
+    const moved = await this.decode(axes.flatMap((axis) => [along(axis, -1), along(axis, 1)]));
     const { low, high } = await this.typical();
     const spread = low.map((value, i) => high[i] - value || 1);
     return axes.map((axis) => distance(moved[2 * axis], moved[2 * axis + 1], spread));

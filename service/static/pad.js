@@ -5,8 +5,8 @@ import { Picture } from "./picture.js";
 
 const STEPS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
 const HELP =
-  "Draw with the mouse, a finger or the keyboard: an arrow key moves the pen, with Shift it draws, " +
-  "and Space makes a dot.";
+  "Draw with the mouse, a finger or the keyboard: an arrow key moves the pen, with Shift it " +
+  "draws, and Space makes a dot.";
 
 /**
  * ``onchange`` is called after every change. ``ink`` is the colour of the pen, one value a channel;
@@ -61,15 +61,16 @@ export class Pad {
 
   #frame() {
     const { element: canvas } = this.#picture;
-    canvas.setAttribute("aria-hidden", "true");
-    const attributes = { class: "pad", tabindex: "0", role: "application", "aria-label": `Drawing. ${HELP}` };
-    const frame = el("div", { ...attributes, keydown: (event) => this.#key(event) }, canvas, this.#cursor);
-    frame.addEventListener("pointerdown", (event) => this.#begin(event));
-    frame.addEventListener("pointermove", (event) => this.#continue(event));
-    for (const end of ["pointerup", "pointercancel"]) {
-      frame.addEventListener(end, () => (this.#stroke = null));
-    }
-    return frame;
+    const attributes = { tabindex: "0", role: "application", "aria-label": `Drawing. ${HELP}` };
+    const end = () => (this.#stroke = null);
+    const listeners = {
+      keydown: (event) => this.#key(event),
+      pointerdown: (event) => this.#begin(event),
+      pointermove: (event) => this.#continue(event),
+      pointerup: end,
+      pointercancel: end,
+    };
+    return el("div", { class: "pad", ...attributes, ...listeners }, canvas, this.#cursor);
   }
 
   #begin(event) {

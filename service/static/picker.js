@@ -1,6 +1,7 @@
 /** Which model: its name, its version, and what is known of it. */
 
 import { el } from "./dom.js";
+import { factList, showFacts } from "./facts.js";
 import { describeShape, fixed } from "./format.js";
 
 /** ``onpick`` gets a name and a version. */
@@ -8,7 +9,7 @@ export class Picker {
   #onpick;
   #names;
   #versions = el("select", { "aria-label": "Version" });
-  #facts = el("dl", { class: "facts" });
+  #facts = factList();
 
   constructor(descriptions, onpick) {
     this.#onpick = onpick;
@@ -31,8 +32,7 @@ export class Picker {
     this.#versions.replaceChildren(...model.versions.map(option));
     this.#versions.value = model.version;
     this.#versions.hidden = model.versions.length === 1;
-    const facts = factsOf(model).map(([name, text]) => el("div", {}, el("dt", {}, name), el("dd", {}, text)));
-    this.#facts.replaceChildren(...facts);
+    showFacts(this.#facts, factsOf(model));
   }
 
   #pickLatest(descriptions) {

@@ -4,7 +4,7 @@ import { el } from "./dom.js";
 
 const SMOOTH_FROM = 64; // pixels of width; smaller pictures show their pixels
 
-/** A canvas of the model's size for one row. */
+/** A canvas of the model's size for one row; without a label it only decorates. */
 export class Picture {
   #context;
   #model;
@@ -12,8 +12,8 @@ export class Picture {
   constructor(model, label) {
     this.#model = model;
     const { width, height } = model;
-    this.element = el("canvas", { class: "picture", width, height, role: "img" });
-    if (label) this.element.setAttribute("aria-label", label);
+    const meaning = label ? { role: "img", "aria-label": label } : { "aria-hidden": "true" };
+    this.element = el("canvas", { class: "picture", width, height, ...meaning });
     this.element.classList.toggle("smooth", width > SMOOTH_FROM);
     this.#context = this.element.getContext("2d");
   }

@@ -27,7 +27,8 @@ export class RowForm {
     const add = (lines) => this.#body.append(...lines.map(({ element }) => element));
     add(this.#lines.slice(0, SHOWN));
     const more = unfold(model.size, "columns", () => add(this.#lines.slice(SHOWN)));
-    this.element = el("div", {}, this.#tools(sample), this.#heads(), this.#body, more ?? "", this.#hint);
+    const parts = [this.#tools(sample), heads(), this.#body, more ?? "", this.#hint];
+    this.element = el("div", {}, ...parts);
     this.#body.addEventListener("paste", (event) => this.#paste(event));
   }
 
@@ -59,18 +60,12 @@ export class RowForm {
     );
   }
 
-  #heads() {
-    const names = ["Column", "", "Yours", "Reconstruction"];
-    const heads = names.map((name) => el("span", {}, name));
-    return el("div", { class: "line heads", "aria-hidden": "true" }, ...heads);
-  }
-
   #line(name, i) {
     const { low, high, median } = this.#typical;
     const field = el("input", { type: "number", step: "any", placeholder: format(median[i]) });
     field.setAttribute("aria-label", name);
     field.addEventListener("input", () => this.#changed());
-    const track = new Track(low[i], high[i], ["hollow", "filled"].reverse());
+    const track = new Track(low[i], high[i], ["filled", "hollow"]);
     const output = el("output", { class: "number" });
     const label = el("span", { class: "name", title: name }, name);
     const element = el("label", { class: "line" }, label, track.element, field, output);
@@ -85,11 +80,12 @@ export class RowForm {
   #changed() {
     const row = this.#lines.map(({ field }) => field.valueAsNumber);
     const missing = row.filter(Number.isNaN).length;
-    this.#hint.textContent = missing > 0 ? `${missing} of ${this.#model.size} columns are empty.` : "";
+    const hint = `${missing} of ${this.#model.size} columns are empty.`;
+    this.#hint.textContent = missing > 0 ? hint : "";
     this.#onchange(missing > 0 ? null : row);
   }
 
-  /** Several numbers at once, as a line of a CSV file or cells of a spreadsheet, fill on from here. */
+  /** Several numbers at once, a line of a CSV file or cells of a spreadsheet, fill on from here. */
   #paste(event) {
     const numbers = event.clipboardData.getData("text").trim().split(/[\s,;]+/).map(Number);
     if (numbers.length < 2 || numbers.some(Number.isNaN)) return;
@@ -99,6 +95,12 @@ export class RowForm {
     lines.forEach(({ field }, i) => (field.value = numbers[i]));
     this.#changed();
   }
+}
+
+function heads() {
+  const names = ["Column", "", "Yours", "Reconstruction"];
+  const cells = names.map((name) => el("span", {}, name));
+  return el("div", { class: "line heads", "aria-hidden": "true" }, ...cells);
 }
 
 /** Few enough digits to read; what a field shows is what is sent. */

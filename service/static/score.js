@@ -1,6 +1,7 @@
 /** How well the model explains a row: the verdict, the ELBO among held-out rows, the numbers. */
 
 import { el } from "./dom.js";
+import { factList, showFacts } from "./facts.js";
 import { fixed } from "./format.js";
 import { Track } from "./track.js";
 import { verdict } from "./verdict.js";
@@ -12,7 +13,7 @@ export class ScoreCard {
   #headline = el("p", { class: "verdict", role: "status" });
   #reason = el("p", { class: "note" });
   #scale;
-  #numbers = el("dl", { class: "facts" });
+  #numbers = factList();
 
   constructor(model) {
     this.#calibration = model.description.calibration;
@@ -35,7 +36,7 @@ export class ScoreCard {
     if (score === null) {
       this.element.removeAttribute("data-level");
       this.#headline.textContent = "";
-      this.#numbers.replaceChildren();
+      showFacts(this.#numbers, []);
       this.#reason.textContent = "The score and the verdict appear here.";
       return;
     }
@@ -44,16 +45,15 @@ export class ScoreCard {
     if (this.#headline.textContent !== headline) this.#headline.textContent = headline;
     this.#reason.textContent = reason;
     this.#scale.show(score.elbo, 1);
-    this.#numbers.replaceChildren(...this.#figures(score));
+    showFacts(this.#numbers, this.#figures(score));
   }
 
   #figures({ elbo, kl }) {
     const { mean, std } = this.#calibration;
-    const figures = [
+    return [
       ["ELBO", `${fixed(elbo, 1)} nats`],
       ["KL", `${fixed(kl, 1)} nats`],
       ["Held-out ELBO", `${fixed(mean, 1)} ± ${fixed(std, 1)}`],
     ];
-    return figures.map(([name, text]) => el("div", {}, el("dt", {}, name), el("dd", {}, text)));
   }
 }

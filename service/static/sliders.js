@@ -34,13 +34,13 @@ export class Sliders {
   }
 
   #add(i) {
-    const name = { class: "name" };
     const slider = el("input", { type: "range", min: -LIMIT, max: LIMIT, step: 0.01, value: 0 });
     const output = el("output", {}, fixed(0, 2));
     this.#sliders.push({ slider, output });
     slider.addEventListener("input", () => this.#moved(i, slider.valueAsNumber));
     slider.addEventListener("dblclick", () => this.#moved(i, 0));
-    return el("label", { class: "slider" }, el("span", name, "z", el("sub", {}, String(i))), slider, output);
+    const name = el("span", {}, "z", el("sub", {}, String(i)));
+    return el("label", { class: "slider" }, name, slider, output);
   }
 
   #moved(i, value) {
@@ -67,6 +67,6 @@ function split(latentDim, influence) {
 }
 
 function fold(list, folded, shown) {
-  const why = shown < SHOWN ? " that change next to nothing" : "";
-  return el("details", {}, el("summary", {}, `${folded} more dimensions${why}`), list);
+  const why = shown < SHOWN ? ", with next to no effect" : "";
+  return el("details", {}, el("summary", {}, `${folded} more${why}`), list);
 }

@@ -9,6 +9,7 @@ import { newSeed } from "./random.js";
 import { RowForm } from "./rowform.js";
 import { ScoreCard } from "./score.js";
 
+const NOTHING = { reconstruction: null, score: null, mu: null, logvar: null };
 const LEADS = {
   image: "Draw, or drop, paste or choose an image: it is scaled here, in the browser.",
   vector: "Fill in a row, or paste a line of a table into a field.",
@@ -72,9 +73,13 @@ export class TryPanel {
   }
 
   async #judge(row) {
-    if (row === null) return this.#show({ reconstruction: null, score: null, mu: null, logvar: null });
+    if (row === null) return this.#show(NOTHING);
     this.#panel.showRequest(this.#model.path("score"), { inputs: [row] });
-    this.#show(await this.#model.judge(row));
+    const judgement = await this.#model.judge(row).catch((error) => {
+      this.#show(NOTHING); // not what the model made of another row
+      throw error;
+    });
+    this.#show(judgement);
   }
 
   #show({ reconstruction, score, mu, logvar }) {

@@ -14,9 +14,10 @@ const LEVELS = [
 export function verdict(pValue, rows) {
   const worse = Math.max(0, Math.round(pValue * (rows + 1)) - 1);
   const level = LEVELS.findIndex(({ upTo }) => pValue <= upTo);
-  const text = worse === 0 && level > 0 ? `Unlike any of the ${rows} held-out rows` : LEVELS[level].text;
+  const extreme = worse === 0 && level > 0; // among few rows p cannot be smaller
+  const text = extreme ? `Unlike any of the ${rows} held-out rows` : LEVELS[level].text;
   return {
-    level: worse === 0 ? 0 : level,
+    level: extreme ? 0 : level,
     headline: `${text} (p\u00a0${formatP(pValue)})`,
     reason: reason(worse, rows),
   };
