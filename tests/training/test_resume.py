@@ -21,6 +21,7 @@ from training.errors import RunError
 from training.run import Run
 from vae.bundle import open_bundle, versions_in
 
+ROOT = Path(__file__).parents[2]
 EPOCHS = 150
 KILLS = 3
 OPTIONS: dict[str, Any] = {
@@ -54,7 +55,9 @@ def start(root: Path) -> subprocess.Popen[bytes]:
         }.items()
     ]
     return subprocess.Popen(
-        [sys.executable, "-m", "training", "train", *flags, "--resume"], stdout=subprocess.DEVNULL
+        [sys.executable, "-m", "training", "train", *flags, "--resume"],
+        cwd=ROOT,
+        stdout=subprocess.DEVNULL,
     )
 
 

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import signal
 import subprocess
 import sys
 import threading
@@ -16,6 +17,7 @@ from vae import bundle as bundles
 from vae.bundle import MANIFEST, BundleError, open_bundle, to_npz, versions_in, write_bundle
 from vae.manifest import REQUIRED_FILES, FileName
 
+ROOT = Path(__file__).parents[2]
 FIELDS: dict[str, Any] = {
     name: value
     for name, value in make_manifest()
@@ -185,7 +187,8 @@ from tests.vae.test_bundle import FIELDS, FILES
 bundle._claim = lambda staging, target: os.kill(os.getpid(), 9)
 bundle.write_bundle(pathlib.Path({str(tmp_path)!r}), FILES, **FIELDS)
 """
-    assert subprocess.run([sys.executable, "-c", script], check=False).returncode == -9
+    killed = subprocess.run([sys.executable, "-c", script], cwd=ROOT, check=False)
+    assert killed.returncode == -signal.SIGKILL
     assert versions_in(written.parent) == [1]
     assert write_bundle(tmp_path, FILES, **FIELDS).name == "2"
 
