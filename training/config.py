@@ -21,7 +21,7 @@ from training.data.dataset import Dataset, Scaling
 from vae.manifest import ModelName
 
 DEFAULT_HIDDEN = {"mlp": (256, 128), "conv": (256,)}
-DEFAULT_STEPS = 4_000
+DEFAULT_STEPS = 3_000
 """Training steps when no number of epochs is given: seconds for 8×8 digits, minutes for MNIST."""
 
 FREE_TO_CHANGE = frozenset(

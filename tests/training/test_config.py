@@ -48,7 +48,7 @@ def test_images_with_a_range_get_bernoulli_and_tables_a_learned_gaussian() -> No
 
 
 def test_epochs_make_the_default_number_of_steps() -> None:
-    assert resolve(TrainConfig(data="x", batch_size=30), IMAGES).epochs == 1000  # 4 steps each
+    assert resolve(TrainConfig(data="x", batch_size=30), IMAGES).epochs == 750  # 4 steps each
     assert resolve(TrainConfig(data="x", epochs=7), IMAGES).epochs == 7
 
 
