@@ -1,21 +1,21 @@
-"""``python -m service``: settings, load the models, create the app, serve."""
+"""``python -m service``: settings, then one process that serves, or a supervisor of several."""
 
 import logging
-import signal
 import sys
 from collections.abc import Sequence
 
-import uvicorn
-from prometheus_client import disable_created_metrics
 from pydantic import ValidationError
 from pydantic_settings import CliApp, SettingsError
 
-from service import repository
-from service.app import create_app
+from service import cpus, supervisor
 from service.metrics import Metrics
 from service.runtimes.runtime import RuntimeUnusable
+from service.server import configure_logging, create_server
 from service.settings import Settings
+from service.supervisor import CannotStart
 from vae.bundle import BundleError
+
+logger = logging.getLogger("service")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -27,34 +27,28 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (ValidationError, SettingsError) as error:
         print(f"vae-serve: {_explain(error)}", file=sys.stderr)  # noqa: T201
         return 2
-    logging.basicConfig(
-        level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s"
-    )
-    disable_created_metrics()  # type: ignore[no-untyped-call]  # they double the series and tell what nobody asks
-    metrics = Metrics()
+    configure_logging(settings)
+    settings = _with_cpus(settings)
     try:
-        models = repository.load(settings, metrics)
-    except (BundleError, RuntimeUnusable) as error:
+        if settings.workers > 1:
+            return supervisor.run(settings)
+        create_server(settings, Metrics()).serve_until_told()
+    except (BundleError, RuntimeUnusable, CannotStart) as error:
         print(f"vae-serve: {error}", file=sys.stderr)  # noqa: T201
         return 1
-    server = uvicorn.Server(
-        uvicorn.Config(
-            create_app(models, settings, metrics),
-            host=settings.host,
-            port=settings.port,
-            ws="none",
-            log_config=None,
-            access_log=settings.log_level == "debug",
-            server_header=False,
-            timeout_keep_alive=settings.keep_alive_seconds,
-            timeout_graceful_shutdown=int(settings.drain_seconds),
-        )
-    )
-    for stop in (signal.SIGINT, signal.SIGTERM):
-        # uvicorn drains on a signal and raises it again afterwards: the exit status is to be 0.
-        signal.signal(stop, lambda *_: None)
-    server.run()
     return 0
+
+
+def _with_cpus(settings: Settings) -> Settings:
+    """The settings with the workers and threads that were left to the CPUs of this machine."""
+    available = cpus.available()
+    # One process owns a GPU: a second one would hold every model in its memory again.
+    workers = 1 if settings.device == "cuda" else settings.workers
+    plan = cpus.plan(workers, settings.threads, available.count)
+    logger.info(
+        "workers: %d, threads of each: %d, CPUs: %s", plan.workers, plan.threads, available.reason
+    )
+    return settings.model_copy(update={"workers": plan.workers, "threads": plan.threads})
 
 
 def _explain(error: ValidationError | SettingsError) -> str:
@@ -62,7 +56,8 @@ def _explain(error: ValidationError | SettingsError) -> str:
         return str(error)
     first = error.errors()[0]
     name = ".".join(map(str, first["loc"])).replace("_", "-")
-    return f"--{name}: {first['msg']}, not {first['input']!r}" if name else first["msg"]
+    message = first["msg"].removeprefix("Value error, ")
+    return f"--{name}: {message}, not {first['input']!r}" if name else message
 
 
 if __name__ == "__main__":

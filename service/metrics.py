@@ -1,10 +1,20 @@
 """Prometheus metrics: base units, bounded labels, buckets that reach below a millisecond."""
 
+import os
 from collections.abc import Callable, Sequence
 from functools import cache
+from pathlib import Path
 from typing import Final
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    generate_latest,
+    multiprocess,
+    values,
+)
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
 from service.batcher import Observer
@@ -20,10 +30,17 @@ ROWS: Final = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
 
 
 class Metrics:
-    """The metrics of one service, in a registry of their own."""
+    """The metrics of one service, in a registry of their own.
 
-    def __init__(self) -> None:
-        self._registry = CollectorRegistry()
+    With ``shared``, the directory that ``share`` was given, ``render`` shows those of all workers.
+    """
+
+    def __init__(self, shared: Path | None = None) -> None:
+        self._registry = self._rendered = CollectorRegistry()
+        if shared:
+            self._rendered = CollectorRegistry()
+            multiprocess.MultiProcessCollector(self._rendered, str(shared))  # type: ignore[no-untyped-call]
+        self._queues: list[tuple[Gauge, Callable[[], int]]] = []
         self._of_request = cache(
             self._make_of_request
         )  # looking labels up costs as much as all else
@@ -59,13 +76,18 @@ class Metrics:
             "vae_batch_rows", "Rows of one batch", graph, buckets=ROWS, registry=self._registry
         )
         self._queue_rows = Gauge(
-            "vae_queue_rows", "Rows that wait", ("model", "version"), registry=self._registry
+            "vae_queue_rows",
+            "Rows that wait",
+            ("model", "version"),
+            registry=self._registry,
+            multiprocess_mode="livesum",
         )
         self._info = Gauge(
             "vae_model_info",
             "1 for each model that is served",
             ("model", "version", "kind", "latent_dim", "likelihood", "network"),
             registry=self._registry,
+            multiprocess_mode="livemax",
         )
 
     def observe_request(self, op: str, label: str, code: int, seconds: float) -> None:
@@ -113,8 +135,32 @@ class Metrics:
             manifest.likelihood.kind,
             manifest.network.kind,
         ).set(1)
-        self._queue_rows.labels(*labels).set_function(queued_rows)
+        self._queues.append((self._queue_rows.labels(*labels), queued_rows))
+
+    def refresh(self) -> None:
+        """Measure what changes without an event. Each worker does so every second for the others.
+
+        Not a callback of the gauge: those cannot be shared between processes.
+        """
+        for gauge, queued_rows in self._queues:
+            gauge.set(queued_rows())
 
     def render(self) -> bytes:
         """All metrics in the text format of Prometheus."""
-        return generate_latest(self._registry)
+        self.refresh()
+        return generate_latest(self._rendered)
+
+
+def share(directory: Path, slot: int) -> None:
+    """Keep the values of metrics made from now on in files, for all workers to read.
+
+    The files belong to a slot and not to a process: the worker that takes a dead one's place counts
+    on where that one stopped, and however many die the files stay as many as there are slots.
+    """
+    os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(directory)  # read when a value is made
+    values.ValueClass = values.MultiProcessValue(lambda: slot)  # type: ignore[no-untyped-call]
+
+
+def forget_gauges(directory: Path, slot: int) -> None:
+    """Take the gauges of a worker that died out of the sums; what it counted stays in them."""
+    multiprocess.mark_process_dead(slot, str(directory))  # type: ignore[no-untyped-call]

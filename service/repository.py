@@ -39,23 +39,26 @@ class Repository:
         Raises UnknownModel, also when there are several models and no default.
         """
         name = name or self.default
-        served = ", ".join(self.names())
-        if name is None:
-            raise UnknownModel(
-                "several models are served and none is the default",
-                expected=f"/models/…/ with one of {served}",
-            )
-        if name not in self._models:
-            raise UnknownModel("this model is not served", expected=served, given=name)
-        versions = self._models[name]
-        version = max(versions) if version is None else version
-        if version not in versions:
+        versions = self._models.get(name) if name else None
+        if versions is None:
+            raise self._unknown(name)
+        model = versions.get(max(versions) if version is None else version)
+        if model is None:
             raise UnknownModel(
                 f"this version of {name} is not served",
                 expected=", ".join(map(str, sorted(versions))),
                 given=version,
             )
-        return versions[version]
+        return model
+
+    def _unknown(self, name: str | None) -> UnknownModel:
+        served = ", ".join(self.names())
+        if name is None:
+            return UnknownModel(
+                "several models are served and none is the default",
+                expected=f"/models/…/ with one of {served}",
+            )
+        return UnknownModel("this model is not served", expected=served, given=name)
 
     async def close(self) -> None:
         """Close every model."""
@@ -71,11 +74,19 @@ def load(settings: Settings, metrics: Metrics) -> Repository:
     that starts serves all that it was given.
     """
     models: dict[str, dict[int, Model]] = {}
-    for path in _find(settings.models):
-        model = _load_one(path, settings, metrics)
+    for bundle in verified(settings.models):
+        model = _load_one(bundle, settings, metrics)
         models.setdefault(model.manifest.name, {})[model.manifest.version] = model
-        logger.info("loaded %s from %s", model.label, path)
+        logger.info("loaded %s from %s", model.label, bundle.path)
     return Repository(models, _default(settings.default_model, models))
+
+
+def verified(root: Path) -> Iterator[Bundle]:
+    """``root`` itself when it is a bundle, else every bundle in it, read and verified.
+
+    Raises BundleError for one that cannot be trusted, and when there is none.
+    """
+    return (_open(path, root) for path in _find(root))
 
 
 def _find(root: Path) -> list[Path]:
@@ -104,14 +115,13 @@ def _open(path: Path, root: Path) -> Bundle:
     return bundle
 
 
-def _load_one(path: Path, settings: Settings, metrics: Metrics) -> Model:
-    bundle = _open(path, settings.models)
+def _load_one(bundle: Bundle, settings: Settings, metrics: Metrics) -> Model:
     engine_class = runtime.resolve(settings.runtime)
     try:
         engine = engine_class(bundle, device=settings.device, threads=settings.threads)
         check_golden(bundle, engine)
     except RuntimeUnusable as error:
-        raise RuntimeUnusable(f"bundle {path}: {error}") from None
+        raise RuntimeUnusable(f"bundle {bundle.path}: {error}") from None
     model = Model(bundle, engine, settings, metrics.batch_observer(bundle.manifest))
     metrics.add_model(bundle.manifest, lambda: model.queued_rows)
     return model

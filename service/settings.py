@@ -3,10 +3,22 @@
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, SecretStr, model_validator
+from pydantic import (
+    BeforeValidator,
+    Field,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    SecretStr,
+    model_validator,
+)
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 MiB = 2**20
+IntOrAuto = Annotated[
+    NonNegativeInt, BeforeValidator(lambda given: 0 if given == "auto" else given)
+]
 
 
 class Settings(BaseSettings):
@@ -35,8 +47,17 @@ class Settings(BaseSettings):
     device: Literal["cpu", "cuda"] = Field(
         "cpu", description="where the graphs run; one that is missing is an error"
     )
-    threads: PositiveInt = Field(1, description="threads of one batch's computation")
+    workers: IntOrAuto = Field(
+        1, description="processes that serve; auto or 0: as many as the CPUs that may be used"
+    )
+    threads: IntOrAuto = Field(
+        1,
+        description="threads of one batch's computation; auto or 0: the CPUs, shared by workers",
+    )
     max_batch_rows: PositiveInt = Field(256, description="rows that run at once")
+    inline_ms: NonNegativeFloat = Field(
+        2.0, description="milliseconds up to which a batch runs on the event loop, not in a thread"
+    )
     max_queue_rows: PositiveInt = Field(8192, description="rows that may wait for each graph")
     max_request_rows: PositiveInt = Field(
         4096, description="rows of one request; also n of /sample, and rows times samples of /score"
@@ -54,6 +75,9 @@ class Settings(BaseSettings):
         description="a JSON list; when given, every route but health and the playground's files "
         "asks for one of them",
     )
+    fast_lane: bool = Field(
+        True, description="answer verbs below ASGI; off: everything goes through FastAPI"
+    )
     docs: bool = Field(True, description="serve /docs and /openapi.json")
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="the least severe messages that are logged"
@@ -68,5 +92,14 @@ class Settings(BaseSettings):
             raise ValueError(
                 f"max_request_rows is {self.max_request_rows}, but the queue holds "
                 f"max_queue_rows = {self.max_queue_rows}: such a request could never run"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _one_process_owns_a_gpu(self) -> Self:
+        if self.device == "cuda" and self.workers > 1:
+            raise ValueError(
+                f"workers is {self.workers}, but on cuda one process owns the GPU: "
+                "expected 1 or auto"
             )
         return self

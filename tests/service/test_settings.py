@@ -19,6 +19,12 @@ def test_a_flag_goes_before_a_variable_and_that_before_the_default(
     assert (settings.port, settings.host) == (9001, "0.0.0.0")
 
 
+def test_auto_leaves_a_number_to_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VAE_WORKERS", "auto")
+    settings = parse("--threads", "auto")
+    assert (settings.workers, settings.threads) == (0, 0)
+
+
 def test_keys_are_a_list_and_stay_secret(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("VAE_API_KEYS", '["k-one", "k-two"]')
     settings = parse()
@@ -31,7 +37,7 @@ def test_keys_are_a_list_and_stay_secret(monkeypatch: pytest.MonkeyPatch) -> Non
     [
         ("--device", "tpu"),
         ("--port", "70000"),
-        ("--threads", "0"),
+        ("--threads", "-1"),
         ("--max-request-rows", "10", "--max-queue-rows", "9"),
     ],
 )
