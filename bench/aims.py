@@ -1,0 +1,86 @@
+"""What the service is to reach, as ratios within one run.
+
+A machine's speed goes into both sides of a ratio; where an aim is a number of requests, it is one
+for every 19,000 that the fixed reply of W2 makes on the same core.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from bench.compare import Comparison
+from bench.contenders import FIXED, NAIVE, OURS, SLOW_LANE
+
+Measured = Mapping[str, Comparison]
+UNIT: Final = 19_000
+
+
+@dataclass(frozen=True)
+class Aim:
+    """``reached`` of a run is to be at least, or at most, ``bar``."""
+
+    workload: str
+    text: str
+    bar: float
+    reached: Callable[[Measured], float]
+    needs: tuple[str, ...] = ()
+    at_most: bool = False
+
+    def applies(self, measured: Measured) -> bool:
+        """Whether all that it needs was measured."""
+        return {self.workload, *self.needs} <= measured.keys()
+
+    def met(self, measured: Measured) -> bool:
+        """Whether the run reached it."""
+        found = self.reached(measured)
+        return found <= self.bar if self.at_most else found >= self.bar
+
+
+def _over(workload: str, other: str, bar: float, server: str = OURS) -> Aim:
+    def reached(measured: Measured) -> float:
+        servers = measured[workload].servers
+        return servers[server].capacity / servers[other].capacity
+
+    return Aim(workload, f"{server} ≥ {bar:g} × {other}", bar, reached)
+
+
+def _of_limit(workload: str, bar: float) -> Aim:
+    def reached(measured: Measured) -> float:
+        return measured[workload].servers[OURS].capacity / measured[workload].limit
+
+    return Aim(workload, f"{OURS} ≥ {bar:.0%} of the limit", bar, reached)
+
+
+def _for_each_unit(workload: str, bar: float) -> Aim:
+    def reached(measured: Measured) -> float:
+        unit = measured["W2"].servers[FIXED].capacity / UNIT
+        return measured[workload].servers[OURS].capacity / unit
+
+    text = f"{OURS} ≥ {bar:g} for every {UNIT:,} of {FIXED} in W2"
+    return Aim(workload, text, bar, reached, needs=("W2",))
+
+
+def _latency_alone(workload: str, bar: float) -> Aim:
+    def reached(measured: Measured) -> float:
+        comparison = measured[workload]
+        floor = comparison.servers[FIXED].p50 + comparison.model_seconds(comparison.workload.rows)
+        return comparison.servers[OURS].p50 / floor
+
+    text = f"p50 ≤ {bar:g} × (p50 of {FIXED} + one call of the model)"
+    return Aim(workload, text, bar, reached, at_most=True)
+
+
+AIMS: Final = (
+    _latency_alone("W1", 1.3),
+    _over("W2", FIXED, 0.95),
+    _over("W2", FIXED, 0.28, SLOW_LANE),
+    _over("W2", NAIVE, 6),
+    _for_each_unit("W3", 300),
+    _over("W3", NAIVE, 10),
+    _over("W4", FIXED, 1.5),
+    _over("W4", FIXED, 0.3, SLOW_LANE),
+    _of_limit("W5", 0.85),
+    _for_each_unit("W6", 500),
+    _of_limit("W7", 0.9),
+    _of_limit("W7b", 0.9),
+)

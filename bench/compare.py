@@ -1,0 +1,132 @@
+"""One workload, side by side: every server answers it in turn, round after round.
+
+What a machine does beside the benchmark changes from minute to minute, so that only what was
+measured within one round is like for like: each round visits all servers, and medians are taken
+over rounds.
+"""
+
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from statistics import median
+from typing import Final
+
+from bench import bare, open_loop
+from bench.contenders import FIXED, OURS, Contender, contenders_of
+from bench.load import Run
+from bench.models import Reference, bundle_of
+from bench.open_loop import Latency
+from bench.servers import Cores
+from bench.workloads import Workload
+
+WARM_UP_SECONDS: Final = 1
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How long, how often and where."""
+
+    seconds: int
+    repetitions: int
+    server_cores: Cores
+    load_cores: Cores
+
+
+@dataclass(frozen=True)
+class Figures:
+    """Medians over rounds of one server; seconds, MiB, requests a second.
+
+    ``capacity`` is in requests a CPU second of the server, and ``spread`` is the distance of its
+    extremes over its median.
+    """
+
+    capacity: float
+    spread: float
+    throughput: float
+    p50: float
+    p99: float
+    memory: float
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """All figures of one workload.
+
+    ``calls`` are the CPU seconds of bare onnxruntime by graph and rows, ``limit`` the capacity of a
+    server that costs no more than the fixed reply and the model in its best batch, and ``half`` the
+    latencies at a constant rate of half the capacity.
+    """
+
+    workload: Workload
+    servers: Mapping[str, Figures]
+    calls: Mapping[str, bare.Costs]
+    limit: float
+    half: Mapping[str, Latency]
+
+    def model_seconds(self, rows: int) -> float:
+        """CPU seconds of all graphs for one call of so many rows."""
+        return sum(calls[rows] for calls in self.calls.values())
+
+
+def compare(workload: Workload, plan: Plan, *, half: bool) -> Comparison:
+    """Measure everything on one workload; ``half`` asks for the latencies at half the capacity.
+
+    Raises BenchError when a server does not start or a reply is not right.
+    """
+    bundle = bundle_of(workload.model)
+    reference = Reference(bundle)
+    with contenders_of(workload, bundle, reference, plan.server_cores) as contenders:
+        for contender in contenders:
+            contender.drive(workload, WARM_UP_SECONDS, plan.load_cores)
+        runs = [_round(workload, contenders, plan) for _ in range(plan.repetitions)]
+        servers = {
+            contender.server.name: _figures(contender, [run[index] for run in runs])
+            for index, contender in enumerate(contenders)
+        }
+        latencies = _at_half(contenders, servers, plan) if half else {}
+    calls = {g.name: bare.costs(reference, g, plan.server_cores[0]) for g in workload.graphs}
+    model_seconds = workload.rows * sum(map(bare.best_row, calls.values()))
+    limit = 1 / (1 / servers[FIXED].capacity + model_seconds)
+    return Comparison(workload, servers, calls, limit, latencies)
+
+
+def _round(workload: Workload, contenders: Sequence[Contender], plan: Plan) -> list[Run]:
+    runs = []
+    for contender in contenders:
+        run = contender.drive(workload, plan.seconds, plan.load_cores)
+        sys.stderr.write(
+            f"{workload.name}  {contender.server.name:20}{run.capacity:10,.0f} requests/CPU-s"
+            f"{run.throughput:10,.0f} requests/s  p50 {run.load.p50 * 1e3:.3f} ms\n"
+        )
+        runs.append(run)
+    return runs
+
+
+def _figures(contender: Contender, runs: Sequence[Run]) -> Figures:
+    capacities = [run.capacity for run in runs]
+    return Figures(
+        capacity=median(capacities),
+        spread=(max(capacities) - min(capacities)) / median(capacities),
+        throughput=median(run.throughput for run in runs),
+        p50=median(run.load.p50 for run in runs),
+        p99=median(run.load.p99 for run in runs),
+        memory=contender.server.memory_mib(),
+    )
+
+
+def _at_half(
+    contenders: Sequence[Contender], servers: Mapping[str, Figures], plan: Plan
+) -> dict[str, Latency]:
+    """Of the floor and of ours: what the machine adds is in both."""
+    return {
+        contender.server.name: open_loop.drive(
+            contender.server.port,
+            contender.request,
+            contender.reply,
+            rate=servers[contender.server.name].capacity / 2,
+            seconds=plan.seconds,
+            cores=plan.load_cores,
+        )
+        for contender in contenders
+        if contender.server.name in (FIXED, OURS)
+    }

@@ -1,0 +1,93 @@
+"""The servers that are compared: started with the right arguments, and right before they count."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from bench.exchange import Reply, Request, exchange
+from bench.load import Run, drive
+from bench.models import Reference
+from bench.paths import BUILD
+from bench.servers import Cores, Server, running
+from bench.workloads import Workload, check
+
+FIXED: Final = "fixed reply"
+NAIVE: Final = "naive FastAPI"
+SLOW_LANE: Final = "ours, no fast lane"
+OURS: Final = "ours"
+WITH_KEY: Final = "ours, API key"
+API_KEY: Final = "bench"
+SHOWN_WITH_KEY: Final = ("W2", "W4")
+
+
+@dataclass(frozen=True)
+class Contender:
+    """A running server with the request that it gets and the reply that was found right."""
+
+    server: Server
+    request: Request
+    reply: Reply
+
+    def drive(self, workload: Workload, seconds: int, cores: Cores) -> Run:
+        """Load of so many seconds."""
+        return drive(
+            self.server,
+            self.request,
+            self.reply,
+            connections=workload.connections,
+            seconds=seconds,
+            cores=cores,
+        )
+
+
+@dataclass(frozen=True)
+class Entry:
+    """How a server is started, what it is asked, and with which headers beside the usual."""
+
+    name: str
+    command: tuple[str, ...]
+    workload: Workload
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+    def enter(self, stack: ExitStack, reference: Reference, cores: Cores) -> Contender:
+        """Start it. Raises BenchError when its reply is not right."""
+        request = self.workload.request(self.headers)
+        server = stack.enter_context(running(self.name, self.command, cores))
+        reply = exchange(server.port, request)
+        check(self.workload, reply, reference)
+        return Contender(server, request, reply)
+
+
+@contextmanager
+def contenders_of(
+    workload: Workload, bundle: Path, reference: Reference, cores: Cores
+) -> Iterator[list[Contender]]:
+    """All servers for a workload, the fixed reply first, until the block ends."""
+    with ExitStack() as stack:
+        found = [entry.enter(stack, reference, cores) for entry in entries(workload, bundle)]
+        yield [_fixed(stack, found[-1], cores), *found]
+
+
+def entries(workload: Workload, bundle: Path) -> list[Entry]:
+    """All but the fixed reply, which needs the reply of one of these."""
+    ours = ("service", "--models", str(bundle), "--log-level", "warning")
+    found = [
+        Entry(NAIVE, ("bench.naive", "--bundle", str(bundle)), workload.in_json()),
+        Entry(SLOW_LANE, (*ours, "--no-fast-lane"), workload),
+        Entry(OURS, ours, workload),
+    ]
+    if workload.name in SHOWN_WITH_KEY:
+        keyed = (*ours, "--api-keys", f'["{API_KEY}"]')
+        found.append(Entry(WITH_KEY, keyed, workload, {"X-API-Key": API_KEY}))
+    return found
+
+
+def _fixed(stack: ExitStack, other: Contender, cores: Cores) -> Contender:
+    """The floor for the request and the reply of another server."""
+    path = BUILD / "fixed-reply"
+    path.write_bytes(other.reply.body)
+    command = ("bench.fixed", "--reply", str(path), "--media-type", other.reply.media_type)
+    server = stack.enter_context(running(FIXED, command, cores))
+    return Contender(server, other.request, exchange(server.port, other.request))

@@ -1,0 +1,172 @@
+"""Open-loop load: requests at a constant rate, whether or not the last ones were answered.
+
+A request that is sent late, because every connection was taken or the program was held up, counts
+from the moment it was due: waiting that a slow server causes is never left out (coordinated
+omission: Tene, "How NOT to Measure Latency", 2015). Runs in a process of its own:
+``python -m bench.open_loop --port … --request FILE --body-bytes … --rate … --seconds …``
+"""
+
+import argparse
+import asyncio
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from collections import deque
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Final, cast
+
+import numpy as np
+import uvloop
+
+from bench.errors import BenchError
+from bench.exchange import Reply, Request
+from bench.paths import ROOT
+from bench.servers import Cores, pinned
+
+CONNECTIONS: Final = 64
+GRACE_SECONDS: Final = 10
+
+
+@dataclass(frozen=True)
+class Latency:
+    """From due to answered, in seconds, at ``rate`` requests a second.
+
+    ``late`` is the 99th percentile of due to sent: what the generator itself adds.
+    """
+
+    rate: float
+    p50: float
+    p99: float
+    late: float
+
+
+def drive(
+    port: int, request: Request, reply: Reply, *, rate: float, seconds: int, cores: Cores
+) -> Latency:
+    """Send ``request`` at ``rate`` for so long. Raises BenchError when a reply does not come."""
+    with tempfile.NamedTemporaryFile() as file:
+        file.write(request.raw())
+        file.flush()
+        command = [
+            *(*pinned(cores), sys.executable, "-m", "bench.open_loop", "--port", str(port)),
+            *("--request", file.name, "--body-bytes", str(len(reply.body))),
+            *("--rate", str(rate), "--seconds", str(seconds)),
+        ]
+        done = subprocess.run(  # noqa: S603
+            command, cwd=ROOT, capture_output=True, text=True, check=False
+        )
+    if done.returncode != 0:
+        raise BenchError(f"the open-loop generator failed: {done.stderr.strip()[-500:]}")
+    return Latency(**json.loads(done.stdout))
+
+
+class Connection(asyncio.Protocol):
+    """Sends the request when told, and counts bytes until the reply is whole.
+
+    Heads differ in length from reply to reply, by the number in a request id; bodies do not.
+    """
+
+    def __init__(self, load: "OpenLoop") -> None:
+        self._load = load
+        self._missing: int | None = None
+        self._due = 0.0
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.WriteTransport, transport)
+
+    def send(self, due: float) -> None:
+        self._due = due
+        self._missing = None
+        self._transport.write(self._load.request)
+
+    def data_received(self, data: bytes) -> None:
+        if self._missing is None:
+            self._missing = _head_bytes(data) + self._load.body_bytes
+        self._missing -= len(data)
+        if self._missing == 0:
+            self._load.answered(self, self._due)
+
+    def connection_lost(self, error: Exception | None) -> None:
+        del error
+        self._load.lost += 1
+
+
+def _head_bytes(start: bytes) -> int:
+    """The length of a reply's head, by its first packet, which is long enough to hold one."""
+    end = start.find(b"\r\n\r\n")
+    if end < 0 or not start.startswith(b"HTTP/1.1 200 "):
+        raise BenchError(f"a reply starts with {start[:200]!r}")
+    return end + len(b"\r\n\r\n")
+
+
+class OpenLoop:
+    """Keeps the schedule."""
+
+    def __init__(self, request: bytes, body_bytes: int, rate: float, seconds: int) -> None:
+        self.request = request
+        self.body_bytes = body_bytes
+        self.lost = 0
+        self._rate = rate
+        self._total = max(1, int(rate * seconds))
+        self._sent = 0
+        self._free: deque[Connection] = deque()
+        self._waits: list[float] = []
+        self._latencies: list[float] = []
+
+    async def run(self, port: int) -> Latency:
+        """Send everything. Raises BenchError when not all of it is answered."""
+        loop = asyncio.get_running_loop()
+        for _ in range(CONNECTIONS):
+            _, connection = await loop.create_connection(
+                lambda: Connection(self), "127.0.0.1", port
+            )
+            self._free.append(connection)
+        self._start = time.perf_counter()
+        end = self._start + self._total / self._rate + GRACE_SECONDS
+        while len(self._latencies) < self._total and not self.lost and time.perf_counter() < end:
+            self._send_due()
+            # No sleep: a timer of the loop is a thousand times as coarse as the schedule.
+            await asyncio.sleep(0)
+        if len(self._latencies) < self._total:
+            raise BenchError(
+                f"{len(self._latencies)} of {self._total} requests were answered; "
+                f"{self.lost} connections were lost"
+            )
+        p50, p99 = np.percentile(self._latencies, (50, 99))
+        return Latency(self._rate, float(p50), float(p99), float(np.percentile(self._waits, 99)))
+
+    def answered(self, connection: Connection, due: float) -> None:
+        """A reply is whole."""
+        self._latencies.append(time.perf_counter() - due)
+        self._free.append(connection)
+
+    def _send_due(self) -> None:
+        now = time.perf_counter()
+        while self._free and self._sent < self._total:
+            due = self._start + self._sent / self._rate
+            if due > now:
+                return
+            self._sent += 1
+            self._waits.append(now - due)
+            self._free.popleft().send(due)
+
+
+def main() -> None:
+    """One line of JSON: a Latency."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--port", type=int, required=True)
+    parser.add_argument("--request", type=Path, required=True)
+    parser.add_argument("--body-bytes", type=int, required=True)
+    parser.add_argument("--rate", type=float, required=True)
+    parser.add_argument("--seconds", type=int, required=True)
+    given = parser.parse_args()
+    load = OpenLoop(given.request.read_bytes(), given.body_bytes, given.rate, given.seconds)
+    latency = uvloop.run(load.run(given.port))
+    sys.stdout.write(json.dumps(asdict(latency)) + "\n")
+
+
+if __name__ == "__main__":
+    main()
