@@ -1,4 +1,4 @@
-"""``python -m bench``: servers side by side on the workloads, as Markdown and as JSON."""
+"""Servers side by side on one core, as Markdown, and as JSON under build/bench/."""
 
 import argparse
 import json
@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 
-from bench import compare, load, table
+from bench import compare, load, scaling, stages, table
 from bench.errors import BenchError
 from bench.paths import BUILD
 from bench.workloads import select
@@ -18,34 +18,66 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = _parser().parse_args(arguments)
     try:
         load.require_tools()
-        server_core, load_core = _cores()
-        plan = compare.Plan(given.seconds, given.repetitions, (server_core,), (load_core,))
-        workloads = select(given.only)
-        comparisons = [compare.compare(workload, plan, half=given.half) for workload in workloads]
+        {"servers": _servers, "stages": _stages, "scaling": _scaling}[given.what](given)
     except BenchError as error:
         sys.stderr.write(f"bench: {error}\n")
         return 1
-    for workload in workloads:
-        sys.stdout.write(f"- {workload.name}: {workload.title}\n")
-    sys.stdout.write(f"\n{table.markdown(comparisons)}\n")
-    (BUILD / "results.json").write_text(
-        json.dumps([asdict(each) for each in comparisons], indent=2)
-    )
     return 0
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    parser.add_argument("--only", metavar="W2,W4", help="workloads; all of them by default")
+    parser.add_argument(
+        "what",
+        nargs="?",
+        choices=("servers", "stages", "scaling"),
+        default="servers",
+        help="servers side by side; the stages of a request; a second worker (default: servers)",
+    )
+    parser.add_argument("--only", metavar="W2,W4", help="workloads (default: all)")
     parser.add_argument("--seconds", type=int, default=3, help="of one run (default: 3)")
     parser.add_argument("--repetitions", type=int, default=3, help="rounds (default: 3)")
     parser.add_argument(
         "--half",
         action=argparse.BooleanOptionalAction,
         default=True,
-        help="latencies at half the capacity, too",
+        help="measure latencies at half the capacity, too (default: yes)",
     )
     return parser
+
+
+def _servers(given: argparse.Namespace) -> None:
+    server_core, load_core = _cores()
+    plan = compare.Plan(given.seconds, given.repetitions, (server_core,), (load_core,))
+    workloads = select(given.only)
+    found = [compare.compare(workload, plan, half=given.half) for workload in workloads]
+    titles = "\n".join(f"- {workload.name}: {workload.title}" for workload in workloads)
+    _report("servers", f"{titles}\n\n{table.markdown(found)}", [asdict(each) for each in found])
+
+
+def _stages(given: argparse.Namespace) -> None:
+    del given
+    found = stages.stages(_cores()[0])
+    _report("stages", stages.markdown(found), dict(found))
+
+
+def _scaling(given: argparse.Namespace) -> None:
+    found = [
+        (
+            workload,
+            scaling.measure(
+                workload, _cores(), seconds=given.seconds, repetitions=given.repetitions
+            ),
+        )
+        for workload in select(given.only or scaling.DEFAULT)
+    ]
+    raw = {workload.name: [asdict(scale) for scale in scales] for workload, scales in found}
+    _report("scaling", scaling.markdown(found), raw)
+
+
+def _report(name: str, markdown: str, raw: object) -> None:
+    sys.stdout.write(markdown + "\n")
+    (BUILD / f"{name}.json").write_text(json.dumps(raw, indent=2))
 
 
 def _cores() -> tuple[int, int]:

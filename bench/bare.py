@@ -20,7 +20,7 @@ Costs = Mapping[int, float]
 
 def costs(reference: Reference, graph: Graph, core: int) -> Costs:
     """CPU seconds of one call by its rows: the median of the calls of MEASURED_SECONDS."""
-    with _thread_on((core,)):
+    with thread_on((core,)):
         return {rows: _typical_call(reference, graph, rows) for rows in BATCHES}
 
 
@@ -47,7 +47,7 @@ def _inputs(graph: Graph, rows: int) -> list[Array]:
 
 
 @contextmanager
-def _thread_on(cores: Cores) -> Iterator[None]:
+def thread_on(cores: Cores) -> Iterator[None]:
     """Keep this thread on ``cores``, then let it go again."""
     before = os.sched_getaffinity(0)
     os.sched_setaffinity(0, cores)

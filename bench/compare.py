@@ -83,7 +83,7 @@ def compare(workload: Workload, plan: Plan, *, half: bool) -> Comparison:
             contender.server.name: _figures(contender, [run[index] for run in runs])
             for index, contender in enumerate(contenders)
         }
-        latencies = _at_half(contenders, servers, plan) if half else {}
+        latencies = _at_half(workload, contenders, servers, plan) if half else {}
     calls = {g.name: bare.costs(reference, g, plan.server_cores[0]) for g in workload.graphs}
     model_seconds = workload.rows * sum(map(bare.best_row, calls.values()))
     limit = 1 / (1 / servers[FIXED].capacity + model_seconds)
@@ -115,7 +115,7 @@ def _figures(contender: Contender, runs: Sequence[Run]) -> Figures:
 
 
 def _at_half(
-    contenders: Sequence[Contender], servers: Mapping[str, Figures], plan: Plan
+    workload: Workload, contenders: Sequence[Contender], servers: Mapping[str, Figures], plan: Plan
 ) -> dict[str, Latency]:
     """Of the floor and of ours: what the machine adds is in both."""
     return {
@@ -123,6 +123,7 @@ def _at_half(
             contender.server.port,
             contender.request,
             contender.reply,
+            connections=workload.connections,
             rate=servers[contender.server.name].capacity / 2,
             seconds=plan.seconds,
             cores=plan.load_cores,

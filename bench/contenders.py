@@ -72,16 +72,20 @@ def contenders_of(
 
 def entries(workload: Workload, bundle: Path) -> list[Entry]:
     """All but the fixed reply, which needs the reply of one of these."""
-    ours = ("service", "--models", str(bundle), "--log-level", "warning")
     found = [
         Entry(NAIVE, ("bench.naive", "--bundle", str(bundle)), workload.in_json()),
-        Entry(SLOW_LANE, (*ours, "--no-fast-lane"), workload),
-        Entry(OURS, ours, workload),
+        Entry(SLOW_LANE, (*ours(bundle), "--no-fast-lane"), workload),
+        Entry(OURS, ours(bundle), workload),
     ]
     if workload.name in SHOWN_WITH_KEY:
-        keyed = (*ours, "--api-keys", f'["{API_KEY}"]')
+        keyed = (*ours(bundle), "--api-keys", f'["{API_KEY}"]')
         found.append(Entry(WITH_KEY, keyed, workload, {"X-API-Key": API_KEY}))
     return found
+
+
+def ours(bundle: Path) -> tuple[str, ...]:
+    """The service with its own defaults."""
+    return ("service", "--models", str(bundle), "--log-level", "warning")
 
 
 def _fixed(stack: ExitStack, other: Contender, cores: Cores) -> Contender:

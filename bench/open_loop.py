@@ -3,7 +3,7 @@
 A request that is sent late, because every connection was taken or the program was held up, counts
 from the moment it was due: waiting that a slow server causes is never left out (coordinated
 omission: Tene, "How NOT to Measure Latency", 2015). Runs in a process of its own:
-``python -m bench.open_loop --port … --request FILE --body-bytes … --rate … --seconds …``
+``python -m bench.open_loop --help``.
 """
 
 import argparse
@@ -26,8 +26,8 @@ from bench.exchange import Reply, Request
 from bench.paths import ROOT
 from bench.servers import Cores, pinned
 
-CONNECTIONS: Final = 64
 GRACE_SECONDS: Final = 10
+END_OF_HEAD: Final = b"\r\n\r\n"
 
 
 @dataclass(frozen=True)
@@ -44,22 +44,29 @@ class Latency:
 
 
 def drive(
-    port: int, request: Request, reply: Reply, *, rate: float, seconds: int, cores: Cores
+    port: int,
+    request: Request,
+    reply: Reply,
+    *,
+    connections: int,
+    rate: float,
+    seconds: int,
+    cores: Cores,
 ) -> Latency:
-    """Send ``request`` at ``rate`` for so long. Raises BenchError when a reply does not come."""
+    """Send ``request`` at ``rate`` for so long. Raises BenchError when not all get a 200."""
     with tempfile.NamedTemporaryFile() as file:
         file.write(request.raw())
         file.flush()
         command = [
             *(*pinned(cores), sys.executable, "-m", "bench.open_loop", "--port", str(port)),
             *("--request", file.name, "--body-bytes", str(len(reply.body))),
-            *("--rate", str(rate), "--seconds", str(seconds)),
+            *("--connections", str(connections), "--rate", str(rate), "--seconds", str(seconds)),
         ]
         done = subprocess.run(  # noqa: S603
             command, cwd=ROOT, capture_output=True, text=True, check=False
         )
     if done.returncode != 0:
-        raise BenchError(f"the open-loop generator failed: {done.stderr.strip()[-500:]}")
+        raise BenchError(f"at {rate:,.0f} requests/s: {done.stderr.strip()[-500:]}")
     return Latency(**json.loads(done.stdout))
 
 
@@ -84,22 +91,17 @@ class Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         if self._missing is None:
-            self._missing = _head_bytes(data) + self._load.body_bytes
+            if not data.startswith(b"HTTP/1.1 200 "):
+                return self._load.fail(f"a reply starts with {data[:300]!r}")
+            # The first packet of a reply is long enough to hold the head.
+            self._missing = data.index(END_OF_HEAD) + len(END_OF_HEAD) + self._load.body_bytes
         self._missing -= len(data)
         if self._missing == 0:
             self._load.answered(self, self._due)
+        return None
 
     def connection_lost(self, error: Exception | None) -> None:
-        del error
-        self._load.lost += 1
-
-
-def _head_bytes(start: bytes) -> int:
-    """The length of a reply's head, by its first packet, which is long enough to hold one."""
-    end = start.find(b"\r\n\r\n")
-    if end < 0 or not start.startswith(b"HTTP/1.1 200 "):
-        raise BenchError(f"a reply starts with {start[:200]!r}")
-    return end + len(b"\r\n\r\n")
+        self._load.fail(f"a connection was lost: {error or 'the server closed it'}")
 
 
 class OpenLoop:
@@ -108,7 +110,7 @@ class OpenLoop:
     def __init__(self, request: bytes, body_bytes: int, rate: float, seconds: int) -> None:
         self.request = request
         self.body_bytes = body_bytes
-        self.lost = 0
+        self._fault: str | None = None
         self._rate = rate
         self._total = max(1, int(rate * seconds))
         self._sent = 0
@@ -116,24 +118,24 @@ class OpenLoop:
         self._waits: list[float] = []
         self._latencies: list[float] = []
 
-    async def run(self, port: int) -> Latency:
+    async def run(self, port: int, connections: int) -> Latency:
         """Send everything. Raises BenchError when not all of it is answered."""
         loop = asyncio.get_running_loop()
-        for _ in range(CONNECTIONS):
+        for _ in range(connections):
             _, connection = await loop.create_connection(
                 lambda: Connection(self), "127.0.0.1", port
             )
             self._free.append(connection)
         self._start = time.perf_counter()
         end = self._start + self._total / self._rate + GRACE_SECONDS
-        while len(self._latencies) < self._total and not self.lost and time.perf_counter() < end:
+        while self._under_way() and time.perf_counter() < end:
             self._send_due()
             # No sleep: a timer of the loop is a thousand times as coarse as the schedule.
             await asyncio.sleep(0)
         if len(self._latencies) < self._total:
             raise BenchError(
                 f"{len(self._latencies)} of {self._total} requests were answered; "
-                f"{self.lost} connections were lost"
+                f"{self._fault or 'the rest took too long'}"
             )
         p50, p99 = np.percentile(self._latencies, (50, 99))
         return Latency(self._rate, float(p50), float(p99), float(np.percentile(self._waits, 99)))
@@ -142,6 +144,13 @@ class OpenLoop:
         """A reply is whole."""
         self._latencies.append(time.perf_counter() - due)
         self._free.append(connection)
+
+    def fail(self, fault: str) -> None:
+        """Something went wrong; the first such thing ends the load."""
+        self._fault = self._fault or fault
+
+    def _under_way(self) -> bool:
+        return len(self._latencies) < self._total and self._fault is None
 
     def _send_due(self) -> None:
         now = time.perf_counter()
@@ -160,11 +169,15 @@ def main() -> None:
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--request", type=Path, required=True)
     parser.add_argument("--body-bytes", type=int, required=True)
+    parser.add_argument("--connections", type=int, required=True)
     parser.add_argument("--rate", type=float, required=True)
     parser.add_argument("--seconds", type=int, required=True)
     given = parser.parse_args()
     load = OpenLoop(given.request.read_bytes(), given.body_bytes, given.rate, given.seconds)
-    latency = uvloop.run(load.run(given.port))
+    try:
+        latency = uvloop.run(load.run(given.port, given.connections))
+    except BenchError as error:
+        sys.exit(str(error))
     sys.stdout.write(json.dumps(asdict(latency)) + "\n")
 
 

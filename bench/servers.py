@@ -30,7 +30,11 @@ class Server:
 
     def cpu_seconds(self) -> float:
         """User and system time that it and its child processes have used so far."""
-        return sum(map(_cpu_seconds, _family(self.pid)))
+        return sum(self.cpu_by_process().values())
+
+    def cpu_by_process(self) -> dict[int, float]:
+        """The same for each by its id."""
+        return {pid: _cpu_seconds(pid) for pid in _family(self.pid)}
 
     def memory_mib(self) -> float:
         """Resident memory of it and its child processes."""

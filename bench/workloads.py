@@ -86,10 +86,7 @@ WORKLOADS: Final = (
 
 
 def select(names: str | None) -> tuple[Workload, ...]:
-    """Those of a list like ``W2,W4``; all when there is none.
-
-    Raises BenchError for a name that is not there.
-    """
+    """Those of a list like ``W2,W4``; all when there is none. Raises BenchError for no workload."""
     known = {workload.name: workload for workload in WORKLOADS}
     wanted = names.split(",") if names else list(known)
     if unknown := [name for name in wanted if name not in known]:
