@@ -18,13 +18,14 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass
-from typing import Protocol
+from math import ceil
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
 from service.arrays import Float32
-from service.errors import InternalError, QueueFull, Unavailable
+from service.cost import Cost
+from service.errors import InternalError, QueueFull, ServiceError, Unavailable
 
 logger = logging.getLogger(__name__)
 
@@ -81,8 +82,7 @@ class Call(asyncio.Future[Rows]):
         return cancelled
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
+class Part(NamedTuple):
     """Rows of one call that go into one batch."""
 
     call: Call
@@ -96,28 +96,32 @@ class Part:
 class Batcher:
     """Collects calls into batches of at most ``max_batch_rows`` for ``run``, one at a time.
 
-    ``run`` is called in ``executor`` with arrays of any number of rows up to the limit; it must be
-    a function of each row alone.
+    ``run`` is called with arrays of any number of rows up to the limit; it must be a function of
+    each row alone. A batch that by ``cost`` takes at most ``inline_seconds`` runs on the event
+    loop, which saves the way to a thread and back; a longer one in ``executor``.
     """
 
     def __init__(
         self,
         run: RunBatch,
         *,
+        cost: Cost,
         executor: Executor,
+        inline_seconds: float,
         max_batch_rows: int,
         max_queue_rows: int,
         observe: Observer,
     ) -> None:
         self._run = run
+        self._cost = cost
         self._executor = executor
+        self._inline_seconds = inline_seconds
         self._max_batch_rows = max_batch_rows
         self._max_queue_rows = max_queue_rows
         self._observe = observe
         self._queue: deque[Call] = deque()
         self._suspects: deque[Part] = deque()
         self._queued_rows = 0
-        self._seconds_per_row = 0.0
         self._batch: list[Part] = []
         self._awake = False
         self._closed = False
@@ -139,7 +143,7 @@ class Batcher:
             raise QueueFull(
                 f"the queue holds {self._queued_rows} of {self._max_queue_rows} rows; "
                 f"{rows} more do not fit",
-                retry_after=self._retry_after(),
+                retry_after=ceil(self._cost.predict(self._queued_rows)),
             )
         call = Call(inputs, self._leave)
         self._queue.append(call)
@@ -163,18 +167,23 @@ class Batcher:
         self._queued_rows -= call.left
         call.left = 0
 
-    def _retry_after(self) -> int:
-        """Whole seconds until the rows that now wait will have run, by the speed seen so far."""
-        return 1 + int(self._queued_rows * self._seconds_per_row)
-
     def _start_batch(self, loop: asyncio.AbstractEventLoop) -> None:
         self._batch = self._next_batch()
         if not self._batch:
             self._awake = False
             return
         started = time.monotonic()
-        running = loop.run_in_executor(self._executor, self._compute, self._batch)
-        running.add_done_callback(lambda done: self._finish_batch(loop, done, started))
+        rows = sum(part.rows for part in self._batch)
+        if self._cost.predict(rows) <= self._inline_seconds:
+            result = self._compute(self._batch)
+            self._finish_batch(loop, result, started, time.monotonic())
+        else:
+            running = self._executor.submit(self._compute, self._batch)
+            running.add_done_callback(
+                lambda done: loop.call_soon_threadsafe(
+                    self._finish_batch, loop, done.result(), started, time.monotonic()
+                )
+            )
 
     def _next_batch(self) -> list[Part]:
         """The parts that run next: a suspect of a failed batch alone, else what fits, fairly.
@@ -199,26 +208,34 @@ class Batcher:
                 self._queue.append(call)
         return batch
 
-    def _compute(self, batch: list[Part]) -> Rows:
-        return self._run(
-            batch[0].inputs if len(batch) == 1 else _join([part.inputs for part in batch])
-        )
+    def _compute(self, batch: list[Part]) -> Rows | BaseException:
+        """The outputs, or what was raised: a CancelledError is no Exception, and counts, too."""
+        inputs = batch[0].inputs if len(batch) == 1 else _join([part.inputs for part in batch])
+        try:
+            return self._run(inputs)
+        except BaseException as error:
+            return error
 
     def _finish_batch(
-        self, loop: asyncio.AbstractEventLoop, done: "asyncio.Future[Rows]", started: float
+        self,
+        loop: asyncio.AbstractEventLoop,
+        result: Rows | BaseException,
+        started: float,
+        ended: float,
     ) -> None:
-        batch, compute = self._batch, time.monotonic() - started
-        error = asyncio.CancelledError() if done.cancelled() else done.exception()
-        if error is None:
-            self._deliver(batch, done.result())
+        batch = self._batch
+        if isinstance(result, BaseException):
+            self._isolate(batch, result)
         else:
-            self._isolate(batch, error)
+            self._deliver(batch, result)
         rows = sum(part.rows for part in batch)
-        self._seconds_per_row = compute / rows
+        self._cost.learn(rows, ended - started)
         self._observe(
-            rows=rows, queued=[started - part.call.submitted for part in batch], compute=compute
+            rows=rows,
+            queued=[started - part.call.submitted for part in batch],
+            compute=ended - started,
         )
-        self._start_batch(loop)
+        loop.call_soon(self._start_batch, loop)  # what else is ready goes first
 
     def _deliver(self, batch: list[Part], outputs: Rows) -> None:
         if len(batch) == 1:
@@ -231,15 +248,14 @@ class Batcher:
             start = stop
 
     def _isolate(self, batch: list[Part], error: BaseException) -> None:
-        """Run the members of a failed batch again, each alone; a part that was alone has failed.
-
-        The error may be a CancelledError, which is no Exception: its callers must not wait either.
-        """
+        """Run the members of a failed batch again, each alone; a part that was alone has failed."""
         if len(batch) > 1:
             self._suspects.extend(batch)
             return
-        logger.error("a batch failed", exc_info=error)
-        batch[0].call.fail(InternalError("the model failed on these rows"))
+        if not isinstance(error, ServiceError):
+            logger.error("a batch failed", exc_info=error)
+            error = InternalError("the model failed on these rows")
+        batch[0].call.fail(error)
 
 
 def _join(parts: Sequence[Rows]) -> Rows:

@@ -2,8 +2,8 @@
 
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass
 from functools import cache
+from typing import NamedTuple
 from urllib.parse import parse_qsl
 
 from service.errors import MEDIA_TYPE, InvalidInput, Malformed, ServiceError, UnsupportedFormat
@@ -19,8 +19,7 @@ from service.wire.rows import RowSpec
 RawHeaders = list[tuple[bytes, bytes]]
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
+class Target(NamedTuple):
     """What a path asks for; no name is the default model, no version the latest."""
 
     verb: Verb
@@ -28,8 +27,7 @@ class Target:
     version: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Admission:
+class Admission(NamedTuple):
     """A request whose head is accepted; ``deadline`` is a time of the monotonic clock."""
 
     verb: Verb
@@ -39,28 +37,26 @@ class Admission:
     deadline: float
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
+class Reply(NamedTuple):
     """Status, the headers that belong to the body, and the body."""
 
     status: int
     headers: RawHeaders
     body: bytes
 
-    @classmethod
-    def of(
-        cls, status: int, media_type: str, body: bytes, headers: Iterable[tuple[str, str]] = ()
-    ) -> "Reply":
-        """With the headers of the body, in the order of starlette's Response."""
-        raw = [(name.lower().encode(), value.encode("latin-1")) for name, value in headers]
-        raw.append((b"content-length", b"%d" % len(body)))
-        raw.append((b"content-type", media_type.encode()))
-        return cls(status, raw, body)
+
+def reply(
+    status: int, media_type: bytes, body: bytes, headers: Iterable[tuple[str, str]] = ()
+) -> Reply:
+    """A reply with the headers of its body."""
+    raw = [(name.lower().encode(), value.encode("latin-1")) for name, value in headers]
+    raw += ((b"content-length", b"%d" % len(body)), (b"content-type", media_type))
+    return Reply(status, raw, body)
 
 
 def problem(error: ServiceError) -> Reply:
     """The reply that an error stands for."""
-    return Reply.of(error.status, MEDIA_TYPE, error.problem(), error.headers.items())
+    return reply(error.status, MEDIA_TYPE.encode(), error.problem(), error.headers.items())
 
 
 class Endpoint:
@@ -95,7 +91,8 @@ class Endpoint:
         rows, chosen = read(verb, self._spec(verb, model), admission.reads, body, options)
         arrays = await verb.call(model, rows, chosen)
         writes = admission.writes
-        return Reply.of(200, writes.media_type, writes.write(arrays, model.manifest.input))
+        body = writes.write(arrays, model.manifest.input)
+        return reply(200, writes.content_type, body)
 
     def _timeout(self, head: Head) -> float:
         """Seconds for this request: X-Timeout-Ms, but no more than the setting."""

@@ -18,6 +18,7 @@ from service.metrics import Metrics
 
 logger = logging.getLogger(__name__)
 
+CLIENT_CLOSED_REQUEST: Final = 499  # in metrics; nobody is there to be answered
 MODEL_LABEL: Final = "vae.model"  # routes put the name/version that answers into the scope here
 OPEN_PATHS: Final = ("/health/live", "/health/ready", "/")
 

@@ -11,8 +11,9 @@ from typing import Final, Protocol
 
 import numpy as np
 
-from service.arrays import Arrays, Float32
+from service.arrays import Arrays, Float32, all_finite
 from service.batcher import Batcher, Observer
+from service.cost import Cost
 from service.errors import InvalidInput
 from service.noise import standard_normal
 from service.options import DecodeOptions, PosteriorOptions, SampleOptions, ScoreOptions
@@ -33,6 +34,8 @@ class Limits(Protocol):
     def max_queue_rows(self) -> int: ...
     @property
     def max_request_rows(self) -> int: ...
+    @property
+    def inline_ms(self) -> float: ...
 
 
 class Model:
@@ -51,8 +54,10 @@ class Model:
         self._executor = ThreadPoolExecutor(len(GRAPHS), thread_name_prefix=bundle.manifest.name)
         self._batchers: Mapping[str, Batcher] = {
             graph.name: Batcher(
-                partial(runtime.run, graph),
+                partial(_run_finite, runtime, graph),
+                cost=_measure(bundle, runtime, graph),
                 executor=self._executor,
+                inline_seconds=limits.inline_ms / 1000,
                 max_batch_rows=limits.max_batch_rows,
                 max_queue_rows=limits.max_queue_rows,
                 observe=observe(graph),
@@ -137,10 +142,7 @@ class Model:
         self._executor.shutdown()
 
     async def _run(self, graph: Graph, *inputs: Float32) -> tuple[Float32, ...]:
-        outputs = await self._batchers[graph.name].submit(inputs)
-        for name, array in zip(graph.outputs, outputs, strict=True):
-            _require_finite(name, array)
-        return outputs
+        return await self._batchers[graph.name].submit(inputs)
 
     def _p_value(self, elbo: Float32) -> Float32:
         """Share of held-out rows with an ELBO no higher, counting this row itself among them."""
@@ -149,7 +151,7 @@ class Model:
 
 
 def check_golden(bundle: Bundle, runtime: Runtime) -> None:
-    """Run every graph on the golden inputs; this is the warm-up, too.
+    """Run every graph on the golden inputs.
 
     Raises RuntimeUnusable when an output differs from the stored one by more than
     GOLDEN_TOLERANCE · max(1, |stored|).
@@ -174,6 +176,28 @@ def check_golden(bundle: Bundle, runtime: Runtime) -> None:
                 )
 
 
+def _run_finite(runtime: Runtime, graph: Graph, inputs: tuple[Float32, ...]) -> tuple[Float32, ...]:
+    """A batch through a graph. Raises InvalidInput when a row's output overflows.
+
+    One look at the whole batch; the batcher finds out whose row it was.
+    """
+    outputs = runtime.run(graph, inputs)
+    for name, array in zip(graph.outputs, outputs, strict=True):
+        _require_finite(name, array)
+    return outputs
+
+
+def _measure(bundle: Bundle, runtime: Runtime, graph: Graph) -> Cost:
+    """What batches of a graph cost, measured on the golden inputs; this warms it up, too."""
+    golden = bundle.arrays("golden.npz", *graph.inputs)
+    return Cost.measure(
+        lambda rows: runtime.run(
+            graph,
+            tuple(np.resize(golden[name], (rows, *golden[name].shape[1:])) for name in golden),
+        )
+    )
+
+
 def _reparameterise(mu: Float32, logvar: Float32, noise: Float32) -> Float32:
     """z = μ + σ ε (Kingma and Welling 2014, section 2.4)."""
     with np.errstate(over="ignore"):
@@ -192,7 +216,7 @@ def _kl(mu: Float32, logvar: Float32) -> Float32:
 
 def _require_finite(name: str, array: Float32) -> None:
     """Inputs far outside the training data can overflow; that is the caller's to know."""
-    if not np.isfinite(array).all():
+    if not all_finite(array):
         row = int(np.argmax(~np.isfinite(array).reshape(len(array), -1).all(axis=1)))
         raise InvalidInput(
             f"row {row}: the model's {name} is not finite; "

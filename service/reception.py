@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from service.deadlines import Deadlines
 from service.endpoint import Endpoint
 from service.guard import ApiKeys, RequestIds
 from service.metrics import Metrics
@@ -18,6 +19,8 @@ class Reception:
     request_ids: RequestIds
     metrics: Metrics
     max_body_bytes: int
+    deadlines: Deadlines  # of requests
+    idle: Deadlines  # of connections
 
     @classmethod
     def open(cls, models: Repository, settings: Settings, metrics: Metrics) -> "Reception":
@@ -28,4 +31,6 @@ class Reception:
             request_ids=RequestIds(),
             metrics=metrics,
             max_body_bytes=settings.max_body_bytes,
+            deadlines=Deadlines(tick_seconds=0.01),
+            idle=Deadlines(tick_seconds=0.5),
         )

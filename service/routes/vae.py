@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import Awaitable
-from typing import Annotated, Final, TypeVar
+from typing import Annotated, TypeVar
 
 from fastapi import APIRouter, Path, Request, Response
 from starlette.types import Receive
@@ -11,12 +11,11 @@ from starlette.types import Receive
 from service.endpoint import Endpoint, Target
 from service.errors import DeadlineExceeded
 from service.guard import head_of
-from service.middleware import MODEL_LABEL, to_response
+from service.middleware import CLIENT_CLOSED_REQUEST, MODEL_LABEL, to_response
 from service.routes.openapi import operation
 from service.verbs import VERBS, Verb
 
 T = TypeVar("T")
-CLIENT_CLOSED_REQUEST: Final = 499
 ModelPath = Annotated[str, Path(description="a name from /models")]
 VersionPath = Annotated[int, Path(ge=1, description="a version from /models/{model}")]
 

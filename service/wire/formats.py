@@ -5,7 +5,7 @@ Clients send the same few headers again and again, so what they mean is remember
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any, Final
 
 from service.arrays import Arrays, Float32
@@ -28,6 +28,11 @@ class Format:
     media_type: str
     read: Callable[[bytes, RowSpec], tuple[Float32, OptionValues]]
     write: Callable[[Arrays, InputSpec], bytes]
+
+    @cached_property
+    def content_type(self) -> bytes:
+        """The media type as it stands in a header."""
+        return self.media_type.encode()
 
 
 JSON: Final = Format("application/json", json.read, json.write)

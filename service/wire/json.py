@@ -5,6 +5,7 @@ is no number is found there. The nesting is then checked row by row, since the f
 shows it. Replies hold the shortest decimals that read back as the same float32.
 """
 
+from functools import lru_cache
 from math import prod
 from typing import Any, Final
 
@@ -83,49 +84,32 @@ def _plain(members: dict[str, Any]) -> dict[str, Any]:
 
 
 def _rows(array: simdjson.Array, spec: RowSpec, brackets: int) -> Float32:
-    spec.check_count(len(array))
-    shape = (len(array), *_row_shape(array[0], spec))
-    _check_nesting(array, shape, spec)
+    count = len(array)
+    spec.check_count(count)
+    shape = _row_shape(array[0], spec)
+    for index, row in enumerate(array):
+        if (problem := _mismatch(row, shape)) is not None:
+            raise InvalidInput(
+                f"{spec.name}: row {index} {problem}",
+                expected=f"a row of shape {shape}, as all rows of {spec.describe()}",
+            )
     # As many brackets as the shape needs: nothing is nested more deeply. (A bracket in a string,
     # where the text holds one, only costs the closer look.)
-    if brackets != _arrays_in(shape) and _depth(array) != len(shape):
+    if brackets != 1 + count * _arrays_in(shape) and _depth(array) != 1 + len(shape):
         raise InvalidInput(f"{spec.name} is nested too deeply", expected=spec.describe())
     try:
         flat = np.frombuffer(array.as_buffer(of_type="d"))
     except TypeError:
         raise InvalidInput(f"{spec.name} holds a value that is not a number") from None
-    return spec.check(flat.reshape(shape))
-
-
-def _arrays_in(shape: tuple[int, ...]) -> int:
-    """How many JSON arrays a nesting of this shape has, itself included."""
-    return sum(prod(shape[:axis]) for axis in range(len(shape)))
-
-
-def _depth(value: Any) -> int:
-    if not isinstance(value, simdjson.Array):
-        return 0
-    return 1 + max(map(_depth, value), default=0)
+    return spec.to_float32(flat.reshape(count, *spec.shape))
 
 
 def _row_shape(first: Any, spec: RowSpec) -> tuple[int, ...]:
     """The shape that all rows must have: that of the model or flat, whichever the first has."""
-    nested = (
-        len(spec.shape) > 1
-        and isinstance(first, simdjson.Array)
-        and len(first) > 0
-        and isinstance(first[0], simdjson.Array)
-    )
-    return spec.shape if nested else (spec.size,)
-
-
-def _check_nesting(array: simdjson.Array, shape: tuple[int, ...], spec: RowSpec) -> None:
-    for index, row in enumerate(array):
-        if (problem := _mismatch(row, shape[1:])) is not None:
-            raise InvalidInput(
-                f"{spec.name}: row {index} {problem}",
-                expected=f"a row of shape {shape[1:]}, as all rows of {spec.describe()}",
-            )
+    nested = isinstance(first, simdjson.Array) and len(first) > 0
+    if nested and len(spec.shape) > 1 and isinstance(first[0], simdjson.Array):
+        return spec.shape
+    return (spec.size,)
 
 
 def _mismatch(value: Any, shape: tuple[int, ...]) -> str | None:
@@ -137,6 +121,18 @@ def _mismatch(value: Any, shape: tuple[int, ...]) -> str | None:
     if len(shape) > 1:
         return next((problem for part in value if (problem := _mismatch(part, shape[1:]))), None)
     return None
+
+
+@lru_cache(maxsize=64)
+def _arrays_in(shape: tuple[int, ...]) -> int:
+    """How many JSON arrays a nesting of this shape has, itself included."""
+    return sum(prod(shape[:axis]) for axis in range(len(shape)))
+
+
+def _depth(value: Any) -> int:
+    if not isinstance(value, simdjson.Array):
+        return 0
+    return 1 + max(map(_depth, value), default=0)
 
 
 def _name_of(value: Any) -> str:

@@ -5,10 +5,12 @@ queue, so that a row that reaches a batch cannot spoil it.
 """
 
 from dataclasses import dataclass
+from functools import cached_property
+from math import prod
 
 import numpy as np
 
-from service.arrays import Array, Float32
+from service.arrays import Array, Float32, all_finite
 from service.errors import InvalidInput
 from vae.manifest import InputSpec
 
@@ -27,10 +29,10 @@ class RowSpec:
     max_pixels: int
     image: InputSpec | None = None
 
-    @property
+    @cached_property
     def size(self) -> int:
         """Elements in a row."""
-        return int(np.prod(self.shape))
+        return prod(self.shape)
 
     def describe(self) -> str:
         """The expected shapes, for an error."""
@@ -61,17 +63,25 @@ class RowSpec:
                 f"{self.name} has the wrong shape", expected=self.describe(), given=array.shape
             )
         self.check_count(len(array))
-        with np.errstate(over="ignore"):
-            rows = np.ascontiguousarray(array, dtype=np.float32).reshape(-1, *self.shape)
-        self._check_finite(rows)
-        return rows
+        return self.to_float32(array.reshape(-1, *self.shape))
 
-    def _check_finite(self, rows: Float32) -> None:
-        finite = np.isfinite(rows)
-        if not finite.all():
-            row, *place = (int(i) for i in np.argwhere(~finite)[0])
+    def to_float32(self, array: Array) -> Float32:
+        """Rows of the right shape as finite float32, without a copy where they are that.
+
+        Raises InvalidInput for NaN and infinity, also those that come of numbers too large.
+        """
+        rows: Float32 = array if array.dtype == np.float32 else _cast(array)
+        rows = np.ascontiguousarray(rows)
+        if not all_finite(rows):
+            row, *place = (int(i) for i in np.argwhere(~np.isfinite(rows))[0])
             raise InvalidInput(
                 f"{self.name}: row {row}, element {tuple(place)} is not a finite float32",
                 expected="finite numbers within ±3.4e38",
-                given=float(rows[(row, *place)]),
+                given=float(array[(row, *place)]),
             )
+        return rows
+
+
+def _cast(array: Array) -> Float32:
+    with np.errstate(over="ignore"):  # what overflows is found as infinite
+        return array.astype(np.float32)

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.fakes import write_fake_bundle
+from tests.fakes import SLOW, write_fake_bundle
 from tests.servers import Server, command, serving
 from vae.bundle import open_bundle
 
@@ -83,9 +83,9 @@ def rows_run(server: Server) -> float:
 
 def test_a_client_that_hangs_up_in_the_queue_is_never_run(tmp_path: Path) -> None:
     write_fake_bundle(tmp_path)
-    body = b'{"inputs":[[' + b",".join([b"1"] * 20) + b"]]}"
+    body = b'{"inputs":[[' + b",".join([b"777"] * 20) + b"]]}"
     head = b"POST /encode HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n" % len(body)
-    with serving(tmp_path, "--runtime", "tests.fakes:SlowRuntime") as server:
+    with serving(tmp_path, "--runtime", "tests.fakes:SlowRuntime", "--inline-ms", "0") as server:
         address = ("127.0.0.1", server.port)
         with socket.create_connection(address) as stays, socket.create_connection(address) as goes:
             stays.sendall(head + body)
@@ -100,11 +100,11 @@ def test_a_client_that_hangs_up_in_the_queue_is_never_run(tmp_path: Path) -> Non
 
 def test_sigterm_lets_a_request_finish_and_exits_with_0(tmp_path: Path) -> None:
     write_fake_bundle(tmp_path)
-    with serving(tmp_path, "--runtime", "tests.fakes:SlowRuntime") as server:
+    with serving(tmp_path, "--runtime", "tests.fakes:SlowRuntime", "--inline-ms", "0") as server:
         answers: list[int] = []
 
         def ask() -> None:
-            response = httpx.post(f"{server.url}/encode", json={"inputs": [[1] * 20]})
+            response = httpx.post(f"{server.url}/encode", json={"inputs": [[SLOW] * 20]})
             answers.append(response.status_code)
 
         thread = threading.Thread(target=ask)

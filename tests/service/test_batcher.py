@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from service.batcher import Batcher
+from service.cost import Cost
 from service.errors import InternalError, QueueFull, Unavailable
 
 POISON = 1313.0
@@ -53,13 +54,16 @@ def run(
     max_batch_rows: int = 8,
     max_queue_rows: int = 1000,
     function: Callable[..., Any] | None = None,
+    inline: bool = False,
 ) -> None:
     async def body() -> None:
         double, log = Double(), Log()
         with ThreadPoolExecutor(1) as executor:
             batcher = Batcher(
                 function or double,
+                cost=Cost(1e-6, 1e-6),
                 executor=executor,
+                inline_seconds=10 if inline else 0,
                 max_batch_rows=max_batch_rows,
                 max_queue_rows=max_queue_rows,
                 observe=log,
@@ -109,9 +113,10 @@ def test_what_queued_while_a_batch_ran_is_the_next_batch() -> None:
         max_size=25,
     ),
     max_batch_rows=st.integers(1, 7),
+    inline=st.booleans(),
 )
 def test_any_interleaving_gives_each_caller_what_it_would_get_alone(
-    calls: list[tuple[int, str]], max_batch_rows: int
+    calls: list[tuple[int, str]], max_batch_rows: int, inline: bool
 ) -> None:
     async def test(batcher: Batcher, double: Double, log: Log) -> None:
         submitted = []
@@ -139,7 +144,7 @@ def test_any_interleaving_gives_each_caller_what_it_would_get_alone(
         assert max(map(len, double.batches), default=0) <= max_batch_rows
         assert batcher.queued_rows == 0
 
-    run(test, max_batch_rows=max_batch_rows)
+    run(test, max_batch_rows=max_batch_rows, inline=inline)
 
 
 def test_a_poisoned_call_fails_alone() -> None:

@@ -1,0 +1,47 @@
+"""Deadlines of many requests by one timer.
+
+A timer of its own for each request would cost as much as reading the request. Here one timer ticks
+while anything waits, so that a deadline is kept to within a tick.
+"""
+
+import asyncio
+import time
+from typing import Protocol
+
+
+class Waiting(Protocol):
+    """Something with a deadline, a time of the monotonic clock."""
+
+    deadline: float
+
+    def expire(self) -> None:
+        """The time is over."""
+
+
+class Deadlines:
+    """Calls ``expire`` on what was added and is not discarded when its deadline has passed."""
+
+    def __init__(self, tick_seconds: float) -> None:
+        self._tick_seconds = tick_seconds
+        self._waiting: set[Waiting] = set()
+        self._ticking = False
+
+    def add(self, waiting: Waiting) -> None:
+        self._waiting.add(waiting)
+        if not self._ticking:
+            self._ticking = True
+            self._tick_later()
+
+    def discard(self, waiting: Waiting) -> None:
+        self._waiting.discard(waiting)
+
+    def _tick_later(self) -> None:
+        asyncio.get_running_loop().call_later(self._tick_seconds, self._tick)
+
+    def _tick(self) -> None:
+        now = time.monotonic()
+        for waiting in [each for each in self._waiting if each.deadline <= now]:
+            waiting.expire()
+        self._ticking = bool(self._waiting)
+        if self._ticking:
+            self._tick_later()
