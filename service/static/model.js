@@ -1,6 +1,9 @@
 /** One served model: its description, and its verbs on flat rows of plain numbers. */
 
+import { Problem } from "./api.js";
+
 const MAX_PROBED_VALUES = 500_000; // of one reply that only serves to lay out the page
+const TYPICAL_ROWS = 32; // no more than the sample panel asks for, which a server may limit
 
 /** Throughout, a row is x as an array of ``size`` numbers and a latent is z, ``latentDim``. */
 export class Model {
@@ -55,33 +58,48 @@ export class Model {
     };
   }
 
-  /** Low, median and high of every element over samples of the model; asked for once. */
+  /**
+   * {low, median, high} of every element: about where the model's samples lie, for scales and
+   * placeholders. Asked for once.
+   */
   typical() {
     this.#typical ??= this.#measureTypical();
     return this.#typical;
   }
 
   /**
-   * How far each latent alone moves the output, in spreads of the samples: a latent without effect
-   * has 0. Null where the model is too large to ask.
+   * How far each latent alone moves the output: 0 for one without effect. Null where that cannot be
+   * had, because the model is too large to ask or the server refuses so many rows.
    */
   async influence() {
-    const rows = 2 * this.latentDim;
-    if (rows > 4096 || rows * this.size > MAX_PROBED_VALUES) return null;
+    if (2 * this.latentDim * this.size > MAX_PROBED_VALUES) return null;
     const axes = [...Array(this.latentDim).keys()];
     const along = (axis, length) => axes.map((i) => (i === axis ? length : 0));
-    const moved = await this.decode(axes.flatMap((axis) => [along(axis, -1), along(axis, 1)]));
+    const latents = axes.flatMap((axis) => [along(axis, -1), along(axis, 1)]);
+    const moved = await this.decode(latents).catch(noneIfRefused);
+    if (moved === null) return null;
+    const unit = await this.#units();
+    return axes.map((axis) => distance(moved[2 * axis], moved[2 * axis + 1], unit));
+  }
+
+  /** What makes the elements of a row comparable: columns of a table are on scales of their own. */
+  async #units() {
+    if (this.isImage) return Array(this.size).fill(1);
     const { low, high } = await this.typical();
-    const spread = low.map((value, i) => high[i] - value || 1);
-    return axes.map((axis) => distance(moved[2 * axis], moved[2 * axis + 1], spread));
+    return low.map((value, i) => high[i] - value);
   }
 
   async #measureTypical() {
-    const n = Math.max(4, Math.min(128, Math.floor(MAX_PROBED_VALUES / this.size)));
+    const n = Math.max(4, Math.min(TYPICAL_ROWS, Math.floor(MAX_PROBED_VALUES / this.size)));
     const { rows } = await this.sample({ n, seed: 0, temperature: 1 });
     const columns = rows[0].map((_, i) => rows.map((row) => row[i]).sort((a, b) => a - b));
-    const at = (share) => columns.map((values) => values[Math.floor(share * (values.length - 1))]);
-    return { low: at(0), median: at(0.5), high: at(1) };
+    // So few rows do not reach the ends; a constant column still gets a scale.
+    const margins = columns.map((values) => (values[n - 1] - values[0]) / 4 || 1);
+    return {
+      low: columns.map((values, i) => values[0] - margins[i]),
+      median: columns.map((values) => values[n >> 1]),
+      high: columns.map((values, i) => values[n - 1] + margins[i]),
+    };
   }
 
   #post(verb, body) {
@@ -89,11 +107,16 @@ export class Model {
   }
 }
 
+function noneIfRefused(error) {
+  if (error instanceof Problem) return null;
+  throw error;
+}
+
 function flat(row) {
   return row.flat(Infinity);
 }
 
-function distance(a, b, spread) {
-  const squares = a.map((value, i) => ((value - b[i]) / spread[i]) ** 2);
+function distance(a, b, unit) {
+  const squares = a.map((value, i) => ((value - b[i]) / unit[i]) ** 2);
   return Math.sqrt(squares.reduce((sum, square) => sum + square, 0) / a.length);
 }

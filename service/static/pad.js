@@ -18,7 +18,7 @@ export class Pad {
   #picture;
   #cursor = el("span", { class: "cursor" });
   #values;
-  #pen = { x: 0, y: 0 };
+  #pen;
   #stroke = null;
 
   constructor(model, onchange) {
@@ -27,7 +27,7 @@ export class Pad {
     this.ink = Array(model.channels).fill(model.high);
     this.radius = Math.max(0.9, Math.min(model.width, model.height) / 22);
     this.#values = Array(model.size).fill(model.low);
-    this.#pen = { x: model.width / 2, y: model.height / 2 };
+    this.#pen = { x: Math.floor(model.width / 2) + 0.5, y: Math.floor(model.height / 2) + 0.5 };
     this.#picture = new Picture(model);
     this.element = this.#frame();
     this.#show();
