@@ -17,7 +17,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """The exit status is 1 when something could not be measured."""
     given = _parser().parse_args(arguments)
     try:
-        load.require_tools()
         {"servers": _servers, "stages": _stages, "scaling": _scaling}[given.what](given)
     except BenchError as error:
         sys.stderr.write(f"bench: {error}\n")
@@ -47,9 +46,9 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _servers(given: argparse.Namespace) -> None:
-    server_core, load_core = _cores()
-    plan = compare.Plan(given.seconds, given.repetitions, (server_core,), (load_core,))
     workloads = select(given.only)
+    server_core, load_core = _two_cores()
+    plan = compare.Plan(given.seconds, given.repetitions, (server_core,), (load_core,))
     found = [compare.compare(workload, plan, half=given.half) for workload in workloads]
     titles = "\n".join(f"- {workload.name}: {workload.title}" for workload in workloads)
     _report("servers", f"{titles}\n\n{table.markdown(found)}", [asdict(each) for each in found])
@@ -57,20 +56,15 @@ def _servers(given: argparse.Namespace) -> None:
 
 def _stages(given: argparse.Namespace) -> None:
     del given
-    found = stages.stages(_cores()[0])
+    found = stages.stages(min(os.sched_getaffinity(0)))
     _report("stages", stages.markdown(found), dict(found))
 
 
 def _scaling(given: argparse.Namespace) -> None:
-    found = [
-        (
-            workload,
-            scaling.measure(
-                workload, _cores(), seconds=given.seconds, repetitions=given.repetitions
-            ),
-        )
-        for workload in select(given.only or scaling.DEFAULT)
-    ]
+    workloads = select(given.only or scaling.DEFAULT)
+    cores = _two_cores()
+    effort = {"seconds": given.seconds, "repetitions": given.repetitions}
+    found = [(workload, scaling.measure(workload, cores, **effort)) for workload in workloads]
     raw = {workload.name: [asdict(scale) for scale in scales] for workload, scales in found}
     _report("scaling", scaling.markdown(found), raw)
 
@@ -80,8 +74,9 @@ def _report(name: str, markdown: str, raw: object) -> None:
     (BUILD / f"{name}.json").write_text(json.dumps(raw, indent=2))
 
 
-def _cores() -> tuple[int, int]:
-    """One for the servers and one for the load. Raises BenchError when there are not two."""
+def _two_cores() -> tuple[int, int]:
+    """One for the servers, one for the load. Raises BenchError without them or without wrk."""
+    load.require_tools()
     cores = sorted(os.sched_getaffinity(0))
     if len(cores) < 2:
         raise BenchError("two cores are needed, one for the servers and one for the load")

@@ -16,7 +16,7 @@ from bench.contenders import FIXED, OURS, Contender, contenders_of
 from bench.load import Run
 from bench.models import Reference, bundle_of
 from bench.open_loop import Latency
-from bench.servers import Cores
+from bench.servers import Cores, Server
 from bench.workloads import Workload
 
 WARM_UP_SECONDS: Final = 1
@@ -80,7 +80,7 @@ def compare(workload: Workload, plan: Plan, *, half: bool) -> Comparison:
             contender.drive(workload, WARM_UP_SECONDS, plan.load_cores)
         runs = [_round(workload, contenders, plan) for _ in range(plan.repetitions)]
         servers = {
-            contender.server.name: _figures(contender, [run[index] for run in runs])
+            contender.server.name: summarise([run[index] for run in runs], contender.server)
             for index, contender in enumerate(contenders)
         }
         latencies = _at_half(workload, contenders, servers, plan) if half else {}
@@ -88,6 +88,19 @@ def compare(workload: Workload, plan: Plan, *, half: bool) -> Comparison:
     model_seconds = workload.rows * sum(map(bare.best_row, calls.values()))
     limit = 1 / (1 / servers[FIXED].capacity + model_seconds)
     return Comparison(workload, servers, calls, limit, latencies)
+
+
+def summarise(runs: Sequence[Run], server: Server) -> Figures:
+    """The medians of a server's runs."""
+    capacities = [run.capacity for run in runs]
+    return Figures(
+        capacity=median(capacities),
+        spread=(max(capacities) - min(capacities)) / median(capacities),
+        throughput=median(run.throughput for run in runs),
+        p50=median(run.load.p50 for run in runs),
+        p99=median(run.load.p99 for run in runs),
+        memory=server.memory_mib(),
+    )
 
 
 def _round(workload: Workload, contenders: Sequence[Contender], plan: Plan) -> list[Run]:
@@ -100,18 +113,6 @@ def _round(workload: Workload, contenders: Sequence[Contender], plan: Plan) -> l
         )
         runs.append(run)
     return runs
-
-
-def _figures(contender: Contender, runs: Sequence[Run]) -> Figures:
-    capacities = [run.capacity for run in runs]
-    return Figures(
-        capacity=median(capacities),
-        spread=(max(capacities) - min(capacities)) / median(capacities),
-        throughput=median(run.throughput for run in runs),
-        p50=median(run.load.p50 for run in runs),
-        p99=median(run.load.p99 for run in runs),
-        memory=contender.server.memory_mib(),
-    )
 
 
 def _at_half(

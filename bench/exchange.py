@@ -48,9 +48,11 @@ def exchange(port: int, request: Request) -> Reply:
 
     OSError, where nobody listens, is left to the caller, who may wait and try again.
     """
-    with socket.create_connection(("127.0.0.1", port), TIMEOUT_SECONDS) as connection:
+    with (
+        socket.create_connection(("127.0.0.1", port), TIMEOUT_SECONDS) as connection,
+        connection.makefile("rb") as stream,
+    ):
         connection.sendall(request.raw())
-        stream = connection.makefile("rb")
         status_line = stream.readline()
         head = [status_line]
         while (line := stream.readline()) not in (b"\r\n", b""):

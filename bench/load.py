@@ -75,7 +75,7 @@ def drive(
     if done.returncode != 0:
         raise BenchError(f"wrk failed: {(done.stderr or done.stdout).strip()[-500:]}")
     load = parse(done.stdout)
-    _require_right(server.name, load, reply.wire_bytes, connections)
+    require_right(server.name, load, reply.wire_bytes, connections)
     return Run(load, *used)
 
 
@@ -96,17 +96,8 @@ def parse(output: str) -> Load:
         raise BenchError(f"wrk's output is not understood: {output[-500:]!r}") from None
 
 
-def _command(
-    server: Server, request: Request, body: Path, connections: int, seconds: int, cores: Cores
-) -> list[str]:
-    return [
-        *(*pinned(cores), "wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--timeout", "30s"),
-        *("--latency", "-s", str(POST_SCRIPT), f"http://127.0.0.1:{server.port}{request.path}"),
-        *("--", str(body), *(f"{name}: {value}" for name, value in request.headers.items())),
-    ]
-
-
-def _require_right(name: str, load: Load, reply_bytes: int, connections: int) -> None:
+def require_right(name: str, load: Load, reply_bytes: int, connections: int) -> None:
+    """Raises BenchError unless every reply was a 2xx of the length of the one that was checked."""
     if load.requests == 0:
         raise BenchError(f"{name}: no request was answered")
     if load.failed or load.not_2xx:
@@ -121,6 +112,16 @@ def _require_right(name: str, load: Load, reply_bytes: int, connections: int) ->
             f"{name}: {load.requests} replies had {load.bytes} bytes; "
             f"the one that was checked had {reply_bytes}"
         )
+
+
+def _command(
+    server: Server, request: Request, body: Path, connections: int, seconds: int, cores: Cores
+) -> list[str]:
+    return [
+        *(*pinned(cores), "wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--timeout", "30s"),
+        *("--latency", "-s", str(POST_SCRIPT), f"http://127.0.0.1:{server.port}{request.path}"),
+        *("--", str(body), *(f"{name}: {value}" for name, value in request.headers.items())),
+    ]
 
 
 def _children_seconds() -> float:

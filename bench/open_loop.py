@@ -121,17 +121,14 @@ class OpenLoop:
     async def run(self, port: int, connections: int) -> Latency:
         """Send everything. Raises BenchError when not all of it is answered."""
         loop = asyncio.get_running_loop()
-        for _ in range(connections):
-            _, connection = await loop.create_connection(
-                lambda: Connection(self), "127.0.0.1", port
-            )
-            self._free.append(connection)
-        self._start = time.perf_counter()
-        end = self._start + self._total / self._rate + GRACE_SECONDS
-        while self._under_way() and time.perf_counter() < end:
-            self._send_due()
-            # No sleep: a timer of the loop is a thousand times as coarse as the schedule.
-            await asyncio.sleep(0)
+        pairs = [
+            await loop.create_connection(lambda: Connection(self), "127.0.0.1", port)
+            for _ in range(connections)
+        ]
+        self._free.extend(connection for _, connection in pairs)
+        await self._keep_schedule()
+        for transport, _ in pairs:
+            transport.abort()
         if len(self._latencies) < self._total:
             raise BenchError(
                 f"{len(self._latencies)} of {self._total} requests were answered; "
@@ -148,6 +145,14 @@ class OpenLoop:
     def fail(self, fault: str) -> None:
         """Something went wrong; the first such thing ends the load."""
         self._fault = self._fault or fault
+
+    async def _keep_schedule(self) -> None:
+        self._start = time.perf_counter()
+        end = self._start + self._total / self._rate + GRACE_SECONDS
+        while self._under_way() and time.perf_counter() < end:
+            self._send_due()
+            # No sleep: a timer of the loop is a thousand times as coarse as the schedule.
+            await asyncio.sleep(0)
 
     def _under_way(self) -> bool:
         return len(self._latencies) < self._total and self._fault is None

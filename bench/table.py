@@ -44,7 +44,7 @@ def calls(comparisons: Sequence[Comparison]) -> str:
         for comparison in comparisons
         for graph, costs in comparison.calls.items()
     }
-    head = ("bare onnxruntime, µs a call", *(f"{rows} rows" for rows in BATCHES), "best, rows/s")
+    head = ("bare onnxruntime, µs a call of rows", *map(str, BATCHES), "best, rows/s")
     rows = [
         (
             f"{model} {graph}",
@@ -53,7 +53,7 @@ def calls(comparisons: Sequence[Comparison]) -> str:
         )
         for (model, graph), costs in found.items()
     ]
-    return _table(head, rows)
+    return _table(head, rows, names=1)
 
 
 def aims(comparisons: Sequence[Comparison]) -> str:
@@ -103,7 +103,7 @@ def _ms(seconds: float) -> str:
     return f"{seconds * 1e3:.3f}"
 
 
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Names to the left, numbers to the right."""
-    rule = ["---" if index < 2 else "---:" for index in range(len(head))]
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]], *, names: int = 2) -> str:
+    """The columns of names to the left, those of numbers to the right."""
+    rule = ["---" if index < names else "---:" for index in range(len(head))]
     return "\n".join(f"| {' | '.join(cells)} |" for cells in (head, rule, *rows))

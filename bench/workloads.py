@@ -10,7 +10,7 @@ import safetensors.numpy
 
 from bench.errors import BenchError
 from bench.exchange import Reply, Request
-from bench.models import LATENT_DIM, Array, Reference, images
+from bench.models import Array, Reference, images
 from vae.graphs import DECODER, ENCODER, Graph
 from vae.parity import difference, magnitudes
 
@@ -126,8 +126,9 @@ def _expected(
     What a sample shows is right when it is decoded from the latents that came with it.
     """
     if workload.verb == "sample":
+        shape = (workload.rows, reference.manifest.latent_dim)
         latents = found.get("latents", np.zeros(0, np.float32))
-        if latents.shape != (workload.rows, LATENT_DIM) or not 0.8 < latents.std() < 1.2:
+        if latents.shape != shape or not 0.8 < latents.std() < 1.2:
             raise BenchError(f"{workload.name}: the latents are no standard normal noise")
         return [("outputs", "mean", reference.run(DECODER, latents)[0])]
     mu, logvar = reference.run(ENCODER, images(workload.rows))

@@ -1,0 +1,339 @@
+"""The benchmark's own arithmetic, and that what it sends is what the service takes."""
+
+import asyncio
+import json
+import os
+import sys
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from bench import __main__ as command
+from bench import bare, contenders, table
+from bench.aims import AIMS
+from bench.compare import Comparison, Figures, summarise
+from bench.contenders import FIXED, NAIVE, OURS, SLOW_LANE
+from bench.errors import BenchError
+from bench.exchange import Reply, Request, exchange
+from bench.fixed import Fixed
+from bench.load import Load, Run, parse, require_right
+from bench.models import images
+from bench.open_loop import Latency, OpenLoop
+from bench.scaling import Scale
+from bench.servers import Server
+from bench.workloads import WORKLOADS, Workload, check, select
+from tests.fakes import FakeService, call, fake_service
+from vae.manifest import InputSpec
+
+OUTPUT = """Running 3s test @ http://127.0.0.1:8000/encode
+Requests/sec:   1880.15
+{"requests": 3805, "bytes": 3694781, "duration": 2000000, "p50": 27075, "p99": 567790, \
+"failed": 1, "not_2xx": 2}
+"""
+PIXELS = InputSpec(kind="image", shape=(28, 28), dtype="uint8", range=(0, 255))
+WORKLOAD_NAMES = [workload.name for workload in WORKLOADS]
+
+
+def load_of(**fields: Any) -> Load:
+    counts = {"requests": 100, "bytes": 50_000, "failed": 0, "not_2xx": 0}
+    return Load(**{**counts, "seconds": 2.0, "p50": 0.001, "p99": 0.002, **fields})
+
+
+# What wrk counted
+
+
+def test_the_last_line_of_wrk_is_read() -> None:
+    assert parse(OUTPUT) == Load(
+        requests=3805, bytes=3694781, seconds=2.0, p50=0.027075, p99=0.56779, failed=1, not_2xx=2
+    )
+
+
+@pytest.mark.parametrize("output", ["", "Requests/sec: 7\n", "[]\n", '{"requests": 3}\n'])
+def test_another_output_is_refused(output: str) -> None:
+    with pytest.raises(BenchError, match="not understood"):
+        parse(output)
+
+
+@pytest.mark.parametrize(
+    ("fields", "reason"),
+    [
+        ({"requests": 0}, "no request was answered"),
+        ({"failed": 1}, "1 requests failed"),
+        ({"not_2xx": 3}, "3 were answered with no 2xx"),
+        ({"bytes": 49_999}, "had 49999 bytes"),
+        ({"bytes": 60_000}, "had 60000 bytes"),
+    ],
+)
+def test_a_run_with_a_wrong_reply_does_not_count(fields: dict[str, int], reason: str) -> None:
+    with pytest.raises(BenchError, match=reason):
+        require_right("ours", load_of(**fields), reply_bytes=500, connections=2)
+
+
+@pytest.mark.parametrize("surplus", [0, 1_000, 1_100])
+def test_unfinished_replies_and_growing_request_ids_are_no_fault(surplus: int) -> None:
+    require_right("ours", load_of(bytes=50_000 + surplus), reply_bytes=500, connections=2)
+
+
+def test_capacity_is_requests_a_cpu_second_of_the_server() -> None:
+    run = Run(load_of(requests=3000, seconds=2.0), server_seconds=1.5, wrk_seconds=0.2)
+    assert (run.capacity, run.throughput) == (2000, 1500)
+    with pytest.raises(BenchError, match="run longer"):
+        _ = replace(run, server_seconds=0.0).capacity
+
+
+def test_medians_over_rounds() -> None:
+    runs = [Run(load_of(requests=count), 1.0, 0.1) for count in (100, 400, 200)]
+    figures = summarise(runs, SimpleNamespace(memory_mib=lambda: 64.0))  # type: ignore[arg-type]
+    assert figures == Figures(
+        capacity=200, spread=1.5, throughput=100, p50=0.001, p99=0.002, memory=64
+    )
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_cpu_time_of_a_process_and_of_its_children() -> None:
+    server = Server("this", 0, os.getpid())
+    before = server.cpu_seconds()
+    start = time.process_time()
+    while time.process_time() - start < 0.1:
+        pass
+    assert 0.05 <= server.cpu_seconds() - before < 1
+    assert server.memory_mib() > 10
+    assert os.getpid() in server.cpu_by_process()
+
+
+# What is asked
+
+
+@pytest.fixture
+def service(tmp_path: Path) -> FakeService:
+    return fake_service(tmp_path, PIXELS)
+
+
+def reference_of(service: FakeService) -> Any:
+    return SimpleNamespace(
+        manifest=service.model.manifest,
+        run=lambda graph, *inputs: list(service.runtime.run(graph, inputs)),
+    )
+
+
+def ask(service: FakeService, request: Request) -> Reply:
+    reply = asyncio.run(
+        call(
+            service.app,
+            "POST",
+            request.path,
+            content=request.body,
+            headers=dict(request.headers),
+        )
+    )
+    return Reply(reply.status_code, reply.headers["content-type"], reply.content, b"")
+
+
+@pytest.mark.parametrize("name", WORKLOAD_NAMES)
+def test_the_service_answers_every_workload_right(service: FakeService, name: str) -> None:
+    (workload,) = select(name)
+    check(workload, ask(service, workload.request()), reference_of(service))
+
+
+@pytest.mark.parametrize("name", WORKLOAD_NAMES)
+def test_a_wrong_answer_is_found(service: FakeService, name: str) -> None:
+    (workload,) = select(name)
+    reply = ask(service, replace(workload.request(), path=f"/{workload.verb}"))
+    service.runtime._up = service.runtime._up * 1.01
+    reference = reference_of(service)
+    if workload.verb == "encode":
+        reference.run = lambda graph, x: [np.zeros((len(x), 3)), np.zeros((len(x), 3))]
+    with pytest.raises(BenchError, match=f"{name}: .* is off by"):
+        check(workload, reply, reference)
+
+
+def test_what_is_no_answer_is_found(service: FakeService) -> None:
+    (workload,) = select("W2")
+    reply, reference = ask(service, workload.request()), reference_of(service)
+    for wrong, reason in (
+        (replace(reply, status=429), "not 429"),
+        (replace(reply, media_type="text/html"), "text/html"),
+        (replace(reply, body=b'{"mu": [[1, 2, 3]]}'), "off by"),
+        (replace(reply, body=b"{}"), "not in the reply"),
+    ):
+        with pytest.raises(BenchError, match=reason):
+            check(workload, wrong, reference)
+
+
+def test_latents_that_are_no_noise_are_found(service: FakeService) -> None:
+    (workload,) = select("W6")
+    members = json.loads(ask(service, workload.request()).body)
+    members["latents"] = np.zeros((64, 3)).tolist()
+    wrong = Reply(200, "application/json", json.dumps(members).encode(), b"")
+    with pytest.raises(BenchError, match="no standard normal noise"):
+        check(workload, wrong, reference_of(service))
+
+
+def test_the_naive_server_is_asked_in_json() -> None:
+    (binary,) = select("W4")
+    asked = {entry.name: entry.workload for entry in contenders.entries(binary, Path("bundle"))}
+    assert not asked[NAIVE].binary
+    assert asked[OURS] == asked[SLOW_LANE] == binary
+
+
+def test_workloads_are_chosen_by_name() -> None:
+    assert [workload.name for workload in select("W4,W2")] == ["W4", "W2"]
+    assert select(None) == WORKLOADS
+    with pytest.raises(BenchError, match="no workload W9; there are W1, W2"):
+        select("W2,W9")
+
+
+def test_an_unknown_workload_is_told_without_a_traceback(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert command.main(["--only", "W9"]) == 1
+    assert capsys.readouterr().err.startswith("bench: no workload W9")
+
+
+def test_images_are_the_same_every_time() -> None:
+    assert np.array_equal(images(3), images(3))
+    assert images(3).shape == (3, 28, 28)
+
+
+def test_the_fixed_server_reads_the_body_and_answers_the_same() -> None:
+    app = Fixed(b"reply", "text/plain")
+    reply = asyncio.run(call(app, "POST", "/encode", content=b"body"))  # type: ignore[arg-type]
+    assert (reply.content, reply.headers["content-type"]) == (b"reply", "text/plain")
+
+
+# Open loop
+
+
+class SlowStart:
+    """Answers over a socket; the first reply of all takes ``hold`` seconds."""
+
+    def __init__(self, head: bytes = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n") -> None:
+        self.hold = 0.3
+        self._head = head
+        self._handlers: list[asyncio.Task[Any]] = []
+
+    @asynccontextmanager
+    async def listening(self) -> AsyncIterator[int]:
+        """Yields the port."""
+        async with await asyncio.start_server(self._handle, "127.0.0.1", 0) as server:
+            try:
+                yield server.sockets[0].getsockname()[1]
+            finally:
+                await asyncio.gather(*self._handlers)
+
+    async def _handle(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._handlers += filter(None, [asyncio.current_task()])
+        with suppress(ConnectionError):
+            while await reader.read(1024):
+                await asyncio.sleep(self.hold)
+                self.hold = 0
+                writer.write(self._head + b"reply")
+        writer.close()
+
+
+def drive(server: SlowStart, *, rate: float, connections: int) -> Latency:
+    async def run() -> Latency:
+        async with server.listening() as port:
+            load = OpenLoop(b"ask", body_bytes=5, rate=rate, seconds=1)
+            return await load.run(port, connections)
+
+    return asyncio.run(run())
+
+
+def test_requests_that_wait_for_a_slow_server_count_from_when_they_were_due() -> None:
+    latency = drive(SlowStart(), rate=100, connections=1)
+    # 30 of 100 were due in the 0.3 s, and waited 0.15 s in the middle: a closed loop sees one.
+    assert latency.p99 > 0.25
+    assert latency.late > 0.2
+
+
+def test_a_refusal_ends_the_open_loop() -> None:
+    with pytest.raises(BenchError, match="0 of 100 requests were answered; a reply starts with"):
+        drive(SlowStart(b"HTTP/1.1 429 No\r\n\r\n"), rate=100, connections=1)
+
+
+def test_one_exchange_is_counted_to_the_byte() -> None:
+    server = SlowStart(b"HTTP/1.1 200 OK\r\nContent-Type: a/b\r\ncontent-length: 5\r\n\r\n")
+
+    async def run() -> Reply:
+        async with server.listening() as port:
+            return await asyncio.to_thread(exchange, port, Request("/encode", b"body"))
+
+    reply = asyncio.run(run())
+    assert (reply.status, reply.media_type, reply.body) == (200, "a/b", b"reply")
+    assert reply.wire_bytes == 62
+
+
+# What is reported
+
+
+def comparison(workload: Workload, **capacities: float) -> Comparison:
+    names = {"fixed": FIXED, "naive": NAIVE, "slow": SLOW_LANE, "ours": OURS}
+    return Comparison(
+        workload,
+        servers={
+            names[name]: Figures(capacity, 0.1, capacity, p50=0.001, p99=0.003, memory=50)
+            for name, capacity in capacities.items()
+        },
+        calls={"encoder": {rows: 1e-4 * rows**0.5 for rows in bare.BATCHES}},
+        limit=10_000,
+        half={OURS: Latency(rate=5000, p50=0.001, p99=0.004, late=0.0001)},
+    )
+
+
+def test_aims_are_ratios_within_one_run() -> None:
+    w2, w3 = (
+        comparison(*select(name), fixed=38_000, naive=2_000, slow=11_000, ours=ours)
+        for name, ours in (("W2", 36_000), ("W3", 500))
+    )
+    reached = {
+        (aim.workload, aim.text): (round(aim.reached({"W2": w2, "W3": w3}), 3), met)
+        for aim in AIMS
+        if aim.applies({"W2": w2, "W3": w3})
+        for met in [aim.met({"W2": w2, "W3": w3})]
+    }
+    assert reached == {
+        ("W2", "ours ≥ 0.95 × fixed reply"): (0.947, False),
+        ("W2", "ours, no fast lane ≥ 0.28 × fixed reply"): (0.289, True),
+        ("W2", "ours ≥ 6 × naive FastAPI"): (18.0, True),
+        ("W3", "ours ≥ 300 for every 19,000 of fixed reply in W2"): (250.0, False),
+        ("W3", "ours ≥ 10 × naive FastAPI"): (0.25, False),
+    }
+
+
+def test_an_aim_for_latency_is_met_from_below() -> None:
+    w1 = comparison(*select("W1"), fixed=1, naive=1, slow=1, ours=1)
+    (aim,) = [aim for aim in AIMS if aim.workload == "W1"]
+    assert aim.reached({"W1": w1}) == pytest.approx(0.001 / (0.001 + 1e-4))
+    assert aim.met({"W1": w1})
+
+
+def test_the_best_batch_has_the_cheapest_row() -> None:
+    assert bare.best_row({1: 10.0, 8: 16.0, 64: 192.0}) == 2.0
+
+
+def test_the_load_elsewhere_is_bound_by_the_busiest_worker() -> None:
+    even = Scale(2, 0, capacity=1000, server_cpus=1.8, wrk_cpus=0.2, busiest=0.5)
+    assert even.elsewhere == 2000
+    assert replace(even, busiest=0.8).elsewhere == 1250
+
+
+def test_tables_are_markdown() -> None:
+    (workload,) = select("W2")
+    found = comparison(workload, fixed=38_000, naive=2_000, slow=11_000, ours=36_000)
+    lines = table.markdown([found]).splitlines()
+    assert (
+        "| W2 | ours | 36,000 | 10% | 0.95 | 18.00 | 360% | 36,000 | 1.000 | 3.000 | 50 |" in lines
+    )
+    assert "| W2 | ours | 5,000 | 1.000 | 4.000 | 4.00 | 0.100 |" in lines
+    assert "| W2 | ours ≥ 6 × naive FastAPI | 18.00 | yes |" in lines
+    for line, following in pairwise(lines):
+        assert not (line and following) or line.count("|") == following.count("|")
