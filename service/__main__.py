@@ -8,6 +8,7 @@ from pydantic import ValidationError
 from pydantic_settings import CliApp, SettingsError
 
 from service import cpus, supervisor
+from service.listeners import CannotListen
 from service.metrics import Metrics
 from service.runtimes.runtime import RuntimeUnusable
 from service.server import configure_logging, create_server
@@ -33,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if settings.workers > 1:
             return supervisor.run(settings)
         create_server(settings, Metrics()).serve_until_told()
-    except (BundleError, RuntimeUnusable, CannotStart) as error:
+    except (BundleError, RuntimeUnusable, CannotListen, CannotStart) as error:
         print(f"vae-serve: {error}", file=sys.stderr)  # noqa: T201
         return 1
     return 0

@@ -16,9 +16,17 @@ from pydantic import (
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 MiB = 2**20
-IntOrAuto = Annotated[
-    NonNegativeInt, BeforeValidator(lambda given: 0 if given == "auto" else given)
-]
+
+
+def _zero_for_auto(given: object) -> object:
+    if isinstance(given, str) and not given.strip().lstrip("+-").isdecimal():
+        if given != "auto":
+            raise ValueError("expected a whole number or auto")
+        return 0
+    return given
+
+
+IntOrAuto = Annotated[NonNegativeInt, BeforeValidator(_zero_for_auto)]
 
 
 class Settings(BaseSettings):

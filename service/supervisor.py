@@ -1,9 +1,9 @@
-"""Several worker processes on the same listening sockets: start, watch, restart, drain.
+"""Several worker processes on one port: start, watch, restart, drain.
 
-The supervisor binds the sockets, verifies the bundles and copies them, and starts every worker from
-that copy: a bundle that is damaged later harms no worker that has to be started again. It loads no
-model and answers no request, so that there is little it could die of. Each worker holds one end of
-a socket pair and ends when the supervisor's end is closed, by whatever death.
+The supervisor verifies the bundles and copies them, and starts every worker from that copy: a
+bundle that is damaged later harms no worker that has to be started again. It loads no model and
+answers no request, so that there is little it could die of. Each worker holds one end of a socket
+pair and ends when the supervisor's end is closed, by whatever death.
 """
 
 import asyncio
@@ -11,15 +11,15 @@ import logging
 import signal
 import socket
 import sys
-import tempfile
 import time
-from contextlib import suppress
-from dataclasses import dataclass
+from contextlib import ExitStack, suppress
 from pathlib import Path
-from typing import Final
+from tempfile import TemporaryDirectory
 
 from service import repository
+from service.listeners import Listeners
 from service.metrics import forget_gauges
+from service.restarts import Restarts
 from service.settings import Settings
 from service.snapshot import write_snapshot
 from service.worker import CLOSING_SECONDS, READY, Order
@@ -27,38 +27,8 @@ from service.worker import CLOSING_SECONDS, READY, Order
 logger = logging.getLogger(__name__)
 
 
-STEADY_SECONDS: Final = 1.0
-FIRST_DELAY: Final = 0.25
-LONGEST_DELAY: Final = 30.0
-GIVE_UP_AFTER: Final = 5
-
-
 class CannotStart(Exception):
-    """The supervisor cannot start any worker; the message says why."""
-
-
-@dataclass
-class Restarts:
-    """When a slot's worker is replaced, from how long its predecessors served.
-
-    One that served for STEADY_SECONDS is replaced at once. Others wait, each twice as long as the
-    one before, up to LONGEST_DELAY: what fails at every start shall not take the CPUs.
-    """
-
-    in_vain: int = 0  # workers in a row that did not serve for STEADY_SECONDS
-
-    def delay(self, served: float) -> float:
-        """Seconds to wait after a worker that served for ``served`` seconds; 0 if it never did."""
-        if served >= STEADY_SECONDS:
-            self.in_vain = 0
-            return 0.0
-        self.in_vain += 1
-        return min(FIRST_DELAY * 2.0 ** (self.in_vain - 1), LONGEST_DELAY)
-
-    @property
-    def hopeless(self) -> bool:
-        """So many in a row that the next is unlikely to do better."""
-        return self.in_vain >= GIVE_UP_AFTER
+    """Workers cannot be had here; the message says why."""
 
 
 class Worker:
@@ -112,7 +82,7 @@ class Supervisor:
     def __init__(self, settings: Settings, private: Path) -> None:
         self._settings = settings
         self._private = private
-        self._listeners: tuple[int, ...] = ()
+        self._listeners = Listeners(settings.host, settings.port)
         self._restarts = [Restarts() for _ in range(settings.workers)]
         self._workers: dict[int, Worker] = {}  # by slot
         self._ready: set[int] = set()  # slots
@@ -123,17 +93,17 @@ class Supervisor:
     async def run(self) -> int:
         """Serve; the exit status is 0 after a signal and 1 when nothing can serve.
 
-        Raises CannotStart when the address cannot be listened on.
+        Raises CannotListen.
         """
         self._heed_signals()
-        bound = await _bind(self._settings.host, self._settings.port)
-        self._listeners = tuple(listener.fileno() for listener in bound.sockets)
+        port = await self._listeners.find_port()
+        logger.info("will serve on http://%s:%d", self._settings.host, port)
         async with asyncio.TaskGroup() as group:
-            slots = [group.create_task(self._keep(slot)) for slot in range(len(self._restarts))]
+            tasks = [group.create_task(self._keep(slot)) for slot in range(len(self._restarts))]
             await self._over.wait()
-            for slot in slots:
-                slot.cancel()
-        bound.close()  # before the workers close theirs, or connections would wait for nobody
+            for task in tasks:
+                task.cancel()
+        self._listeners.close_all()  # before the workers do, or connections would wait for nobody
         await self._drain()
         return self._status
 
@@ -158,6 +128,8 @@ class Supervisor:
                 logger.error("no worker can serve")
                 self._status = 1
                 self._over.set()
+            if delay > 0:  # connections go to the other workers for as long
+                self._listeners.close(slot)
             await asyncio.sleep(delay)
 
     def _nothing_can_serve(self) -> bool:
@@ -167,10 +139,10 @@ class Supervisor:
 
     async def _live(self, slot: int) -> float:
         """One worker from its start to its end; for how many seconds it served."""
-        order = Order(slot, self._listeners, self._private, self._settings)
         try:
+            order = Order(slot, await self._listeners.open(slot), self._private, self._settings)
             worker = await Worker.start(order)
-        except OSError as error:  # no process or no memory for one is to be had
+        except OSError as error:  # no memory, process or descriptor is to be had
             logger.error("worker %d cannot be started: %s", slot, error)
             return 0.0
         self._workers[slot] = worker
@@ -211,28 +183,17 @@ class Supervisor:
 def run(settings: Settings) -> int:
     """Verify and copy the bundles, then serve them with ``settings.workers`` processes.
 
-    Returns the exit status. Raises BundleError for a bundle that cannot be trusted and CannotStart.
+    Returns the exit status. Raises CannotStart, CannotListen, and BundleError for a bundle that
+    cannot be trusted.
     """
     if sys.platform == "win32":
-        raise CannotStart("workers are processes that share a socket, which Windows does not have")
-    with tempfile.TemporaryDirectory(prefix="vae-serve-") as directory:
-        private = Path(directory)
-        (private / "metrics").mkdir()
-        bundles = repository.verified(settings.models)
+        raise CannotStart("several workers share a port, which Windows does not offer")
+    with ExitStack() as stack:
         try:
+            private = Path(stack.enter_context(TemporaryDirectory(prefix="vae-serve-")))
+            (private / "metrics").mkdir()
+            bundles = repository.verified(settings.models)
             write_snapshot(bundles, settings.models, private / "models")
         except OSError as error:
-            raise CannotStart(f"the bundles cannot be copied to {private}: {error}") from None
+            raise CannotStart(f"no room for a private copy of the bundles: {error}") from None
         return asyncio.run(Supervisor(settings, private).run())
-
-
-async def _bind(host: str, port: int) -> asyncio.Server:
-    """Sockets that are bound and do not listen yet: that is for the first worker to do."""
-    loop = asyncio.get_running_loop()
-    try:
-        bound = await loop.create_server(asyncio.Protocol, host, port, start_serving=False)
-    except OSError as error:
-        raise CannotStart(f"cannot listen on {host}:{port}: {error.strerror}") from None
-    for listener in bound.sockets:
-        logger.info("will serve on http://%s:%d", *listener.getsockname()[:2])
-    return bound

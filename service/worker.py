@@ -1,4 +1,4 @@
-"""``python -m service.worker``: one of several processes that serve on the supervisor's sockets.
+"""``python -m service.worker``: one of several processes that serve on one port.
 
 Started by the supervisor alone. Standard input is a socket to it: one line of JSON comes in, the
 order; one line goes out when this process accepts connections; and when the other end closes, the
@@ -78,7 +78,10 @@ def main() -> int:
     except OSError:
         print("service.worker is started by vae-serve --workers, not by hand", file=sys.stderr)  # noqa: T201
         return 2
-    order = Order.from_line(supervisor.makefile("rb").readline())
+    line = supervisor.makefile("rb").readline()
+    if not line:
+        return 1  # the supervisor ended while it started this process
+    order = Order.from_line(line)
     settings = order.settings
     configure_logging(settings)
     threading.Thread(target=_end_with, args=(supervisor, order), daemon=True).start()

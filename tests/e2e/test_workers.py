@@ -1,0 +1,239 @@
+"""Several workers: real processes on a real port, with what happens to them in production."""
+
+import re
+import signal
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.fakes import SLOW, write_fake_bundle
+from tests.servers import command, free_port
+
+FAST = ("--runtime", "tests.fakes:FakeRuntime")
+ONE_AT_A_TIME = (
+    "--runtime",
+    "tests.fakes:SlowRuntime",
+    "--inline-ms",
+    "0",
+    "--max-batch-rows",
+    "1",
+)
+ROW = [1] * 20
+SLOW_ROW = [SLOW] * 20  # half a second
+
+
+class Log:
+    """What the supervisor and all its workers write, read until the last of them has ended."""
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self._process = process
+        self.lines: list[str] = []
+        self._thread = threading.Thread(target=self._read)
+        self._thread.start()
+
+    def _read(self) -> None:
+        assert self._process.stdout
+        with self._process.stdout as lines:
+            self.lines.extend(lines)
+
+    def find(self, pattern: str) -> list[tuple[str, ...]]:
+        return [match.groups() for line in self.lines if (match := re.search(pattern, line))]
+
+    def ended(self, seconds: float) -> bool:
+        self._thread.join(seconds)
+        return not self._thread.is_alive()
+
+    def __str__(self) -> str:
+        return "".join(self.lines)
+
+
+class Service:
+    """A supervisor with its workers."""
+
+    def __init__(self, port: int, process: subprocess.Popen[str]) -> None:
+        self.url = f"http://127.0.0.1:{port}"
+        self.process = process
+        self.log = Log(process)
+
+    def starts(self) -> list[tuple[str, int]]:
+        """Slot and process of every worker that became ready, in order."""
+        found = self.log.find(r"worker (\d+) serves as process (\d+)")
+        return [(slot, int(process)) for slot, process in found]
+
+    def wait_for_starts(self, number: int, seconds: float = 30) -> None:
+        wait_until(lambda: len(self.starts()) >= number, seconds, self.log)
+
+    def encode(self, *rows: list[float]) -> int:
+        """The status of a request on a connection of its own, or 0 when that was lost."""
+        body = {"inputs": rows or [ROW]}
+        try:
+            return httpx.post(f"{self.url}/encode", json=body, timeout=20).status_code
+        except httpx.TransportError:
+            return 0
+
+    def encoded(self) -> float:
+        """The requests to /encode that all workers counted."""
+        text = httpx.get(f"{self.url}/metrics").text
+        found = re.findall(r'^vae_requests_total\{.*op="encode".*\} (.*)$', text, re.MULTILINE)
+        return sum(map(float, found))
+
+
+def wait_until(condition: Callable[[], bool], seconds: float, log: Log) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, log
+        time.sleep(0.02)
+
+
+@contextmanager
+def workers(models: Path, *arguments: str) -> Iterator[Service]:
+    """A service of two workers that are both ready."""
+    port = free_port()
+    options = ("--models", str(models), "--port", str(port), "--workers", "2")
+    service = Service(port, command(*options, *arguments))
+    try:
+        service.wait_for_starts(2)
+        yield service
+    finally:
+        service.process.kill()
+        service.process.wait()
+        assert service.log.ended(20), "a worker outlived its supervisor"
+
+
+@pytest.fixture
+def models(tmp_path: Path) -> Path:
+    write_fake_bundle(tmp_path / "models")
+    return tmp_path / "models"
+
+
+@pytest.fixture
+def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where the service puts its temporary files."""
+    directory = tmp_path / "temporary"
+    directory.mkdir()
+    monkeypatch.setenv("TMPDIR", str(directory))
+    return directory
+
+
+def kill(process: int) -> None:
+    subprocess.run(["kill", "-9", str(process)], check=True)
+
+
+def test_every_worker_answers_and_the_metrics_are_those_of_all(models: Path) -> None:
+    with workers(models, *FAST, "--log-level", "debug") as service:
+        assert [service.encode() for _ in range(40)] == [200] * 40
+        assert service.encoded() == 40
+        wait_until(
+            lambda: (
+                httpx.get(f"{service.url}/metrics").status_code == 200
+                and len(set(service.log.find(r"\[(\d+)\] uvicorn.access: .*/metrics"))) == 2
+            ),
+            20,
+            service.log,
+        )
+        text = httpx.get(f"{service.url}/metrics").text
+        assert len(re.findall(r"^vae_model_info\{.*\} 1\.0$", text, re.MULTILINE)) == 1
+        assert 'vae_queue_rows{model="fake",version="1"} 0.0' in text
+
+
+def test_a_killed_worker_is_replaced_from_the_snapshot_and_others_do_not_notice(
+    models: Path,
+) -> None:
+    with workers(models, *FAST) as service, ThreadPoolExecutor(4) as pool:
+        before = [service.encode() for _ in range(10)]
+        for file in (models / "fake" / "1").iterdir():
+            file.write_bytes(b"damaged")
+        stop = threading.Event()
+
+        def load() -> list[int]:
+            return [service.encode() for _ in iter(stop.is_set, True)]
+
+        asking = [pool.submit(load) for _ in range(4)]
+        time.sleep(0.3)
+        killed = service.starts()[0][1]
+        kill(killed)
+        service.wait_for_starts(3, seconds=5)
+        time.sleep(0.3)
+        stop.set()
+        during = [status for future in asking for status in future.result()]
+        assert before == [200] * 10
+        assert set(during) <= {0, 200}
+        assert during.count(0) <= 4  # one for each connection that the dead worker may have had
+        assert during.count(200) > 10
+        answered = len(before) + during.count(200)
+        assert answered <= service.encoded() <= answered + during.count(0)
+
+
+def test_sigterm_lets_requests_finish_and_leaves_nothing_behind(
+    models: Path, temporary: Path
+) -> None:
+    slow = workers(models, *ONE_AT_A_TIME)
+    with slow as service, ThreadPoolExecutor(8) as pool:
+        assert len(list(temporary.iterdir())) == 1
+        asking = [
+            pool.submit(service.encode, SLOW_ROW) for _ in range(8)
+        ]  # two seconds' work for two
+        time.sleep(0.8)
+        assert not all(future.done() for future in asking)
+        service.process.send_signal(signal.SIGTERM)
+        assert [future.result() for future in asking] == [200] * 8
+        assert service.process.wait(20) == 0
+        assert service.log.ended(1), "a worker outlived its supervisor"
+        assert list(temporary.iterdir()) == []
+        assert "Traceback" not in str(service.log)
+
+
+def test_a_second_signal_ends_at_once(models: Path) -> None:
+    with workers(models, *ONE_AT_A_TIME) as service, ThreadPoolExecutor(1) as pool:
+        asking = pool.submit(service.encode, *[SLOW_ROW] * 20)  # ten seconds
+        time.sleep(0.5)
+        service.process.send_signal(signal.SIGTERM)
+        time.sleep(0.3)
+        assert service.process.poll() is None
+        service.process.send_signal(signal.SIGTERM)
+        assert service.process.wait(3) == 1
+        assert service.log.ended(1)
+        assert asking.result() == 0
+
+
+def test_workers_end_when_the_supervisor_is_killed(models: Path, temporary: Path) -> None:
+    with workers(models, *FAST) as service:
+        service.process.kill()
+        assert service.log.ended(10), "a worker outlived its supervisor"
+        with socket.socket() as client, pytest.raises(ConnectionRefusedError):
+            client.connect(("127.0.0.1", httpx.URL(service.url).port))
+        assert list(temporary.iterdir()) == []
+
+
+def test_what_cannot_start_is_named(models: Path) -> None:
+    two = ("--workers", "2")
+    good = ("--models", str(models), *FAST)
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        started = [
+            ("no such directory", command("--models", str(models / "nowhere"), *two)),
+            (
+                f"bundle {models}/fake/1: decoder misses the golden mean",
+                command("--models", str(models), "--runtime", "tests.fakes:BrokenRuntime", *two),
+            ),
+            (f"127.0.0.1:{port}: ", command(*good, *two, "--port", port)),
+        ]
+        for says, process in started:
+            output, _ = process.communicate(timeout=60)
+            assert process.returncode == 1, output
+            assert says in output
+            assert "Traceback" not in output
+    (models / "fake/1/golden.npz").unlink()
+    process = command(*good, *two)
+    assert "golden.npz cannot be read" in process.communicate(timeout=60)[0]
+    assert process.returncode == 1
