@@ -5,7 +5,7 @@ import { fixed } from "./format.js";
 
 const SHOWN = 32;
 const LIMIT = 4; // standard deviations of the prior; a loaded value may lie beyond
-const NEGLIGIBLE = 0.02; // of the strongest latent's influence
+const NEGLIGIBLE = 0.1; // of the strongest latent's influence
 
 /** ``oninput`` gets z after every move. A double click sets one slider to 0. */
 export class Sliders {
