@@ -33,7 +33,15 @@ def build(spec: ModelSpec, seed: int) -> VAE:
     """The VAE with weights that ``seed`` decides; torch's own random state is left as it was."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derive(seed, Purpose.WEIGHTS))
-        return VAE(spec)
+        return fast(VAE(spec))
+
+
+def fast(vae: VAE) -> VAE:
+    """The same VAE with the weights of convolutions laid out channels last, in place.
+
+    Images come that way, and on CPU a training step takes a fraction of the time.
+    """
+    return vae.to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
 
 
 def _likelihood(config: TrainConfig) -> manifest.Likelihood:

@@ -66,13 +66,19 @@ def load_checkpoint(path: Path, vae: VAE, optimiser: torch.optim.Optimizer) -> W
     """
     _, tensors = _read(path)
     _place(path, vae, _part(tensors, WEIGHTS))
+    parameters = [weight for group in optimiser.param_groups for weight in group["params"]]
     state: dict[int, Weights] = {}
     for name, tensor in _part(tensors, OPTIMISER).items():
         index, key = name.split(".", 1)
-        state.setdefault(int(index), {})[key] = tensor
+        state.setdefault(int(index), {})[key] = _laid_out_like(parameters[int(index)], tensor)
     groups = optimiser.state_dict()["param_groups"]
     optimiser.load_state_dict({"state": state, "param_groups": groups})
     return _part(tensors, BEST)
+
+
+def _laid_out_like(parameter: Tensor, tensor: Tensor) -> Tensor:
+    """A moment in its parameter's memory format: fused optimisers walk through both as they lie."""
+    return tensor if tensor.dim() == 0 else torch.empty_like(parameter).copy_(tensor).detach()
 
 
 def load_best(path: Path) -> tuple[VAE, Progress]:

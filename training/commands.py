@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from training import report
-from training.build import build, model_spec
+from training.build import build, fast, model_spec
 from training.card import card
 from training.checkpoint import Progress, load_best, read_progress
 from training.config import EvaluateCommand, ExportCommand, TrainCommand, TrainConfig, resolve
@@ -148,7 +148,7 @@ def _trained(run: Run, data: Dataset, device: torch.device) -> tuple[VAE, Progre
         raise RunError(f"run {run.path}: no epoch ended with a finite held-out ELBO")
     if progress.data != fingerprint(data.x):
         raise RunError(f"the data is not that of run {run.path}: its rows have changed")
-    return vae.to(device).eval(), progress
+    return fast(vae).to(device).eval(), progress
 
 
 def _evaluate(
@@ -175,7 +175,7 @@ def _publish(
     vae, progress = _trained(run, data, device)
     evaluation = _evaluate(vae, held_out, config.importance_samples, config, device)
     _store(run, evaluation)
-    vae.cpu()
+    vae.cpu().to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
     text = card(config, vae.spec, evaluation, rows=len(data), epoch=progress.best_epoch)
     shown: dict[FileName, bytes] = {
         "README.md": text.encode(),

@@ -121,6 +121,15 @@ def test_more_epochs_are_a_longer_run(finished: Path, tmp_path: Path) -> None:
         run_train(command(finished, epochs=2, resume=True), Console(quiet=True))
 
 
+def test_a_conv_network_goes_on_where_it_stopped(colour_folder: Path, tmp_path: Path) -> None:
+    conv = {"data": colour_folder, "network": "conv", "channels": (4, 6), "batch_size": 8}
+    run_train(command(tmp_path / "whole", **conv, epochs=6), Console(quiet=True))
+    run_train(command(tmp_path / "parts", **conv, epochs=3), Console(quiet=True))
+    run_train(command(tmp_path / "parts", **conv, epochs=6, resume=True), Console(quiet=True))
+    whole, parts = (Run(tmp_path / name / "run") for name in ("whole", "parts"))
+    assert whole.checkpoint.read_bytes() == parts.checkpoint.read_bytes()
+
+
 def test_other_options_and_other_data_are_refused(
     finished: Path, table_file: Path, tmp_path: Path
 ) -> None:
