@@ -9,6 +9,7 @@ from dataclasses import asdict
 
 from bench import compare, load, scaling, stages, table
 from bench.errors import BenchError
+from bench.models import bundle_of
 from bench.paths import BUILD
 from bench.workloads import select
 
@@ -49,6 +50,8 @@ def _servers(given: argparse.Namespace) -> None:
     workloads = select(given.only)
     server_core, load_core = _two_cores()
     plan = compare.Plan(given.seconds, given.repetitions, (server_core,), (load_core,))
+    for workload in workloads:
+        bundle_of(workload.model)  # which may take a minute, and is better known to work at once
     found = [compare.compare(workload, plan, half=given.half) for workload in workloads]
     titles = "\n".join(f"- {workload.name}: {workload.title}" for workload in workloads)
     _report("servers", f"{titles}\n\n{table.markdown(found)}", [asdict(each) for each in found])

@@ -80,9 +80,9 @@ def _write(root: Path, name: str) -> None:
     # Here, since torch takes seconds to load and is not needed once the bundles are there.
     import torch
 
-    from training.build import build
     from training.evaluate import evaluate
     from training.export import calibration, export, versions
+    from vae.networks import VAE
 
     spec = ModelSpec(
         input=InputSpec(kind="image", shape=(28, 28), dtype="uint8", range=(0, 255)),
@@ -91,7 +91,8 @@ def _write(root: Path, name: str) -> None:
         likelihood=Bernoulli(),
         network=NETWORKS[name],
     )
-    vae = build(spec, SEED)
+    torch.manual_seed(SEED)
+    vae = VAE(spec)
     x = torch.from_numpy(images(CALIBRATION_ROWS))
     evaluation = evaluate(vae, x, samples=1, seed=SEED)
     write_bundle(
