@@ -4,13 +4,13 @@ BIN := .venv/bin
 MODELS ?= models
 ARGS ?=
 
-.PHONY: demo serve train test check format clean
+.PHONY: demo serve train test test-browser bench check format clean
 
 demo: $(MODELS)/digits/1/manifest.json  ## train on the embedded digits, then serve them
 	$(BIN)/python -m service --models $(MODELS) $(ARGS)
 
 $(MODELS)/digits/1/manifest.json: | .venv/installed
-	$(BIN)/python -m training train --data digits --name digits --run runs/digits --models $(MODELS) --resume
+	$(BIN)/python -m training train --data digits --name digits --run runs/digits --models $(MODELS) --beta 0.3 --resume
 
 train: .venv/installed  ## make train ARGS="--data folder --name faces"
 	$(BIN)/python -m training train --models $(MODELS) $(ARGS)
@@ -20,6 +20,13 @@ serve: .venv/installed  ## make serve MODELS=models ARGS="--port 9000"
 
 test: .venv/installed-dev  ## every test that needs no Docker, browser or hours
 	$(BIN)/python -m pytest $(ARGS)
+
+test-browser: .venv/installed-dev  ## the playground in a real browser; needs Chromium
+	$(BIN)/pip install -c constraints.txt playwright
+	$(BIN)/python -m pytest -m browser tests/browser $(ARGS)
+
+bench: .venv/installed-dev  ## servers side by side; needs wrk, two free cores and some minutes
+	$(BIN)/python -m bench $(ARGS)
 
 check: .venv/installed-dev  ## lint, format and types
 	$(BIN)/ruff check .

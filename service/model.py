@@ -7,7 +7,7 @@ finite, of the right shape); what goes out is finite or an error.
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import Final, Protocol
+from typing import Protocol
 
 import numpy as np
 
@@ -17,12 +17,10 @@ from service.cost import Cost
 from service.errors import InvalidInput
 from service.noise import standard_normal
 from service.options import DecodeOptions, PosteriorOptions, SampleOptions, ScoreOptions
-from service.runtimes.runtime import Runtime, RuntimeUnusable
+from service.runtimes.runtime import Runtime
 from vae.bundle import Bundle
 from vae.graphs import DECODER, ENCODER, GRAPHS, SCORER, Graph
 from vae.manifest import Manifest
-
-GOLDEN_TOLERANCE: Final = 1e-4
 
 
 class Limits(Protocol):
@@ -148,32 +146,6 @@ class Model:
         """Share of held-out rows with an ELBO no higher, counting this row itself among them."""
         worse = np.searchsorted(self._held_out_elbo, elbo, side="right")
         return ((1 + worse) / (1 + len(self._held_out_elbo))).astype(np.float32)
-
-
-def check_golden(bundle: Bundle, runtime: Runtime) -> None:
-    """Run every graph on the golden inputs.
-
-    Raises RuntimeUnusable when an output differs from the stored one by more than
-    GOLDEN_TOLERANCE · max(1, |stored|).
-    """
-    for graph in GRAPHS:
-        golden = bundle.arrays("golden.npz", *graph.inputs, *graph.outputs)
-        try:
-            outputs = runtime.run(graph, tuple(golden[name] for name in graph.inputs))
-        except Exception as error:  # engines raise classes of their own
-            raise RuntimeUnusable(f"{graph.name} fails on the golden inputs: {error}") from None
-        for name, output in zip(graph.outputs, outputs, strict=True):
-            expected = golden[name]
-            if output.shape != expected.shape:
-                raise RuntimeUnusable(
-                    f"{graph.name} gives {name} of shape {output.shape}, golden is {expected.shape}"
-                )
-            deviation = np.abs(output - expected) / np.maximum(1, np.abs(expected))
-            if not np.all(deviation <= GOLDEN_TOLERANCE):  # a NaN fails, too
-                raise RuntimeUnusable(
-                    f"{graph.name} misses the golden {name} by {deviation.max():.3g} (relative); "
-                    f"allowed is {GOLDEN_TOLERANCE:.0e}"
-                )
 
 
 def _run_finite(runtime: Runtime, graph: Graph, inputs: tuple[Float32, ...]) -> tuple[Float32, ...]:

@@ -5,8 +5,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from service.errors import UnknownModel
+from service.golden import check_golden
 from service.metrics import Metrics
-from service.model import Model, check_golden
+from service.model import Model
 from service.runtimes import runtime
 from service.runtimes.runtime import RuntimeUnusable
 from service.settings import Settings

@@ -78,7 +78,7 @@ class BrokenRuntime(FakeRuntime):
     """Misses the golden outputs."""
 
     def decoder(self, z: Any) -> tuple[Any, ...]:
-        return (super().decoder(z)[0] + 1,)
+        return (super().decoder(z)[0] + 10,)
 
 
 def write_fake_bundle(root: Path, name: str = "fake", spec: InputSpec = IMAGE) -> Path:

@@ -63,7 +63,8 @@ def _wait_until_ready(server: Server) -> None:
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         if server.process.poll() is not None:
-            raise AssertionError(f"the server ended: {server.process.communicate()[0]}")
+            assert server.process.stdout is not None
+            raise AssertionError(f"the server ended: {server.process.stdout.read()}")
         try:
             if httpx.get(f"{server.url}/health/ready").status_code == 200:
                 return

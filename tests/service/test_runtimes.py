@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from service.model import check_golden
+from service.golden import check_golden
 from service.runtimes.runtime import RUNTIMES, RuntimeUnusable, resolve
 from vae.bundle import Bundle, open_bundle
 from vae.graphs import DECODER, ENCODER, SCORER

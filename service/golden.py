@@ -1,0 +1,37 @@
+"""The golden outputs: what every runtime must give before a model answers anything."""
+
+from typing import Final
+
+from service.runtimes.runtime import Runtime, RuntimeUnusable
+from vae.bundle import Bundle
+from vae.graphs import GRAPHS
+from vae.parity import difference, magnitudes
+
+TOLERANCE: Final = 1e-4
+
+
+def check_golden(bundle: Bundle, runtime: Runtime) -> None:
+    """Run every graph on the golden inputs.
+
+    Raises RuntimeUnusable when a graph fails on them or misses a stored output by more than
+    TOLERANCE, in the measure of ``vae.parity``.
+    """
+    sizes = magnitudes(bundle.manifest)
+    for graph in GRAPHS:
+        golden = bundle.arrays("golden.npz", *graph.inputs, *graph.outputs)
+        try:
+            outputs = runtime.run(graph, tuple(golden[name] for name in graph.inputs))
+        except Exception as error:  # engines raise classes of their own
+            raise RuntimeUnusable(f"{graph.name} fails on the golden inputs: {error}") from None
+        for name, output in zip(graph.outputs, outputs, strict=True):
+            if output.shape != golden[name].shape:
+                raise RuntimeUnusable(
+                    f"{graph.name} gives {name} of shape {output.shape}, "
+                    f"golden is {golden[name].shape}"
+                )
+            deviation = difference(output, golden[name], sizes[name])
+            if not deviation <= TOLERANCE:  # a NaN fails, too
+                raise RuntimeUnusable(
+                    f"{graph.name} misses the golden {name} by {deviation:.3g} (relative); "
+                    f"allowed is {TOLERANCE:.0e}"
+                )
