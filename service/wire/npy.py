@@ -48,4 +48,7 @@ def _parse(body: bytes) -> Array:
             expected=f"{prod(shape) * dtype.itemsize} bytes for {shape} of {dtype}",
             given=f"{len(data)} bytes",
         )
-    return np.frombuffer(data, dtype).reshape(shape, order="F" if fortran_order else "C")
+    try:
+        return np.frombuffer(data, dtype).reshape(shape, order="F" if fortran_order else "C")
+    except ValueError as error:  # more dimensions, or a larger one, than an array can have
+        raise Malformed(f"the shape of the .npy header: {error}") from None

@@ -72,6 +72,8 @@ class RowSpec:
         """
         rows: Float32 = array if array.dtype == np.float32 else _cast(array)
         rows = np.ascontiguousarray(rows)
+        if not rows.flags.aligned:  # in the body; engines want it to be
+            rows = rows.copy()
         if not all_finite(rows):
             row, *place = (int(i) for i in np.argwhere(~np.isfinite(rows))[0])
             raise InvalidInput(

@@ -1,40 +1,99 @@
 """safetensors: named arrays, no options.
 
-Specification: https://huggingface.co/docs/safetensors/index#format.
+Specification: https://huggingface.co/docs/safetensors/index#format. Arrays are read as views of the
+body and written without a copy of their own; the header's claims are checked against the bytes that
+came before anything else.
 """
 
-import numpy as np
-import safetensors.numpy
-from safetensors import SafetensorError
+from math import prod
+from struct import Struct
+from typing import Any, Final
 
-from service.arrays import Arrays, Float32
+import numpy as np
+import orjson
+
+from service.arrays import Array, Arrays, Float32
 from service.errors import InvalidInput, Malformed
 from service.wire.rows import RowSpec
 from vae.manifest import InputSpec
+
+HEADER_LENGTH: Final = Struct("<Q")
+MAX_HEADER_BYTES: Final = 64 * 1024
+DTYPES: Final = {
+    name: np.dtype(code)
+    for name, code in zip(
+        ("F16", "F32", "F64", "I8", "I16", "I32", "I64", "U8", "U16", "U32", "U64"),
+        ("<f2", "<f4", "<f8", "i1", "<i2", "<i4", "<i8", "u1", "<u2", "<u4", "<u8"),
+        strict=True,
+    )
+}
 
 
 def read(body: bytes, spec: RowSpec) -> tuple[Float32, dict[str, str]]:
     """The rows of ``spec``, which must be the only array.
 
-    Raises Malformed when the body is no whole safetensors file.
+    Raises Malformed when the body is no whole safetensors file, and InvalidInput when it holds
+    another array, or one of a dtype that is not read here.
     """
-    try:
-        arrays = safetensors.numpy.load(body)
-    except SafetensorError as error:
-        raise Malformed(f"the body is not a safetensors file: {error}") from None
-    except (KeyError, TypeError, ValueError) as error:
-        raise InvalidInput(f"the body holds a dtype that is not read here: {error}") from None
-    if arrays.keys() != {spec.name}:
+    header, data = _split(body)
+    header.pop("__metadata__", None)
+    if header.keys() != {spec.name}:
         raise InvalidInput(
             "the body does not hold the one array that is expected",
             expected=spec.name,
-            given=", ".join(arrays) or "none",
+            given=", ".join(header) or "none",
         )
-    return spec.check(arrays[spec.name]), {}
+    return spec.check(_array(spec.name, header[spec.name], data)), {}
 
 
 def write(arrays: Arrays, image: InputSpec) -> bytes:  # noqa: ARG001 (the seam of all formats)
-    """All arrays under their names."""
-    return safetensors.numpy.save(
-        {name: np.ascontiguousarray(array) for name, array in arrays.items()}
-    )
+    """All arrays under their names, as float32."""
+    header, parts, end = {}, [], 0
+    for name, array in arrays.items():
+        start, end = end, end + array.nbytes
+        header[name] = {"dtype": "F32", "shape": array.shape, "data_offsets": (start, end)}
+        parts.append(np.ascontiguousarray(array).data)
+    text = orjson.dumps(header)
+    text += b" " * (-len(text) % 8)  # so that the data are aligned for whoever maps them
+    return b"".join((HEADER_LENGTH.pack(len(text)), text, *parts))
+
+
+def _split(body: bytes) -> tuple[dict[str, Any], memoryview]:
+    """The header and the data after it."""
+    if len(body) < HEADER_LENGTH.size:
+        raise _malformed("it has no header")
+    (length,) = HEADER_LENGTH.unpack_from(body)
+    start = HEADER_LENGTH.size + length
+    if length > MAX_HEADER_BYTES or start > len(body):
+        raise _malformed(f"its header claims {length} bytes")
+    try:
+        header = orjson.loads(memoryview(body)[HEADER_LENGTH.size : start])
+    except orjson.JSONDecodeError as error:
+        raise _malformed(f"its header is not JSON: {error}") from None
+    if not isinstance(header, dict):
+        raise _malformed("its header is not a JSON object")
+    return header, memoryview(body)[start:]
+
+
+def _array(name: str, entry: Any, data: memoryview) -> Array:
+    """The array that an entry of the header describes, which must be all of the data."""
+    match entry:
+        case {"dtype": str(code), "shape": [*shape], "data_offsets": [0, int(end)]}:
+            pass
+        case _:
+            raise _malformed(f"the header's entry of {name} lacks dtype, shape or data_offsets")
+    if code not in DTYPES:
+        raise InvalidInput(f"{name} has dtype {code}", expected=", ".join(DTYPES))
+    if not all(type(size) is int and size >= 0 for size in shape):
+        raise _malformed(f"the shape of {name} is not a list of sizes")
+    dtype = DTYPES[code]
+    if not prod(shape) * dtype.itemsize == end == len(data):
+        raise _malformed(f"{name} of shape {shape} and dtype {code} does not fill its data")
+    try:
+        return np.frombuffer(data, dtype).reshape(shape)
+    except ValueError as error:  # more dimensions, or a larger one, than an array can have
+        raise _malformed(f"the shape of {name}: {error}") from None
+
+
+def _malformed(reason: str) -> Malformed:
+    return Malformed(f"the body is not a safetensors file: {reason}")
