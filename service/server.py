@@ -1,5 +1,6 @@
 """One process that serves: its logging, its models, its application, its uvicorn server."""
 
+import gc
 import logging
 import signal
 import socket
@@ -28,6 +29,8 @@ class Server(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
+        gc.collect()
+        gc.freeze()  # what start-up made stays; going through it again would pause every request
         self._on_ready()
 
     async def on_tick(self, counter: int) -> bool:
