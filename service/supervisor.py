@@ -8,11 +8,13 @@ pair and ends when the supervisor's end is closed, by whatever death.
 
 import asyncio
 import logging
+import os
 import signal
 import socket
 import sys
 import time
 from contextlib import ExitStack, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -31,18 +33,13 @@ class CannotStart(Exception):
     """Workers cannot be had here; the message says why."""
 
 
+@dataclass
 class Worker:
-    """A worker process, as its supervisor sees it."""
+    """A worker process, as its supervisor sees it. It ends when ``writer`` closes."""
 
-    def __init__(
-        self,
-        process: asyncio.subprocess.Process,
-        reader: asyncio.StreamReader,
-        writer: asyncio.StreamWriter,
-    ) -> None:
-        self.process = process
-        self._reader = reader
-        self._writer = writer  # closed with this object, and the worker ends by that
+    process: asyncio.subprocess.Process
+    reader: asyncio.StreamReader
+    writer: asyncio.StreamWriter
 
     @classmethod
     async def start(cls, order: Order) -> "Worker":
@@ -50,7 +47,9 @@ class Worker:
         ours, theirs = socket.socketpair()
         with theirs:
             process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-m", "service.worker"),
+                *(sys.executable, "-P", "-m", "service.worker"),
+                # It imports from where this process does, whatever the current directory holds.
+                env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
                 stdin=theirs.fileno(),
                 pass_fds=order.listeners,
                 process_group=0,  # Ctrl+C is for the supervisor, which tells the workers
@@ -62,14 +61,14 @@ class Worker:
     async def is_ready(self) -> bool:
         """Wait until it accepts connections; False when it ended before."""
         try:
-            return await self._reader.readline() == READY
+            return await self.reader.readline() == READY
         except ConnectionResetError:
             return False
 
     async def end(self) -> int:
         """Wait until it ended; its exit status."""
         status = await self.process.wait()
-        self._writer.close()
+        self.writer.close()
         return status
 
 

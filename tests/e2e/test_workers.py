@@ -36,7 +36,7 @@ class Log:
     def __init__(self, process: subprocess.Popen[str]) -> None:
         self._process = process
         self.lines: list[str] = []
-        self._thread = threading.Thread(target=self._read)
+        self._thread = threading.Thread(target=self._read, daemon=True)
         self._thread.start()
 
     def _read(self) -> None:
@@ -79,6 +79,15 @@ class Service:
         except httpx.TransportError:
             return 0
 
+    def end(self) -> None:
+        """Kill the supervisor, and whatever outlives it against its promise."""
+        self.process.kill()
+        self.process.wait()
+        if not self.log.ended(10):
+            for _, worker in self.starts():
+                subprocess.run(["kill", "-9", str(worker)], capture_output=True, check=False)
+            raise AssertionError("a worker outlived its supervisor")
+
     def encoded(self) -> float:
         """The requests to /encode that all workers counted."""
         text = httpx.get(f"{self.url}/metrics").text
@@ -103,9 +112,7 @@ def workers(models: Path, *arguments: str) -> Iterator[Service]:
         service.wait_for_starts(2)
         yield service
     finally:
-        service.process.kill()
-        service.process.wait()
-        assert service.log.ended(20), "a worker outlived its supervisor"
+        service.end()
 
 
 @pytest.fixture
@@ -157,12 +164,13 @@ def test_a_killed_worker_is_replaced_from_the_snapshot_and_others_do_not_notice(
             return [service.encode() for _ in iter(stop.is_set, True)]
 
         asking = [pool.submit(load) for _ in range(4)]
-        time.sleep(0.3)
-        killed = service.starts()[0][1]
-        kill(killed)
-        service.wait_for_starts(3, seconds=5)
-        time.sleep(0.3)
-        stop.set()
+        try:
+            time.sleep(0.3)
+            kill(service.starts()[0][1])
+            service.wait_for_starts(3, seconds=5)
+            time.sleep(0.3)
+        finally:
+            stop.set()
         during = [status for future in asking for status in future.result()]
         assert before == [200] * 10
         assert set(during) <= {0, 200}
