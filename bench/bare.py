@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from statistics import median
 from typing import Final
@@ -22,6 +22,11 @@ def costs(reference: Reference, graph: Graph, core: int) -> Costs:
     """CPU seconds of one call by its rows: the median of the calls of MEASURED_SECONDS."""
     with thread_on((core,)):
         return {rows: _typical_call(reference, graph, rows) for rows in BATCHES}
+
+
+def typical(rounds: Sequence[Costs]) -> Costs:
+    """The medians over rounds."""
+    return {rows: median(calls[rows] for calls in rounds) for rows in BATCHES}
 
 
 def best_row(calls: Costs) -> float:

@@ -69,6 +69,14 @@ class Comparison:
         return sum(calls[rows] for calls in self.calls.values())
 
 
+@dataclass(frozen=True)
+class Round:
+    """One run of each server, in order, and bare onnxruntime's calls by graph."""
+
+    runs: Sequence[Run]
+    calls: Mapping[str, bare.Costs]
+
+
 def compare(workload: Workload, plan: Plan, *, half: bool) -> Comparison:
     """Measure everything on one workload; ``half`` asks for the latencies at half the capacity.
 
@@ -79,15 +87,20 @@ def compare(workload: Workload, plan: Plan, *, half: bool) -> Comparison:
     with contenders_of(workload, bundle, reference, plan.server_cores) as contenders:
         for contender in contenders:
             contender.drive(workload, WARM_UP_SECONDS, plan.load_cores)
-        runs = [_round(workload, contenders, plan) for _ in range(plan.repetitions)]
+        rounds = [_round(workload, contenders, reference, plan) for _ in range(plan.repetitions)]
         servers = {
-            contender.server.name: summarise([run[index] for run in runs], contender.server)
+            contender.server.name: summarise(
+                [each.runs[index] for each in rounds], contender.server
+            )
             for index, contender in enumerate(contenders)
         }
         # One connection alone is bound by its round trips, not by what the core can do.
         asked = half and workload.connections > 1
         latencies = _at_half(workload, contenders, servers, plan) if asked else {}
-    calls = {g.name: bare.costs(reference, g, plan.server_cores[0]) for g in workload.graphs}
+    calls = {
+        graph.name: bare.typical([each.calls[graph.name] for each in rounds])
+        for graph in workload.graphs
+    }
     model_seconds = workload.rows * sum(map(bare.best_row, calls.values()))
     limit = 1 / (1 / servers[FIXED].capacity + model_seconds)
     return Comparison(workload, servers, calls, limit, latencies)
@@ -106,7 +119,11 @@ def summarise(runs: Sequence[Run], server: Server) -> Figures:
     )
 
 
-def _round(workload: Workload, contenders: Sequence[Contender], plan: Plan) -> list[Run]:
+def _round(
+    workload: Workload, contenders: Sequence[Contender], reference: Reference, plan: Plan
+) -> Round:
+    core = plan.server_cores[0]
+    calls = {graph.name: bare.costs(reference, graph, core) for graph in workload.graphs}
     runs = []
     for contender in contenders:
         run = contender.drive(workload, plan.seconds, plan.load_cores)
@@ -115,7 +132,7 @@ def _round(workload: Workload, contenders: Sequence[Contender], plan: Plan) -> l
             f"{run.throughput:10,.0f} requests/s  p50 {run.load.p50 * 1e3:.3f} ms\n"
         )
         runs.append(run)
-    return runs
+    return Round(runs, calls)
 
 
 def _at_half(

@@ -320,6 +320,11 @@ def test_the_best_batch_has_the_cheapest_row() -> None:
     assert bare.best_row({1: 10.0, 8: 16.0, 64: 192.0}) == 2.0
 
 
+def test_bare_calls_are_medians_over_rounds() -> None:
+    rounds = [dict.fromkeys(bare.BATCHES, seconds) for seconds in (3.0, 1.0, 2.0)]
+    assert bare.typical(rounds) == dict.fromkeys(bare.BATCHES, 2.0)
+
+
 def test_the_load_elsewhere_is_bound_by_the_busiest_worker() -> None:
     even = Scale(2, 0, capacity=1000, server_cpus=1.8, wrk_cpus=0.2, busiest=0.5)
     assert even.elsewhere == 2000
