@@ -1,5 +1,7 @@
 """What can go wrong, and the status each answers with (RFC 9457, Problem Details for HTTP APIs).
 
+The ``type`` of a problem is made from the name of its class: urn:vae-server:problem:queue-full.
+
 ServiceError
 ├── Malformed            400   the bytes are not what they claim to be
 ├── Unauthorized         401   the API key is missing or wrong
@@ -15,6 +17,7 @@ ServiceError
 └── DeadlineExceeded     504   the time the caller gave is over
 """
 
+import re
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
@@ -47,15 +50,15 @@ class ServiceError(Exception):
     def problem(self) -> bytes:
         """The body of the reply; every text is cut to MAX_TEXT, whatever the caller sent."""
         members = {
-            "type": f"urn:vae-server:problem:{self.status.name.lower().replace('_', '-')}",
+            "type": f"urn:vae-server:problem:{_kebab_case(type(self).__name__)}",
             "title": self.status.phrase,
             "status": int(self.status),
             "detail": self.detail[:MAX_TEXT],
         }
         for name, value in (("expected", self.expected), ("given", self.given)):
             if value is not None:
-                members[name] = value if isinstance(value, int | float) else str(value)[:MAX_TEXT]
-        return orjson.dumps(members, option=orjson.OPT_NON_STR_KEYS, default=str)
+                members[name] = value if _is_number(value) else str(value)[:MAX_TEXT]
+        return orjson.dumps(members)
 
 
 class Malformed(ServiceError):
@@ -120,3 +123,13 @@ class Unavailable(ServiceError):
 
 class DeadlineExceeded(ServiceError):
     status = HTTPStatus.GATEWAY_TIMEOUT
+
+
+def _kebab_case(name: str) -> str:
+    """Of a class, since the names of HTTPStatus change from one Python to the next."""
+    return re.sub(r"(?<!^)(?=[A-Z])", "-", name).lower()
+
+
+def _is_number(value: Any) -> bool:
+    """Whether JSON can hold it: no NaN, no infinity, and orjson no integer beyond 64 bits."""
+    return isinstance(value, int | float) and abs(value) < 2**63

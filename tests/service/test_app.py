@@ -138,6 +138,7 @@ def test_a_seed_gives_the_same_rows_in_any_number(ask: Ask) -> None:
         ("/models/nope/encode", {"json": JSON}, 404, "not served"),
         ("/models/fake/versions/2/encode", {"json": JSON}, 404, "version"),
         ("/models/fake/versions/x/encode", {"json": JSON}, 404, "not a version"),
+        ("/models/fake/versions/" + "9" * 20 + "/encode", {"json": JSON}, 404, "version"),
         ("/models/fake/versions/" + "9" * 5000 + "/encode", {"json": JSON}, 404, "version"),
         ("/nope", {"json": JSON}, 404, "/nope"),
         ("/encode", {"json": JSON, "headers": {"accept": "text/html"}}, 406, "Accept"),
@@ -180,6 +181,16 @@ def test_bad_requests(ask: Ask, path: str, request_: Any, status: int, says: str
 def test_an_error_echoes_little_of_what_was_sent(ask: Ask) -> None:
     body = problem(ask("POST", "/encode", json=JSON | {"x" * 100_000: "y" * 100_000}), 422)
     assert len(body["detail"]) <= 1024
+
+
+def test_the_type_of_a_problem_is_a_name_that_stays(ask: Ask) -> None:
+    for path, body, name in (
+        ("/encode", {"inputs": []}, "invalid-input"),
+        ("/models/nope/encode", {}, "unknown-model"),
+        ("/nope", {}, "routing-error"),
+    ):
+        response = ask("POST", path, json=body)
+        assert response.json()["type"] == f"urn:vae-server:problem:{name}"
 
 
 def test_a_wrong_method_says_which_is_right(ask: Ask) -> None:
@@ -238,6 +249,12 @@ def test_keys_guard_every_route_but_health_and_the_playground(ask: Ask) -> None:
         assert ask("GET", "/models", settings=settings, headers=encoded).status_code == 200
     assert ask("GET", "/health/live", settings=settings).json() == {"live": True}
     assert ask("GET", "/health/ready", settings=settings).json()["ready"] is True
+
+
+def test_an_empty_key_in_the_settings_opens_nothing(ask: Ask) -> None:
+    settings = {"api_keys": (SecretStr(""), SecretStr("k-one"))}
+    for headers in ({}, {"x-api-key": ""}, {"authorization": "Bearer "}):
+        problem(ask("GET", "/models", settings=settings, headers=headers), 401)
 
 
 def test_the_models_describe_themselves(ask: Ask) -> None:
