@@ -1,8 +1,7 @@
 """The sockets of one port: each worker has its own, bound by the supervisor.
 
 The kernel spreads new connections over the sockets that listen (SO_REUSEPORT). On one socket for
-all workers the one that is awake takes nearly all that come one by one: of 16 connections to two
-idle workers, 15 on average.
+all workers the one that is awake already takes nearly all that come one by one, and keeps them.
 """
 
 import asyncio
