@@ -4,7 +4,7 @@ import torch
 from pydantic import ValidationError
 
 from training.config import TrainConfig
-from training.data.dataset import Dataset, preprocessing
+from training.data.dataset import Dataset, Scaling, preprocessing
 from training.errors import ConfigError
 from training.seeds import Purpose, derive
 from vae import manifest
@@ -17,7 +17,7 @@ def model_spec(config: TrainConfig, train: Dataset) -> ModelSpec:
     try:
         spec = ModelSpec(
             input=train.input,
-            preprocessing=preprocessing(train, config.scaling),
+            preprocessing=preprocessing(train, _scaling(config)),
             latent_dim=config.latent_dim,
             likelihood=_likelihood(config),
             network=_network(config),
@@ -42,6 +42,12 @@ def fast(vae: VAE) -> VAE:
     Images come that way, and on CPU a training step takes a fraction of the time.
     """
     return vae.to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
+
+
+def _scaling(config: TrainConfig) -> Scaling:
+    if config.scaling == "auto":
+        raise AssertionError("the config is not resolved. This is a bug.")
+    return config.scaling
 
 
 def _likelihood(config: TrainConfig) -> manifest.Likelihood:

@@ -70,11 +70,11 @@ def run_evaluate(command: EvaluateCommand, console: Console) -> None:
 
 def run_export(command: ExportCommand, console: Console) -> None:
     """Write the run's checkpoint as the next version of its bundle."""
+    device = open_device(command.device)
     run = Run(command.run)
     config = run.config()
     if command.models is not None:
         config = config.model_copy(update={"models": command.models})
-    device = open_device(config.device)
     data, held_out = _data(config)
     _, bundle = _publish(run, config, data, held_out, device)
     console.print(f"bundle {bundle}", soft_wrap=True)

@@ -77,7 +77,8 @@ class TrainConfig(BaseModel):
         "JPEG images; a CSV or Parquet table"
     )
     name: ModelName = Field(
-        default_factory=name_from_data, description="the model's name in its bundle and its URL"
+        default_factory=name_from_data,
+        description="the model's name in its bundle and its URL; without it made from that of data",
     )
     run: Path = Field(
         default_factory=run_from_name, description="directory of the run's record: runs/<name>"
@@ -91,7 +92,7 @@ class TrainConfig(BaseModel):
     columns: Names | None = Field(
         None, description="columns of a table, separated by commas; without it all"
     )
-    scaling: Scaling = Field(
+    scaling: Scaling | Literal["auto"] = Field(
         "auto",
         description="range: low and high to 0 and 1; standardise: mean 0, deviation 1; none; "
         "auto: range where the data has one, else standardise",
@@ -230,3 +231,4 @@ class ExportCommand(_WithFile):
     models: Path | None = Field(
         None, description="directory that the bundle is written to; without it the run's own"
     )
+    device: Device = Field("cpu", description="cpu, cuda or cuda:<number>")

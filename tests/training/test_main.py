@@ -94,6 +94,7 @@ def test_a_bundle_of_colour_pictures(conv_bundle: Path) -> None:
         (["train", "--data=digits", "--run=/dev/null/run"], 1, "/dev/null/run"),
         (["evaluate", "--run=nowhere"], 1, "run nowhere does not exist"),
         (["export", "--run=nowhere"], 1, "run nowhere does not exist"),
+        (["export", "--run=nowhere", "--device=cuda:99"], 2, "device: cuda:99 is not there"),
     ],
 )
 def test_a_mistake_is_told_without_a_traceback(

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from vae.manifest import InputSpec, Preprocessing
 
-Scaling = Literal["auto", "range", "standardise", "none"]
+Scaling = Literal["range", "standardise", "none"]
 
 CHUNK_ELEMENTS = 1 << 22
 """Statistics go through the rows in float64 pieces of this size, 32 MiB, not all at once."""
@@ -52,19 +52,17 @@ def preprocessing(train: Dataset, scaling: Scaling) -> Preprocessing:
     - ``range``: [low, high] of the input to [0, 1], as a Bernoulli likelihood needs it;
     - ``standardise``: mean 0 and standard deviation 1, of each element of a vector, or of all
       pixels of all images together; a constant element is only shifted;
-    - ``auto``: ``range`` where the input has one, else ``standardise``;
     - ``none``: x as it is.
 
     Raises DataError when ``range`` is asked for and the input has none.
     """
-    bounds = train.input.range
     if scaling == "none":
         return Preprocessing()
-    if scaling == "standardise" or (scaling == "auto" and bounds is None):
+    if scaling == "standardise":
         return _standardise(train)
-    if bounds is None:
+    if train.input.range is None:
         raise DataError("scaling by range needs data with known bounds; standardise these instead")
-    low, high = bounds
+    low, high = train.input.range
     return Preprocessing(shift=(low,), scale=(high - low,))
 
 
