@@ -7,11 +7,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from pydantic import BaseModel
 
 from service.settings import Settings
 from tests.conftest import TrainBundle
 from tests.servers import ROOT, Server, serving
-from training.config import TrainConfig
+from training.config import EvaluateCommand, ExportCommand, TrainCommand
 
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "client/README.md"]
 PAGES += sorted((ROOT / "docs").glob("*.md"))
@@ -68,10 +69,16 @@ def test_every_setting_is_documented() -> None:
     assert [name for name in Settings.model_fields if f"`{name}`" not in text] == []
 
 
-def test_every_training_option_is_documented() -> None:
+@pytest.mark.parametrize("command", [TrainCommand, EvaluateCommand, ExportCommand])
+def test_every_training_option_is_documented(command: type[BaseModel]) -> None:
     text = (ROOT / "docs/training.md").read_text()
-    flags = (name.replace("_", "-") for name in TrainConfig.model_fields)
-    assert [flag for flag in flags if f"`--{flag}`" not in text and f"`{flag}`" not in text] == []
+    flags = [f"--{name.replace('_', '-')}" for name in command.model_fields]
+    assert [flag for flag in flags if f"`{flag}`" not in text] == []
+
+
+def test_the_readme_lists_every_page() -> None:
+    listed = set(re.findall(r"\]\((docs/\w+\.md)\)", (ROOT / "README.md").read_text()))
+    assert listed == {f"docs/{page.name}" for page in (ROOT / "docs").glob("*.md")}
 
 
 def test_links_between_pages_lead_somewhere() -> None:
