@@ -14,7 +14,7 @@ ALLOWED = {
     "client": {"vae_client"},
 }
 OURS = {"vae", "training", "service", "vae_client", "tests", "bench"}
-NO_TORCH = ("vae/bundle.py", "vae/graphs.py", "vae/manifest.py")
+NO_TORCH = ("vae/bundle.py", "vae/graphs.py", "vae/manifest.py", "vae/parity.py")
 
 
 def imported(path: Path) -> set[str]:
