@@ -41,9 +41,8 @@ class Metrics:
             self._rendered = CollectorRegistry()
             multiprocess.MultiProcessCollector(self._rendered, str(shared))  # type: ignore[no-untyped-call]
         self._queues: list[tuple[Gauge, Callable[[], int]]] = []
-        self._of_request = cache(
-            self._make_of_request
-        )  # looking labels up costs as much as all else
+        # Looking labels up costs as much as all else.
+        self._of_request = cache(self._make_of_request)
         self._requests = Counter(
             "vae_requests",
             "Requests answered",
