@@ -19,6 +19,11 @@ from service.wire.rows import RowSpec
 from vae.manifest import InputSpec
 
 MAX_MEMBERS: Final = 16
+
+SPARE_PARSERS: Final[list[simdjson.Parser]] = []
+"""A parser keeps its memory, and the pages of a new one cost as much as the parsing. It cannot be
+used while anything of its document lives, so it comes back here only when a read has ended well."""
+SPARE_UP_TO: Final = 2**20  # bytes of a body; a parser's memory is some ten times that
 BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
 
 
@@ -28,7 +33,8 @@ def read(body: bytes, spec: RowSpec) -> tuple[Float32, dict[str, Any]]:
     Raises Malformed when the body is no JSON object, and InvalidInput when the rows are missing,
     ragged, of another shape or not numbers.
     """
-    members = _members(body)
+    parser = SPARE_PARSERS.pop() if SPARE_PARSERS else simdjson.Parser()
+    members = _members(parser, body)
     if spec.name not in members:
         raise InvalidInput(
             f"{spec.name!r} is missing",
@@ -40,12 +46,15 @@ def read(body: bytes, spec: RowSpec) -> tuple[Float32, dict[str, Any]]:
         raise InvalidInput(
             f"{spec.name} is not an array", expected=spec.describe(), given=_name_of(array)
         )
-    return _rows(array, spec, body.count(b"[")), _plain(members)
+    rows, options = _rows(array, spec, body.count(b"[")), _plain(members)
+    if len(body) <= SPARE_UP_TO:
+        SPARE_PARSERS.append(parser)
+    return rows, options
 
 
 def read_options(body: bytes) -> dict[str, Any]:
     """The members of a body without rows. Raises Malformed when it is no JSON object."""
-    return _plain(_members(body))
+    return _plain(_members(simdjson.Parser(), body))
 
 
 def write(arrays: Arrays, image: InputSpec) -> bytes:  # noqa: ARG001 (the seam of all formats)
@@ -54,12 +63,11 @@ def write(arrays: Arrays, image: InputSpec) -> bytes:  # noqa: ARG001 (the seam 
     return orjson.dumps(contiguous, option=orjson.OPT_SERIALIZE_NUMPY)
 
 
-def _members(body: bytes) -> dict[str, Any]:
+def _members(parser: simdjson.Parser, body: bytes) -> dict[str, Any]:
     if body.startswith(BYTE_ORDER_MARK):
         raise Malformed("the JSON starts with a byte order mark", expected="UTF-8 without one")
     try:
-        # A parser cannot be used again while anything of its document lives; a new one is cheap.
-        document = simdjson.Parser().parse(body)
+        document = parser.parse(body)
     except (ValueError, RuntimeError) as error:
         if "BIGINT_ERROR" in str(error):
             raise InvalidInput("a whole number does not fit in 64 bits") from None
