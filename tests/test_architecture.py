@@ -1,6 +1,7 @@
 """The direction of imports: service → vae ← training, and the client imports none of them."""
 
 import ast
+import subprocess
 import sys
 from pathlib import Path
 
@@ -42,6 +43,14 @@ def test_arrows_between_packages(package: str) -> None:
 def test_the_seam_needs_no_torch() -> None:
     for name in NO_TORCH:
         assert not imported(ROOT / name) & {"torch", "onnxruntime"}, name
+
+
+def test_importing_the_app_loads_no_engine() -> None:
+    code = "import sys, service.app; print({'torch', 'onnxruntime'} & sys.modules.keys())"
+    found = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert found.stdout.strip() == "set()"
 
 
 def test_the_client_needs_httpx_and_numpy_alone() -> None:

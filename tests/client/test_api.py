@@ -1,7 +1,4 @@
-import ast
 import inspect
-import sys
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,22 +15,6 @@ def test_the_api_is_what_init_lists() -> None:
     }
     assert public == set(vae_client.__all__)
     assert sorted(vae_client.__all__) == vae_client.__all__
-
-
-def test_nothing_but_httpx_and_numpy_is_imported() -> None:
-    folder = Path(vae_client.__file__).parent
-    imported = {
-        name.split(".")[0]
-        for file in folder.glob("*.py")
-        for node in ast.walk(ast.parse(file.read_text()))
-        if isinstance(node, ast.Import | ast.ImportFrom)
-        for name in ([node.module or ""] if isinstance(node, ast.ImportFrom) else names(node))
-    }
-    assert imported - set(sys.stdlib_module_names) == {"vae_client", "httpx", "numpy"}
-
-
-def names(node: ast.Import) -> list[str]:
-    return [alias.name for alias in node.names]
 
 
 def test_both_clients_have_the_same_calls() -> None:
