@@ -51,17 +51,23 @@ class Model:
         self._held_out_elbo = bundle.arrays("calibration.npz", "elbo")["elbo"]
         self._executor = ThreadPoolExecutor(len(GRAPHS), thread_name_prefix=bundle.manifest.name)
         self._batchers: Mapping[str, Batcher] = {
-            graph.name: Batcher(
-                partial(_run_finite, runtime, graph),
-                cost=_measure(bundle, runtime, graph),
-                executor=self._executor,
-                inline_seconds=limits.inline_ms / 1000,
-                max_batch_rows=limits.max_batch_rows,
-                max_queue_rows=limits.max_queue_rows,
-                observe=observe(graph),
-            )
+            graph.name: self._make_batcher(graph, bundle, runtime, limits, observe(graph))
             for graph in GRAPHS
         }
+
+    def _make_batcher(
+        self, graph: Graph, bundle: Bundle, runtime: Runtime, limits: Limits, observe: Observer
+    ) -> Batcher:
+        cost = _measure(bundle, runtime, graph, limits.max_batch_rows)
+        return Batcher(
+            partial(_run_finite, runtime, graph),
+            cost=cost,
+            executor=self._executor,
+            inline_seconds=limits.inline_ms / 1000,
+            max_batch_rows=cost.best_rows,
+            max_queue_rows=limits.max_queue_rows,
+            observe=observe,
+        )
 
     @property
     def label(self) -> str:
@@ -159,14 +165,15 @@ def _run_finite(runtime: Runtime, graph: Graph, inputs: tuple[Float32, ...]) -> 
     return outputs
 
 
-def _measure(bundle: Bundle, runtime: Runtime, graph: Graph) -> Cost:
+def _measure(bundle: Bundle, runtime: Runtime, graph: Graph, max_rows: int) -> Cost:
     """What batches of a graph cost, measured on the golden inputs; this warms it up, too."""
     golden = bundle.arrays("golden.npz", *graph.inputs)
     return Cost.measure(
         lambda rows: runtime.run(
             graph,
             tuple(np.resize(golden[name], (rows, *golden[name].shape[1:])) for name in golden),
-        )
+        ),
+        max_rows,
     )
 
 

@@ -61,7 +61,7 @@ def run(
         with ThreadPoolExecutor(1) as executor:
             batcher = Batcher(
                 function or double,
-                cost=Cost(1e-6, 1e-6),
+                cost=Cost(1e-6, 1e-6, max_batch_rows),
                 executor=executor,
                 inline_seconds=10 if inline else 0,
                 max_batch_rows=max_batch_rows,
