@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Sequence
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Final
 
@@ -36,56 +36,45 @@ class Metrics:
     """
 
     def __init__(self, shared: Path | None = None) -> None:
-        self._registry = self._rendered = CollectorRegistry()
+        registry = self._rendered = CollectorRegistry()
         if shared:
             self._rendered = CollectorRegistry()
             multiprocess.MultiProcessCollector(self._rendered, str(shared))  # type: ignore[no-untyped-call]
         self._queues: list[tuple[Gauge, Callable[[], int]]] = []
         # Looking labels up costs as much as all else.
         self._of_request = cache(self._make_of_request)
-        self._requests = Counter(
-            "vae_requests",
-            "Requests answered",
-            ("op", "model", "version", "code"),
-            registry=self._registry,
-        )
-        self._request_seconds = Histogram(
+        counter = partial(Counter, registry=registry)
+        histogram = partial(Histogram, registry=registry)
+        gauge = partial(Gauge, registry=registry)
+        model = ("model", "version")
+        graph = (*model, "graph")
+        self._requests = counter("vae_requests", "Requests answered", ("op", *model, "code"))
+        self._request_seconds = histogram(
             "vae_request_duration_seconds",
             "From the request's head to the reply's last byte",
-            ("op", "model", "version"),
+            ("op", *model),
             buckets=SECONDS,
-            registry=self._registry,
         )
-        graph = ("model", "version", "graph")
-        self._queue_seconds = Histogram(
+        self._queue_seconds = histogram(
             "vae_queue_duration_seconds",
             "From a call's entry into the queue to the start of a batch with it",
             graph,
             buckets=SECONDS,
-            registry=self._registry,
         )
-        self._compute_seconds = Histogram(
+        self._compute_seconds = histogram(
             "vae_compute_duration_seconds",
             "One batch's run through a graph",
             graph,
             buckets=SECONDS,
-            registry=self._registry,
         )
-        self._batch_rows = Histogram(
-            "vae_batch_rows", "Rows of one batch", graph, buckets=ROWS, registry=self._registry
+        self._batch_rows = histogram("vae_batch_rows", "Rows of one batch", graph, buckets=ROWS)
+        self._queue_rows = gauge(
+            "vae_queue_rows", "Rows that wait", model, multiprocess_mode="livesum"
         )
-        self._queue_rows = Gauge(
-            "vae_queue_rows",
-            "Rows that wait",
-            ("model", "version"),
-            registry=self._registry,
-            multiprocess_mode="livesum",
-        )
-        self._info = Gauge(
+        self._info = gauge(
             "vae_model_info",
             "1 for each model that is served",
-            ("model", "version", "kind", "latent_dim", "likelihood", "network"),
-            registry=self._registry,
+            (*model, "kind", "latent_dim", "likelihood", "network"),
             multiprocess_mode="livemax",
         )
 
