@@ -81,7 +81,10 @@ def _members(parser: simdjson.Parser, body: bytes) -> dict[str, Any]:
     names = list(document.keys())
     if len(set(names)) < len(names):
         raise Malformed("the JSON object names a member twice", given=names)
-    return {name: document[name] for name in names}
+    try:
+        return {name: document[name] for name in names}
+    except KeyError:  # the parser looks a name up as far as its first NUL
+        raise Malformed("the JSON object has a name with a NUL in it", given=names) from None
 
 
 def _plain(members: dict[str, Any]) -> dict[str, Any]:
@@ -103,7 +106,7 @@ def _rows(array: simdjson.Array, spec: RowSpec, brackets: int) -> Float32:
             )
     # As many brackets as the shape needs: nothing is nested more deeply. (A bracket in a string,
     # where the text holds one, only costs the closer look.)
-    if brackets != 1 + count * _arrays_in(shape) and _depth(array) != 1 + len(shape):
+    if brackets != 1 + count * _arrays_in(shape) and _holds_arrays(array, 1 + len(shape)):
         raise InvalidInput(f"{spec.name} is nested too deeply", expected=spec.describe())
     try:
         flat = np.frombuffer(array.as_buffer(of_type="d"))
@@ -137,10 +140,14 @@ def _arrays_in(shape: tuple[int, ...]) -> int:
     return sum(prod(shape[:axis]) for axis in range(len(shape)))
 
 
-def _depth(value: Any) -> int:
-    if not isinstance(value, simdjson.Array):
-        return 0
-    return 1 + max(map(_depth, value), default=0)
+def _holds_arrays(array: Any, dimensions: int) -> bool:
+    """Whether an element of an array of so many dimensions is an array itself.
+
+    Looks no deeper and stops at the first, however wide or deep what stands there may be.
+    """
+    if dimensions > 1:
+        return any(_holds_arrays(part, dimensions - 1) for part in array)
+    return any(isinstance(element, simdjson.Array) for element in array)
 
 
 def _name_of(value: Any) -> str:

@@ -11,10 +11,16 @@ from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from service.arrays import Arrays, Float32
-from service.errors import InvalidInput, Malformed, NotAcceptable, UnsupportedFormat
+from service.errors import (
+    InvalidInput,
+    Malformed,
+    NotAcceptable,
+    ServiceError,
+    UnsupportedFormat,
+)
 from service.wire.rows import RowSpec
 from vae.manifest import InputSpec
 
@@ -36,9 +42,13 @@ def read(body: bytes, spec: RowSpec) -> tuple[Float32, dict[str, str]]:
     _check_size(body, image, spec.max_pixels)
     try:
         picture = Image.open(BytesIO(body), formats=("PNG",))
+        if picture.size != (image.shape[1], image.shape[0]):
+            raise ValueError("it has a second header, of another size")
         _check_mode(picture)
         pixels = np.asarray(picture.convert("L" if len(image.shape) == 2 else "RGB"))
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
+    except ServiceError:
+        raise
+    except Exception as error:  # the decoder raises a class of its own for every kind of damage
         raise Malformed(f"the body is not a whole PNG: {error}") from None
     low, high = _range(image)
     return spec.check((low + pixels * ((high - low) / 255))[None]), {}

@@ -3,6 +3,7 @@
 import io
 import json as plain_json
 import struct
+import time
 import zlib
 from typing import Any
 
@@ -126,6 +127,8 @@ ROW = "[1,2,3,4,5,6]"
         ('{"inputs":[[1,2,3,4,5,null]]}', InvalidInput, "not a number"),
         ('{"inputs":[[1,2,3,4,5,[6]]]}', InvalidInput, "nested"),
         ('{"inputs":[[1,2,3,4,[5,6],[]]]}', InvalidInput, "nested"),
+        ('{"inputs":[[1,2,3,4,5,' + "[" * 1000 + "]" * 1000 + "]]}", InvalidInput, "nested"),
+        (f'{{"inputs\\u0000":[{ROW}]}}', Malformed, "a NUL"),
         (f'{{"inputs":[{",".join([ROW] * 11)}]}}', InvalidInput, "11 rows"),
         (f'{{"inputs":[{ROW}],"seed":[1]}}', InvalidInput, "'seed' is not an option"),
     ],
@@ -135,6 +138,14 @@ def test_json_refuses(body: str, error: type[ServiceError], says: str) -> None:
         json.read(body.encode(), VECTORS)
     assert says in raised.value.detail + str(raised.value.given)
     assert len(raised.value.problem()) < 4096
+
+
+def test_json_looks_no_deeper_than_the_nesting_that_is_expected() -> None:
+    wide = b'{"inputs":[[[' + b"[]," * 3_000_000 + b"[]],2,3,4,5,6]]}"
+    started = time.process_time()
+    with pytest.raises(InvalidInput, match="nested"):
+        json.read(wide, VECTORS)
+    assert time.process_time() - started < 1
 
 
 def test_json_refuses_other_encodings() -> None:
@@ -174,6 +185,9 @@ def test_json_writes_the_shortest_decimals() -> None:
         (npy_of(np.zeros((1, 6)))[:40], Malformed, "not an .npy file"),
         (npy_of(np.zeros((1, 6))).replace(b"(1, 6)", b"(9e9,)"), Malformed, "not an .npy file"),
         (npy_of(np.zeros((1, 6))).replace(b"(1, 6)", b"(-1,6)"), Malformed, ""),
+        (npy_of(np.zeros((1, 6))).replace(b"(1, 6)", b"(((((("), Malformed, "not an .npy file"),
+        (npy_of(np.zeros((1, 6))).replace(b"'<f8'", b"()   "), Malformed, "not an .npy file"),
+        (npy_of(np.zeros((1, 6))).replace(b"(1, 6), ", b"(True,6)"), Malformed, "shape"),
         (npy_of(np.array([[None] * 6]), allow_pickle=True), InvalidInput, "dtype object"),
         (npy_of(np.array([["a"] * 6])), InvalidInput, "dtype"),
         (npy_of(np.zeros((1, 6), bool)), InvalidInput, "dtype bool"),
@@ -292,16 +306,16 @@ def test_png_converts_gray_and_colour(mode: str) -> None:
         assert (rows == 255).all()
 
 
-def png_claiming(width: int, height: int) -> bytes:
-    """A PNG whose header claims a size that its few bytes do not hold."""
-    header = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
+def chunk(name: bytes, data: bytes) -> bytes:
+    crc = zlib.crc32(name + data)
+    return struct.pack(">I", len(data)) + name + data + struct.pack(">I", crc)
 
-    def chunk(name: bytes, data: bytes) -> bytes:
-        crc = zlib.crc32(name + data)
-        return struct.pack(">I", len(data)) + name + data + struct.pack(">I", crc)
 
+def png_claiming(*sizes: tuple[int, int]) -> bytes:
+    """A PNG with a header for each (width, height), none of which its few bytes hold."""
+    headers = [chunk(b"IHDR", struct.pack(">IIBBBBB", *size, 8, 0, 0, 0, 0)) for size in sizes]
     data = chunk(b"IDAT", zlib.compress(b""))
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + data + chunk(b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + b"".join(headers) + data + chunk(b"IEND", b"")
 
 
 GRAY = np.zeros((4, 5), np.uint8)
@@ -314,9 +328,11 @@ GRAY = np.zeros((4, 5), np.uint8)
         (b"GIF89a nonsense", ROWS, Malformed, "not a whole PNG"),
         (png_of(GRAY)[:-20], ROWS, Malformed, "not a whole PNG"),
         (png_of(GRAY)[:30], ROWS, Malformed, "not a whole PNG"),
-        (png_claiming(5, 4), ROWS, Malformed, "not a whole PNG"),
-        (png_claiming(20_000, 20_000), ROWS, InvalidInput, "too many pixels"),
-        (png_claiming(2**31 - 1, 2**31 - 1), ROWS, ServiceError, ""),
+        (png_claiming((5, 4)), ROWS, Malformed, "not a whole PNG"),
+        (png_claiming((20_000, 20_000)), ROWS, InvalidInput, "too many pixels"),
+        (png_claiming((2**31 - 1, 2**31 - 1)), ROWS, ServiceError, ""),
+        (png_claiming((5, 4), (9_000, 9_000)), ROWS, Malformed, "second header"),
+        (png_claiming((5, 4), (20_000, 20_000)), ROWS, Malformed, "not a whole PNG"),
         (png_of(GRAY.T), ROWS, InvalidInput, "wrong size"),
         (png_of(GRAY.astype(np.uint16)), ROWS, InvalidInput, "mode I;16"),
         (png_of(GRAY), VECTORS, UnsupportedFormat, "no pictures"),
