@@ -7,10 +7,10 @@ ARGS ?=
 .PHONY: demo serve train test test-browser bench check format clean
 
 demo: $(MODELS)/digits/1/manifest.json  ## train on the embedded digits, then serve them
-	$(BIN)/python -m service --models $(MODELS) $(ARGS)
+	$(BIN)/python -m service --models $(MODELS) --default-model digits $(ARGS)
 
 $(MODELS)/digits/1/manifest.json: | .venv/installed
-	$(BIN)/python -m training train --data digits --name digits --run runs/digits --models $(MODELS) --beta 0.3 --resume
+	$(BIN)/python -m training train --data digits --name digits --run runs/digits --models $(MODELS) --hidden 256,128 --beta 0.3 --resume
 
 train: .venv/installed  ## make train ARGS="--data folder --name faces"
 	$(BIN)/python -m training train --models $(MODELS) $(ARGS)

@@ -1,6 +1,7 @@
 """``python -m service``: settings, then one process that serves, or a supervisor of several."""
 
 import logging
+import os
 import sys
 from collections.abc import Sequence
 
@@ -8,11 +9,12 @@ from pydantic import ValidationError
 from pydantic_settings import CliApp, SettingsError
 
 from service import cpus, supervisor
+from service.errors import UnknownModel
 from service.listeners import CannotListen
 from service.metrics import Metrics
 from service.runtimes.runtime import RuntimeUnusable
 from service.server import configure_logging, create_server
-from service.settings import Settings
+from service.settings import Settings, unknown_variables
 from service.supervisor import CannotStart
 from vae.bundle import BundleError
 
@@ -29,12 +31,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"vae-serve: {_explain(error)}", file=sys.stderr)  # noqa: T201
         return 2
     configure_logging(settings)
+    for name in unknown_variables(os.environ):
+        logger.warning("%s is no setting of this service", name)
     settings = _with_cpus(settings)
     try:
         if settings.workers > 1:
             return supervisor.run(settings)
         create_server(settings, Metrics()).serve_until_told()
-    except (BundleError, RuntimeUnusable, CannotListen, CannotStart) as error:
+    except (BundleError, RuntimeUnusable, UnknownModel, CannotListen, CannotStart) as error:
         print(f"vae-serve: {error}", file=sys.stderr)  # noqa: T201
         return 1
     return 0
@@ -53,8 +57,8 @@ def _with_cpus(settings: Settings) -> Settings:
 
 
 def _explain(error: ValidationError | SettingsError) -> str:
-    if isinstance(error, SettingsError):
-        return str(error)
+    if isinstance(error, SettingsError):  # of the one variable that is a list
+        return 'VAE_API_KEYS is not a JSON list of keys, such as ["first", "second"]'
     first = error.errors()[0]
     name = ".".join(map(str, first["loc"])).replace("_", "-")
     message = first["msg"].removeprefix("Value error, ")

@@ -51,6 +51,8 @@ class Connection(HttpToolsProtocol):
     def __init__(self, *args: Any, reception: Reception, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.reception = reception
+        self.answering: FastCycle | None = None
+        self.held = False  # nothing is begun until the client has read more of its replies
 
     def on_message_begin(self) -> None:
         self.url = b""
@@ -64,13 +66,13 @@ class Connection(HttpToolsProtocol):
         if target is None or b"content-length" not in head or self._needs_asgi(head):
             self._take_slow_lane()
             return
-        waits = self.cycle is not None and not self.cycle.response_complete
+        waits = self.held or self._owes_reply()
         self.cycle = FastCycle(self, target, head, query)
         if waits:  # for the replies to what was asked before on this connection
             self.flow.pause_reading()
             self.pipeline.appendleft((self.cycle, self.app))
         else:
-            self.cycle.start()
+            self._start_asgi_task(self.cycle, self.app)
 
     def on_body(self, body: bytes) -> None:
         if isinstance(self.cycle, FastCycle):
@@ -87,21 +89,58 @@ class Connection(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self.reception.idle.discard(self)
         super().connection_lost(exc)
-        for cycle in (self.cycle, *(cycle for cycle, _ in self.pipeline)):
+        for cycle in (self.answering, *(cycle for cycle, _ in self.pipeline)):
             if isinstance(cycle, FastCycle):
                 cycle.disconnect()
 
     def on_response_complete(self) -> None:
-        """As uvicorn has it, but for the idle time, which one timer keeps for all connections."""
+        """On to the next request, once the client has read its replies: they must not pile up."""
         self.server_state.total_requests += 1
         if self.transport.is_closing():
             return
-        self.flow.resume_reading()
-        if self.pipeline:
-            self._start_asgi_task(*self.pipeline.pop())
+        if self.flow.write_paused:
+            self.flow.pause_reading()
+            self.held = True
         else:
+            self._go_on()
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        if self.held:
+            self.held = False
+            self._go_on()
+
+    def send_400_response(self, msg: str) -> None:
+        """What came is not HTTP. Said in place of a reply that is still to come, it would be taken
+        for that; the connection then only closes, after the last reply where there can be one."""
+        if not self._owes_reply() or (self.cycle.more_body and not self.pipeline):
+            super().send_400_response(msg)
+        elif self.cycle.more_body:
+            self.transport.close()
+        else:
+            self.flow.pause_reading()
+            self.cycle.keep_alive = False
+
+    def _owes_reply(self) -> bool:
+        return self.cycle is not None and not self.cycle.response_complete
+
+    def _go_on(self) -> None:
+        """As uvicorn has it, but for the idle time, which one timer keeps for all connections."""
+        if self.pipeline:
+            # Not from here: the stack would grow with every request that is answered at once.
+            self.loop.call_soon(self._start_next)
+        else:
+            self.flow.resume_reading()
             self.deadline = time.monotonic() + self.timeout_keep_alive
             self.reception.idle.add(self)
+
+    def _start_next(self) -> None:
+        if self.transport.is_closing():
+            return
+        cycle, app = self.pipeline.pop()
+        if not self.pipeline:  # the rest of its body may be still to come
+            self.flow.resume_reading()
+        self._start_asgi_task(cycle, app)
 
     def _unset_keepalive_if_required(self) -> None:
         self.reception.idle.discard(self)
@@ -127,18 +166,21 @@ class Connection(HttpToolsProtocol):
         super().on_headers_complete()
 
     def _start_asgi_task(self, cycle: Any, app: Any) -> None:
-        """uvicorn calls this for the next of the pipeline, too."""
+        """The turn of this request has come."""
+        self.held = False
         if isinstance(cycle, FastCycle):
+            self.answering = cycle
             cycle.start()
         else:
+            self.answering = None
             super()._start_asgi_task(cycle, app)
 
 
 class FastCycle:
     """One request in the fast lane; stands where uvicorn has its RequestResponseCycle.
 
-    The protocol reads and sets ``response_complete``, ``keep_alive``, ``disconnected`` and
-    ``message_event``.
+    The protocol reads and sets ``response_complete``, ``keep_alive``, ``disconnected``,
+    ``more_body`` and ``message_event``.
     """
 
     message_event: Final = asyncio.Event()  # set by the protocol; nobody waits for it here
@@ -146,6 +188,7 @@ class FastCycle:
     def __init__(self, connection: Connection, target: Target, head: Head, query: bytes) -> None:
         self.response_complete = False
         self.disconnected = False
+        self.more_body = True
         self.keep_alive: bool = connection.parser.should_keep_alive()
         self.deadline = 0.0
         self._connection = connection
@@ -153,7 +196,6 @@ class FastCycle:
         self._head = head
         self._query = query
         self._chunks: list[bytes] = []
-        self._received_all = False
         self._received_at = time.monotonic()
         self._op = "unknown"  # until the door is passed, as in the slow lane
         self._label = ""
@@ -168,7 +210,7 @@ class FastCycle:
         except Exception as error:
             self._fail(error)
         else:
-            if self._received_all:
+            if not self.more_body:
                 self._answer(self._admission)
 
     def receive(self, body: bytes) -> None:
@@ -178,7 +220,7 @@ class FastCycle:
 
     def receive_end(self) -> None:
         """The whole body is here."""
-        self._received_all = True
+        self.more_body = False
         if self._admission is not None and not self.response_complete:
             self._answer(self._admission)
 

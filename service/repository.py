@@ -95,7 +95,9 @@ def _find(root: Path) -> list[Path]:
     if (root / MANIFEST).exists():
         return [root]
     if not root.is_dir():
-        raise BundleError(root, "there is no such directory")
+        raise BundleError(
+            root, "this is a file" if root.is_file() else "there is no such directory"
+        )
     found = [
         directory / str(version)
         for directory in sorted(root.iterdir())
@@ -130,7 +132,7 @@ def _load_one(bundle: Bundle, settings: Settings, metrics: Metrics) -> Model:
 
 def _default(wanted: str | None, models: Mapping[str, object]) -> str | None:
     if wanted is not None and wanted not in models:
-        raise BundleError(
-            Path(wanted), f"the default model is not among those loaded: {', '.join(models)}"
+        raise UnknownModel(
+            f"the default model {wanted!r} is not among those loaded: {', '.join(models)}"
         )
     return wanted or (next(iter(models)) if len(models) == 1 else None)

@@ -1,5 +1,6 @@
 """Every setting of the service, once: environment variables VAE_* and command-line flags."""
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
@@ -16,6 +17,7 @@ from pydantic import (
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 MiB = 2**20
+OF_TRAINING = ("VAE_TRAIN_", "VAE_EVALUATE_", "VAE_EXPORT_")
 
 
 def _zero_for_auto(given: object) -> object:
@@ -78,10 +80,10 @@ class Settings(BaseSettings):
     drain_seconds: PositiveFloat = Field(
         30.0, description="seconds that requests under way get to finish at a shutdown"
     )
-    api_keys: tuple[SecretStr, ...] = Field(
+    api_keys: tuple[Annotated[SecretStr, Field(min_length=1)], ...] = Field(
         (),
-        description="a JSON list; when given, every route but health and the playground's files "
-        "asks for one of them",
+        description="a list, in the variable as JSON; when given, every route but health and the "
+        "playground's files asks for one of them",
     )
     fast_lane: bool = Field(
         True, description="answer verbs below ASGI; off: everything goes through FastAPI"
@@ -111,3 +113,13 @@ class Settings(BaseSettings):
                 "expected 1 or auto"
             )
         return self
+
+
+def unknown_variables(environment: Iterable[str]) -> list[str]:
+    """Names that look like settings and are none: misspelt, or of a service called VAE."""
+    known = {f"VAE_{name}".upper() for name in Settings.model_fields}
+    return sorted(
+        name
+        for name in environment
+        if name.startswith("VAE_") and not name.startswith(OF_TRAINING) and name not in known
+    )

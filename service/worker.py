@@ -21,6 +21,7 @@ from typing import Any, Final
 from pydantic import SecretStr
 
 from service import metrics
+from service.errors import UnknownModel
 from service.metrics import Metrics
 from service.runtimes.runtime import RuntimeUnusable
 from service.server import configure_logging, create_server
@@ -92,7 +93,7 @@ def main() -> int:
             Metrics(order.metrics),
             on_ready=lambda: supervisor.sendall(READY),
         )
-    except (BundleError, RuntimeUnusable) as error:
+    except (BundleError, RuntimeUnusable, UnknownModel) as error:
         # The user knows the original, and the snapshot is gone when this is read.
         message = str(error).replace(str(order.snapshot), str(settings.models))
         print(f"vae-serve: {message}", file=sys.stderr)  # noqa: T201

@@ -20,7 +20,7 @@ from pydantic import (
 from training.data.dataset import Dataset, Scaling
 from vae.manifest import ModelName
 
-DEFAULT_HIDDEN = {"mlp": (256, 128), "conv": (256,)}
+DEFAULT_HIDDEN = {"mlp": (128,), "conv": (256,)}
 DEFAULT_STEPS = 3_000
 """Training steps when no number of epochs is given: seconds for 8×8 digits, minutes for MNIST."""
 
@@ -110,7 +110,7 @@ class TrainConfig(BaseModel):
     hidden: Widths | None = Field(
         None,
         description="widths of the fully connected layers from x to z; conv takes one; without it "
-        "256,128 for mlp and 256 for conv",
+        "128 for mlp and 256 for conv",
     )
     channels: Annotated[Widths, Field(min_length=1)] = Field(
         (32, 64), description="channels of the conv layers; each halves height and width"

@@ -48,7 +48,7 @@ def test_several_models_need_a_default(models: Path) -> None:
     with pytest.raises(UnknownModel, match="none is the default"):
         load_all(models).get()
     assert load_all(models, default_model="b").get().label == "b/1"
-    with pytest.raises(BundleError, match="default model"):
+    with pytest.raises(UnknownModel, match="default model"):
         load_all(models, default_model="c")
 
 
@@ -89,9 +89,10 @@ def test_golden_outputs_must_come_back(models: Path) -> None:
         load_all(models, runtime="tests.fakes:BrokenRuntime")
 
 
-@pytest.mark.parametrize("place", ["missing", "empty"])
+@pytest.mark.parametrize("place", ["missing", "empty", "file"])
 def test_nothing_to_serve(tmp_path: Path, place: str) -> None:
     (tmp_path / "empty").mkdir()
+    (tmp_path / "file").touch()
     with pytest.raises(BundleError, match=place):
         load_all(tmp_path / place)
 

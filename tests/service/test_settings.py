@@ -2,7 +2,7 @@ import pytest
 from pydantic import ValidationError
 from pydantic_settings import CliApp
 
-from service.settings import Settings
+from service.settings import Settings, unknown_variables
 
 
 def parse(*arguments: str) -> Settings:
@@ -36,6 +36,7 @@ def test_keys_are_a_list_and_stay_secret(monkeypatch: pytest.MonkeyPatch) -> Non
     "arguments",
     [
         ("--device", "tpu"),
+        ("--api-keys", ""),
         ("--port", "70000"),
         ("--threads", "-1"),
         ("--max-request-rows", "10", "--max-queue-rows", "9"),
@@ -54,3 +55,8 @@ def test_help_explains_every_setting(capsys: pytest.CaptureFixture[str]) -> None
         assert f"--{name.replace('_', '-')}" in text
         assert field.description is not None
         assert field.description.split(";")[0].split("(")[0][:30] in text
+
+
+def test_variables_that_are_no_settings_are_named() -> None:
+    environment = ["VAE_PORT", "VAE_PROT", "VAE_TRAIN_EPOCHS", "PATH", "VAE_MAX_BATCH_ROWS"]
+    assert unknown_variables(environment) == ["VAE_PROT"]
