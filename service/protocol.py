@@ -51,7 +51,7 @@ class Connection(HttpToolsProtocol):
     def __init__(self, *args: Any, reception: Reception, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.reception = reception
-        self.answering: FastCycle | None = None
+        self.answering: Any = None  # the cycle whose turn it is, where ``cycle`` is the latest read
         self.held = False  # nothing is begun until the client has read more of its replies
 
     def on_message_begin(self) -> None:
@@ -92,6 +92,9 @@ class Connection(HttpToolsProtocol):
         for cycle in (self.answering, *(cycle for cycle, _ in self.pipeline)):
             if isinstance(cycle, FastCycle):
                 cycle.disconnect()
+            elif cycle is not None and not cycle.response_complete:  # uvicorn tells the latest only
+                cycle.disconnected = True
+                cycle.message_event.set()
 
     def on_response_complete(self) -> None:
         """On to the next request, once the client has read its replies: they must not pile up."""
@@ -168,11 +171,10 @@ class Connection(HttpToolsProtocol):
     def _start_asgi_task(self, cycle: Any, app: Any) -> None:
         """The turn of this request has come."""
         self.held = False
+        self.answering = cycle
         if isinstance(cycle, FastCycle):
-            self.answering = cycle
             cycle.start()
         else:
-            self.answering = None
             super()._start_asgi_task(cycle, app)
 
 

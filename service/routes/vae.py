@@ -6,6 +6,7 @@ from collections.abc import Awaitable
 from typing import Annotated, TypeVar
 
 from fastapi import APIRouter, Path, Request, Response
+from starlette.requests import ClientDisconnect
 from starlette.types import Receive
 
 from service.endpoint import Endpoint, Target
@@ -59,7 +60,10 @@ async def _answer(endpoint: Endpoint, request: Request, target: Target) -> Respo
     model = endpoint.find(target)
     request.scope[MODEL_LABEL] = model.label
     admission = endpoint.admit(target.verb, model, head_of(request.scope["headers"]))
-    body = await request.body()
+    try:
+        body = await request.body()
+    except ClientDisconnect:
+        return Response(status_code=CLIENT_CLOSED_REQUEST)
     work = endpoint.answer(admission, request.scope["query_string"], body)
     reply = await _while_wanted(work, request.receive, admission.deadline)
     if reply is None:

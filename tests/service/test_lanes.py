@@ -233,6 +233,11 @@ def metrics_of(server: Server) -> dict[str, str]:
     return dict(line.rsplit(" ", 1) for line in lines if line.startswith("vae_requests_total"))
 
 
+def computed_samples(server: Server) -> float:
+    counts = metrics_of(server)
+    return float(counts['vae_requests_total{code="200",model="fake",op="sample",version="1"}'])
+
+
 def test_both_lanes_count_alike(lanes: tuple[Server, Server]) -> None:
     before = [metrics_of(server) for server in lanes]
     requests: list[Any] = [
@@ -254,3 +259,59 @@ def test_both_lanes_count_alike(lanes: tuple[Server, Server]) -> None:
     ]
     assert grown[0] == grown[1]
     assert len(grown[0]) == 4
+
+
+@pytest.fixture
+def slow(tmp_path: Path) -> Iterator[Server]:
+    """The fast lane over a model that takes half a second for SLOW."""
+    write_fake_bundle(tmp_path)
+    with serving(tmp_path, "--runtime", "tests.fakes:SlowRuntime", "--inline-ms", "0") as server:
+        yield server
+
+
+SLOW_REQUEST = http("/encode", json.dumps({"inputs": [[SLOW] * 20]}).encode(), "X-Request-Id: r0")
+
+
+def test_hundreds_of_pipelined_requests_that_fail_at_once_are_answered_in_order(
+    slow: Server,
+) -> None:
+    bad = [http("/encode", b"{", f"X-Request-Id: r{number}") for number in range(1, 600)]
+    replies = ask(slow, SLOW_REQUEST, *bad)
+    ids = [re.findall(rb"x-request-id: r(\d+)", reply)[0] for reply in replies]
+    assert ids == [b"%d" % number for number in range(600)]
+    assert all(reply.startswith(b"HTTP/1.1 400") for reply in replies[1:])
+
+
+def test_replies_to_a_client_that_does_not_read_do_not_pile_up(slow: Server) -> None:
+    sample = json.dumps({"n": 4096, "seed": 1}).encode()
+    (reply,) = ask(slow, http("/sample", sample))
+    with connected(slow) as connection:
+        connection.sendall(http("/sample", sample) * 200)
+        time.sleep(1.5)
+        assert computed_samples(slow) < 1 + 20, f"each of {len(reply)} bytes"
+
+
+def test_bytes_that_are_not_http_are_not_answered_before_what_came_first(slow: Server) -> None:
+    with connected(slow) as connection:
+        connection.sendall(SLOW_REQUEST + b"nonsense\r\n\r\n")
+        (reply,) = read_replies(connection, 1)
+        assert reply.startswith(b"HTTP/1.1 200")
+        assert connection.recv(1) == b""
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        SLOW_REQUEST,
+        http("/encode", b"{}")[:-1],
+        b"POST /encode HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n{",
+    ],
+    ids=["while its rows run", "in a body", "in a chunk"],
+)
+def test_a_client_that_hangs_up_is_counted_as_gone(slow: Server, request_: bytes) -> None:
+    with connected(slow) as connection:
+        connection.sendall(request_)
+        time.sleep(0.1)
+    time.sleep(0.1)
+    gone = 'vae_requests_total{code="499",model="fake",op="encode",version="1"}'
+    assert metrics_of(slow)[gone] == "1.0"
