@@ -2,9 +2,12 @@
 
 from typing import Final
 
+import numpy as np
+
 from service.runtimes.runtime import Runtime, RuntimeUnusable
-from vae.bundle import Bundle
+from vae.bundle import Arrays, Bundle
 from vae.graphs import GRAPHS
+from vae.manifest import Manifest
 from vae.parity import difference, magnitudes
 
 TOLERANCE: Final = 1e-4
@@ -19,6 +22,7 @@ def check_golden(bundle: Bundle, runtime: Runtime) -> None:
     sizes = magnitudes(bundle.manifest)
     for graph in GRAPHS:
         golden = bundle.arrays("golden.npz", *graph.inputs, *graph.outputs)
+        _check_rows(bundle.manifest, golden)
         try:
             outputs = runtime.run(graph, tuple(golden[name] for name in graph.inputs))
         except Exception as error:  # engines raise classes of their own
@@ -35,3 +39,19 @@ def check_golden(bundle: Bundle, runtime: Runtime) -> None:
                     f"{graph.name} misses the golden {name} by {deviation:.3g} (relative); "
                     f"allowed is {TOLERANCE:.0e}"
                 )
+
+
+def _check_rows(manifest: Manifest, golden: Arrays) -> None:
+    """Golden rows that are not those of the manifest would prove nothing of what it promises.
+
+    Raises RuntimeUnusable.
+    """
+    latent = (manifest.latent_dim,)
+    row = {"x": manifest.input.shape, "mean": manifest.input.shape, "log_px_z": ()}
+    for name, array in golden.items():
+        shape = row.get(name, latent)
+        if array.dtype != np.float32 or array.size == 0 or array.shape != array.shape[:1] + shape:
+            raise RuntimeUnusable(
+                f"the golden {name} is {array.dtype} of shape {array.shape}, "
+                f"expected float32 of rows of shape {shape}"
+            )

@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 from pydantic import ValidationError
@@ -49,7 +48,7 @@ class Bundle:
         try:
             with np.load(BytesIO(self.files[file]), allow_pickle=False) as stored:
                 return {name: stored[name] for name in names}
-        except (ValueError, KeyError, OSError, EOFError, BadZipFile) as error:
+        except Exception as error:  # of zip, zlib, NumPy and the parsers under them
             raise BundleError(
                 self.path, f"{file} does not hold {', '.join(names)}: {error}"
             ) from None

@@ -1,5 +1,6 @@
 """One suite over every inference engine, on bundles that were really trained and exported."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import torch
 
 from service.golden import check_golden
 from service.runtimes.runtime import RUNTIMES, RuntimeUnusable, resolve
-from vae.bundle import Bundle, open_bundle
+from vae.bundle import Bundle, open_bundle, to_npz
 from vae.graphs import DECODER, ENCODER, SCORER
 
 BUNDLES = ("digits_bundle", "conv_bundle", "table_bundle")
@@ -36,6 +37,18 @@ def inputs(bundle: Bundle, rows: int) -> tuple[Any, Any]:
 
 def test_the_golden_outputs_come_back(bundle: Bundle, runtime: Any) -> None:
     check_golden(bundle, runtime)
+
+
+@pytest.mark.parametrize("wrong", [np.zeros((2, 3, 7)), np.zeros((0, 8, 8)), np.float32(1), "text"])
+def test_golden_rows_that_are_not_of_the_model_prove_nothing(
+    digits_bundle: Path, wrong: Any
+) -> None:
+    bundle = open_bundle(digits_bundle)
+    arrays = bundle.arrays("golden.npz", "x", "z", "mu", "logvar", "mean", "log_px_z")
+    golden = to_npz(arrays | {"x": np.asarray(wrong)})
+    lying = replace(bundle, files={**bundle.files, "golden.npz": golden})
+    with pytest.raises(RuntimeUnusable, match="the golden x is"):
+        check_golden(lying, resolve("onnx")(lying, device="cpu", threads=1))
 
 
 def test_outputs_are_float32_rows_of_the_right_shape(bundle: Bundle, runtime: Any) -> None:

@@ -6,8 +6,10 @@ import signal
 import subprocess
 import sys
 import threading
+from io import BytesIO
 from pathlib import Path
 from typing import Any
+from zipfile import ZipFile
 
 import numpy as np
 import pytest
@@ -132,6 +134,18 @@ def test_arrays_come_back_by_name_and_nothing_is_unpickled(written: Path, tmp_pa
         found.arrays("golden.npz", "y")
     with pytest.raises(ValueError, match="pickle"):
         to_npz({"x": np.array([object()])})
+
+
+@pytest.mark.parametrize("header", [b"((((", b"not a dictionary"])
+def test_an_archive_of_something_else_is_refused(tmp_path: Path, header: bytes) -> None:
+    array = b"\x93NUMPY\1\0" + len(header).to_bytes(2, "little") + header
+    archive = BytesIO()
+    with ZipFile(archive, "w") as writer:
+        writer.writestr("x.npy", array)
+    for content in (array, archive.getvalue()):
+        found = open_bundle(write_bundle(tmp_path, {**FILES, "golden.npz": content}, **FIELDS))
+        with pytest.raises(BundleError, match=r"golden\.npz does not hold x"):
+            found.arrays("golden.npz", "x")
 
 
 def test_many_writers_at_once_get_a_version_each(tmp_path: Path) -> None:
