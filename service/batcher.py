@@ -8,7 +8,7 @@ What holds:
 - each caller gets what it would have got alone, whoever else was in the batch;
 - a caller that is gone (its call is cancelled) is never run;
 - a call with more rows than a batch holds is split, and lets others pass between its parts;
-- when a batch fails, its members run again one by one, so that only the guilty one fails;
+- when a batch fails, it runs again in halves, so that only the guilty call fails;
 - the queue is bounded in rows, and nobody is left waiting when the batcher closes.
 """
 
@@ -40,7 +40,10 @@ class Observer(Protocol):
 
 
 class Call(asyncio.Future[Rows]):
-    """One caller's arrays, equally many rows in each; it is the future of the outputs."""
+    """One caller's arrays, equally many rows in each; it is the future of the outputs.
+
+    ``wake`` is called as soon as it is done, a turn of the loop before what awaits it as a future.
+    """
 
     def __init__(self, inputs: Rows, leave: Callable[["Call"], None]) -> None:
         super().__init__(loop=asyncio.get_running_loop())
@@ -48,6 +51,7 @@ class Call(asyncio.Future[Rows]):
         self.rows = len(inputs[0])
         self.left = self.rows  # in no batch yet
         self.submitted = time.monotonic()
+        self.wake: Callable[[], None] | None = None
         self._leave = leave
         self._parts: list[Rows] = []
         self._missing = self.rows
@@ -69,10 +73,19 @@ class Call(asyncio.Future[Rows]):
         self._missing -= len(outputs[0])
         if self._missing == 0:
             self.set_result(outputs if len(self._parts) == 1 else _join(self._parts))
+            self._wake()
 
     def fail(self, error: Exception) -> None:
         if not self.done():
             self.set_exception(error)
+            self._wake()
+
+    def _wake(self) -> None:
+        try:
+            if self.wake is not None:
+                self.wake()
+        except Exception:  # the others of the batch are not to wait for ever
+            logger.exception("a caller failed on its outputs. This is a bug.")
 
     def cancel(self, msg: object | None = None) -> bool:
         """The caller is gone: its place in the queue is free at once."""
@@ -120,7 +133,7 @@ class Batcher:
         self._max_queue_rows = max_queue_rows
         self._observe = observe
         self._queue: deque[Call] = deque()
-        self._suspects: deque[Part] = deque()
+        self._suspects: deque[list[Part]] = deque()
         self._queued_rows = 0
         self._batch: list[Part] = []
         self._awake = False
@@ -159,7 +172,7 @@ class Batcher:
         while self._queue:
             self._queue.popleft().fail(Unavailable("the server is shutting down"))
         self._queued_rows = 0
-        running = [part.call for part in (*self._batch, *self._suspects)]
+        running = [part.call for batch in (self._batch, *self._suspects) for part in batch]
         if running:
             await asyncio.wait(running)
 
@@ -186,14 +199,13 @@ class Batcher:
             )
 
     def _next_batch(self) -> list[Part]:
-        """The parts that run next: a suspect of a failed batch alone, else what fits, fairly.
+        """The parts that run next: half of a batch that failed, else what fits, fairly.
 
         A call that does not fit whole gives what fits and goes to the end of the queue.
         """
         while self._suspects:
-            part = self._suspects.popleft()
-            if not part.call.done():
-                return [part]
+            if again := [part for part in self._suspects.popleft() if not part.call.done()]:
+                return again
         batch: list[Part] = []
         room = self._max_batch_rows
         while self._queue and room:
@@ -224,6 +236,7 @@ class Batcher:
         ended: float,
     ) -> None:
         batch = self._batch
+        self._batch = []
         if isinstance(result, BaseException):
             self._isolate(batch, result)
         else:
@@ -248,9 +261,10 @@ class Batcher:
             start = stop
 
     def _isolate(self, batch: list[Part], error: BaseException) -> None:
-        """Run the members of a failed batch again, each alone; a part that was alone has failed."""
+        """Run a failed batch again in halves, down to the guilty part, which then was alone."""
         if len(batch) > 1:
-            self._suspects.extend(batch)
+            half = len(batch) // 2
+            self._suspects.extendleft((batch[half:], batch[:half]))
             return
         if not isinstance(error, ServiceError):
             logger.error("a batch failed", exc_info=error)

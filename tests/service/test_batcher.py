@@ -158,6 +158,32 @@ def test_a_poisoned_call_fails_alone() -> None:
     run(test)
 
 
+def test_one_guilty_call_among_many_is_found_by_halves() -> None:
+    async def test(batcher: Batcher, double: Double, log: Log) -> None:
+        calls = [batcher.submit(rows(value)) for value in (*range(31), POISON)]
+        results = await asyncio.gather(*calls, return_exceptions=True)
+        assert [isinstance(result, InternalError) for result in results] == [False] * 31 + [True]
+        assert len(double.batches) == 1 + 2 * 5
+
+    run(test, max_batch_rows=32)
+
+
+def test_whoever_is_woken_at_once_cannot_harm_the_others() -> None:
+    woken = []
+
+    def fail() -> None:
+        woken.append(True)
+        raise ValueError("a bug")
+
+    async def test(batcher: Batcher, double: Double, log: Log) -> None:
+        first, second = batcher.submit(rows(1)), batcher.submit(rows(2))
+        first.wake = fail
+        assert (await second)[0].tolist() == [[4]]
+        assert woken == [True]
+
+    run(test)
+
+
 def test_an_error_that_is_no_exception_leaves_nobody_waiting() -> None:
     def cancelled(inputs: tuple[Any, ...]) -> tuple[Any, ...]:
         raise asyncio.CancelledError
