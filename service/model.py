@@ -18,7 +18,7 @@ from service.errors import InvalidInput
 from service.noise import standard_normal
 from service.options import DecodeOptions, PosteriorOptions, SampleOptions, ScoreOptions
 from service.runtimes.runtime import Runtime
-from vae.bundle import Bundle
+from vae.bundle import Bundle, BundleError
 from vae.graphs import DECODER, ENCODER, GRAPHS, SCORER, Graph
 from vae.manifest import Manifest
 
@@ -48,7 +48,7 @@ class Model:
     ) -> None:
         self.manifest: Manifest = bundle.manifest
         self._max_rows = limits.max_request_rows
-        self._held_out_elbo = bundle.arrays("calibration.npz", "elbo")["elbo"]
+        self._held_out_elbo = _held_out_elbo(bundle)
         self._executor = ThreadPoolExecutor(len(GRAPHS), thread_name_prefix=bundle.manifest.name)
         self._batchers: Mapping[str, Batcher] = {
             graph.name: self._make_batcher(graph, bundle, runtime, limits, observe(graph))
@@ -152,6 +152,15 @@ class Model:
         """Share of held-out rows with an ELBO no higher, counting this row itself among them."""
         worse = np.searchsorted(self._held_out_elbo, elbo, side="right")
         return ((1 + worse) / (1 + len(self._held_out_elbo))).astype(np.float32)
+
+
+def _held_out_elbo(bundle: Bundle) -> Float32:
+    """What p-values are read off: one number a held-out row, ascending. Raises BundleError."""
+    elbo: Float32 = bundle.arrays("calibration.npz", "elbo")["elbo"]
+    ascending = elbo.ndim == 1 and elbo.dtype == np.float32 and bool(np.all(np.diff(elbo) >= 0))
+    if not (ascending and elbo.size and all_finite(elbo)):
+        raise BundleError(bundle.path, "calibration.npz: elbo is not an ascending list of numbers")
+    return elbo
 
 
 def _run_finite(runtime: Runtime, graph: Graph, inputs: tuple[Float32, ...]) -> tuple[Float32, ...]:

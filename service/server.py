@@ -6,6 +6,7 @@ import signal
 import socket
 from collections.abc import Callable, Sequence
 from functools import partial
+from math import ceil
 
 import uvicorn
 from prometheus_client import disable_created_metrics
@@ -77,6 +78,6 @@ def create_server(
         access_log=settings.log_level == "debug",
         server_header=False,
         timeout_keep_alive=settings.keep_alive_seconds,
-        timeout_graceful_shutdown=int(settings.drain_seconds),
+        timeout_graceful_shutdown=ceil(settings.drain_seconds),
     )
     return Server(config, metrics, on_ready)

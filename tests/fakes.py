@@ -81,7 +81,9 @@ class BrokenRuntime(FakeRuntime):
         return (super().decoder(z)[0] + 10,)
 
 
-def write_fake_bundle(root: Path, name: str = "fake", spec: InputSpec = IMAGE) -> Path:
+def write_fake_bundle(
+    root: Path, name: str = "fake", spec: InputSpec = IMAGE, elbo: Any = (-40, -20, -10, -5)
+) -> Path:
     """A whole bundle for FakeRuntime: its graphs are empty, its golden outputs are right."""
     fields = {
         "input": spec,
@@ -109,7 +111,7 @@ def write_fake_bundle(root: Path, name: str = "fake", spec: InputSpec = IMAGE) -
     files = {graph.file: b"" for graph in GRAPHS} | {
         "checkpoint.safetensors": b"",
         "golden.npz": to_npz(golden),
-        "calibration.npz": to_npz({"elbo": np.float32([-40, -20, -10, -5])}),
+        "calibration.npz": to_npz({"elbo": np.float32(elbo)}),
     }
     return write_bundle(root, files, **fields)  # type: ignore[arg-type]
 

@@ -118,7 +118,7 @@ def _read_manifest(path: Path) -> Manifest:
     except (ValueError, RecursionError) as error:
         raise BundleError(path, f"{MANIFEST} is not JSON: {error}") from None
     found = content.get("schema_version") if isinstance(content, dict) else None
-    if found != SCHEMA_VERSION:
+    if type(found) is not int or found != SCHEMA_VERSION:  # True and 1.0 are equal to 1
         raise BundleError(
             path, f"{MANIFEST} has schema_version {found!r}; this program reads {SCHEMA_VERSION}"
         )

@@ -83,15 +83,16 @@ def acceptable(accept: bytes | None, *, picture: bool) -> Format:
 
 
 def _ranges(accept: str) -> dict[str, float]:
-    """Media ranges and their weights; a weight that is no number counts as 0."""
+    """Media ranges and their weights; a weight that is none counts as 0."""
     ranges = {}
     for item in accept.split(","):
         media_range, *parameters = (part.strip().lower() for part in item.split(";"))
         weights = [part[2:] for part in parameters if part.startswith("q=")]
         try:
-            ranges[media_range] = float(weights[0]) if weights else 1.0
+            weight = float(weights[0]) if weights else 1.0
         except ValueError:
-            ranges[media_range] = 0.0
+            weight = 0.0
+        ranges[media_range] = weight if 0 <= weight <= 1 else 0.0
     return ranges
 
 

@@ -5,7 +5,7 @@ Black and white are the ends of the model's input range: 0 to 255 becomes 0 to 1
 """
 
 from io import BytesIO
-from math import ceil, sqrt
+from math import ceil, isqrt, sqrt
 from struct import Struct
 from typing import Any, Final
 
@@ -28,6 +28,7 @@ SIGNATURE: Final = b"\x89PNG\r\n\x1a\n"
 HEADER: Final = Struct(">16sII")  # the signature, the length and name of IHDR, width, height
 READABLE_MODES: Final = ("1", "L", "LA", "P", "PA", "RGB", "RGBA")
 TILE_PIXELS: Final = 64  # a grid is for people: smaller pictures are enlarged to about this
+MAX_GRID_PIXELS: Final = 4 * 2**20  # drawing and packing a grid holds up everybody
 GAP_PIXELS: Final = 2
 GAP_GRAY: Final = 128
 
@@ -57,7 +58,7 @@ def read(body: bytes, spec: RowSpec) -> tuple[Float32, dict[str, str]]:
 def write(arrays: Arrays, image: InputSpec) -> bytes:
     """``outputs``: the picture itself when there is one row, else an enlarged grid of all rows.
 
-    Raises NotAcceptable when the model's rows are no pictures.
+    Raises NotAcceptable when the model's rows are no pictures, or too many for a grid.
     """
     if image.kind != "image":
         raise NotAcceptable("this model's rows are vectors, which no picture shows")
@@ -110,7 +111,15 @@ def _to_bytes(rows: Float32, image: InputSpec) -> NDArray[np.uint8]:
 
 
 def _enlarge(pixels: NDArray[Any]) -> NDArray[Any]:
-    factor = max(1, TILE_PIXELS // max(pixels.shape[1:3]))
+    count, height, width = pixels.shape[:3]
+    if count * height * width > MAX_GRID_PIXELS:
+        raise NotAcceptable(
+            "so many rows make too large a picture",
+            expected=f"at most {MAX_GRID_PIXELS // (height * width)} rows, or another format",
+            given=count,
+        )
+    fits = isqrt(MAX_GRID_PIXELS // (count * height * width))
+    factor = max(1, min(TILE_PIXELS // max(height, width), fits))
     return pixels.repeat(factor, axis=1).repeat(factor, axis=2)
 
 

@@ -89,6 +89,13 @@ def test_golden_outputs_must_come_back(models: Path) -> None:
         load_all(models, runtime="tests.fakes:BrokenRuntime")
 
 
+@pytest.mark.parametrize("elbo", [(), (1.0, 0.0), ((0.0, 1.0),), (0.0, float("nan"))])
+def test_p_values_need_an_ascending_list(tmp_path: Path, elbo: Any) -> None:
+    write_fake_bundle(tmp_path, elbo=elbo)
+    with pytest.raises(BundleError, match="ascending"):
+        load_all(tmp_path)
+
+
 @pytest.mark.parametrize("place", ["missing", "empty", "file"])
 def test_nothing_to_serve(tmp_path: Path, place: str) -> None:
     (tmp_path / "empty").mkdir()

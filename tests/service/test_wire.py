@@ -353,6 +353,14 @@ def test_png_of_several_rows_is_an_enlarged_grid() -> None:
     assert set(np.unique(picture)) == {0, 50, 100, 128, 150, 200}
 
 
+def test_png_draws_no_grid_without_end() -> None:
+    many = np.zeros((4096, 4, 5), np.float32)
+    width, height = Image.open(io.BytesIO(png.write({"outputs": many}, IMAGE))).size
+    assert 2**21 < width * height < 2**23
+    with pytest.raises(NotAcceptable, match="too large a picture"):
+        png.write({"outputs": np.zeros((300_000, 4, 5), np.float32)}, IMAGE)
+
+
 def test_png_cuts_values_outside_the_range() -> None:
     rows = np.float32([[[-5, 300, 0.4, 0.6, 255]] * 4])
     picture = np.asarray(Image.open(io.BytesIO(png.write({"outputs": rows}, IMAGE))))
@@ -397,6 +405,7 @@ def test_an_unknown_content_type_is_refused() -> None:
         ("text/html, application/xml;q=0.9, */*;q=0.8", JSON),
         ("application/json;q=0, */*", NPY),
         ("application/json;q=nonsense, image/png;q=0.1", PNG),
+        ("application/json;q=nan, image/png;q=-1, application/x-npy;q=0.1", NPY),
     ],
 )
 def test_accept(accept: str | None, expected: Any) -> None:
