@@ -1,4 +1,4 @@
-"""The HTTP connection: uvicorn's, with a fast lane for the verbs.
+"""The HTTP connection: uvicorn's, with a fast lane for the verbs, and no upgrades.
 
 A POST to a verb whose body has a length is answered here, from the parser's callbacks, without
 scope, task and ASGI messages; all else goes uvicorn's way, to FastAPI. Both lanes ask the same
@@ -8,6 +8,7 @@ Reception and answer byte for byte the same; ``tests/service/test_lanes.py`` hol
 import time
 from typing import Any
 
+import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from service.fast_lane import FastCycle, target_of
@@ -26,6 +27,17 @@ class Connection(HttpToolsProtocol):
         self.reception = reception
         self.answering: Any = None  # the cycle whose turn it is, where ``cycle`` is the latest read
         self.held = False  # nothing is begun until the client has read more of its replies
+        self.declines = False  # the upgrade that the request being read asks for
+
+    def data_received(self, data: bytes) -> None:
+        self._unset_keepalive_if_required()
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserUpgrade as upgrade:
+            if self.declines:
+                self._decline_upgrade(data[upgrade.args[0] :])
+        except httptools.HttpParserError:
+            self.send_400_response("Invalid HTTP request received.")
 
     def on_message_begin(self) -> None:
         self.url = b""
@@ -33,8 +45,13 @@ class Connection(HttpToolsProtocol):
         self.headers = []
 
     def on_headers_complete(self) -> None:
+        method = self.parser.get_method()
+        self.declines = self.parser.should_upgrade() and method != b"CONNECT"
+        if self.declines:
+            return
         path, _, query = self.url.partition(b"?")
-        target = target_of(path) if self.parser.get_method() == b"POST" else None
+        fast = self.reception.fast_lane and method == b"POST"
+        target = target_of(path) if fast else None
         head = head_of(self.headers)
         if target is None or b"content-length" not in head or self._needs_asgi(head):
             self._take_slow_lane()
@@ -54,6 +71,8 @@ class Connection(HttpToolsProtocol):
             super().on_body(body)
 
     def on_message_complete(self) -> None:
+        if self.declines:
+            return
         if isinstance(self.cycle, FastCycle):
             self.cycle.receive_end()
         else:
@@ -96,6 +115,22 @@ class Connection(HttpToolsProtocol):
         else:
             self.flow.pause_reading()
             self.cycle.keep_alive = False
+
+    def _decline_upgrade(self, rest: bytes) -> None:
+        """Read the request again without its wish, which a server may pass over (RFC 9110, 7.8).
+
+        The parser skips the body of such a request; some clients ask for HTTP/2 in every one.
+        """
+        version = self.parser.get_http_version().encode()
+        lines = [b"%b %b HTTP/%b" % (self.parser.get_method(), self.url, version)]
+        for name, value in self.headers:
+            if name == b"connection":
+                value = b"close" if b"close" in value.lower() else b"keep-alive"
+            if name not in (b"upgrade", b"http2-settings"):
+                lines.append(b"%b: %b" % (name, value))
+        self.declines = False
+        self.parser = httptools.HttpRequestParser(self)
+        self.data_received(b"\r\n".join(lines) + b"\r\n\r\n" + rest)
 
     def _owes_reply(self) -> bool:
         return self.cycle is not None and not self.cycle.response_complete

@@ -19,6 +19,7 @@ class Reception:
     request_ids: RequestIds
     metrics: Metrics
     max_body_bytes: int
+    fast_lane: bool
     deadlines: Deadlines  # of requests
     idle: Deadlines  # of connections
 
@@ -31,6 +32,7 @@ class Reception:
             request_ids=RequestIds(),
             metrics=metrics,
             max_body_bytes=settings.max_body_bytes,
+            fast_lane=settings.fast_lane,
             deadlines=Deadlines(tick_seconds=0.01),
             idle=Deadlines(tick_seconds=0.5),
         )

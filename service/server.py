@@ -67,10 +67,9 @@ def create_server(
     disable_created_metrics()  # type: ignore[no-untyped-call]  # they double the series and tell what nobody asks
     models = repository.load(settings, metrics)
     app = create_app(models, settings, metrics)
-    connection = partial(Connection, reception=app.state.reception)
     config = uvicorn.Config(
         app,
-        http=connection if settings.fast_lane else "httptools",  # type: ignore[arg-type]
+        http=partial(Connection, reception=app.state.reception),  # type: ignore[arg-type]
         host=settings.host,
         port=settings.port,
         ws="none",

@@ -195,6 +195,26 @@ def test_chunked_bodies_take_the_slow_lane(lanes: tuple[Server, Server]) -> None
     assert ask(lanes[0], request) == ask(lanes[1], http("/encode", body, AUTHORISED))
 
 
+@pytest.mark.parametrize("lane", [0, 1])
+@pytest.mark.parametrize("protocol", ["h2c", "websocket"])
+def test_a_wish_to_upgrade_is_passed_over(
+    lanes: tuple[Server, Server], lane: int, protocol: str
+) -> None:
+    body = json.dumps({"inputs": X}).encode()
+    wish = (
+        f"Upgrade: {protocol}",
+        "HTTP2-Settings: AAMAAABk",
+        "Connection: Upgrade, HTTP2-Settings",
+    )
+    plain = http("/encode", body, AUTHORISED)
+    replies = ask(lanes[lane], http("/encode", body, AUTHORISED, *wish), plain)
+    assert replies[0] == replies[1]
+    with connected(lanes[lane]) as connection:
+        for byte in http("/encode", body, AUTHORISED, *wish) + plain:
+            connection.sendall(bytes([byte]))
+        assert [comparable(reply) for reply in read_replies(connection, 2)] == replies
+
+
 def test_expect_continue_is_answered(lanes: tuple[Server, Server]) -> None:
     body = json.dumps({"inputs": X}).encode()
     request = http("/encode", body, AUTHORISED, "Expect: 100-continue")
