@@ -7,7 +7,7 @@ names that do not belong in a bundle are refused. Imports no torch.
 import hashlib
 import json
 import math
-from typing import Annotated, Final, Literal, Self
+from typing import Annotated, Final, Literal, Self, get_args
 
 from pydantic import (
     AwareDatetime,
@@ -35,16 +35,10 @@ FileName = Literal[
     "samples.png",
     "reconstructions.png",
 ]
-REQUIRED_FILES: frozenset[FileName] = frozenset(
-    (
-        "checkpoint.safetensors",
-        "encoder.onnx",
-        "decoder.onnx",
-        "scorer.onnx",
-        "golden.npz",
-        "calibration.npz",
-    )
+FOR_PEOPLE: Final[frozenset[FileName]] = frozenset(
+    ("README.md", "samples.png", "reconstructions.png")
 )
+REQUIRED_FILES: Final[frozenset[FileName]] = frozenset(get_args(FileName)) - FOR_PEOPLE
 
 
 class Section(BaseModel):
