@@ -1,12 +1,20 @@
 """A verb's request from head to reply, whichever lane it comes by."""
 
+import logging
 import time
 from collections.abc import Iterable
 from functools import cache
-from typing import NamedTuple
+from typing import Final, NamedTuple
 from urllib.parse import parse_qsl
 
-from service.errors import MEDIA_TYPE, InvalidInput, Malformed, ServiceError, UnsupportedFormat
+from service.errors import (
+    MEDIA_TYPE,
+    InternalError,
+    InvalidInput,
+    Malformed,
+    ServiceError,
+    UnsupportedFormat,
+)
 from service.guard import Head
 from service.model import Model
 from service.repository import Repository
@@ -16,6 +24,9 @@ from service.wire.formats import Format, acceptable, format_of
 from service.wire.request import read, row_spec
 from service.wire.rows import RowSpec
 
+logger = logging.getLogger(__name__)
+
+CLIENT_CLOSED_REQUEST: Final = 499  # in metrics; nobody is there to be answered
 RawHeaders = list[tuple[bytes, bytes]]
 
 
@@ -57,6 +68,14 @@ def reply(
 def problem(error: ServiceError) -> Reply:
     """The reply that an error stands for."""
     return reply(error.status, MEDIA_TYPE.encode(), error.problem(), error.headers.items())
+
+
+def service_error(error: Exception, method: str, path: str) -> ServiceError:
+    """``error`` itself, or the error that hides a bug of ours, which the log then shows."""
+    if isinstance(error, ServiceError):
+        return error
+    logger.error("%s %s failed", method, path, exc_info=error)
+    return InternalError("the server failed on this request")
 
 
 class Endpoint:

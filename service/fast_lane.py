@@ -13,10 +13,16 @@ from typing import Any, Final, Protocol
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
 from service.batcher import Call
-from service.endpoint import Admission, Reply, Target, problem
+from service.endpoint import (
+    CLIENT_CLOSED_REQUEST,
+    Admission,
+    Reply,
+    Target,
+    problem,
+    service_error,
+)
 from service.errors import DeadlineExceeded
 from service.guard import Head, check_length
-from service.middleware import CLIENT_CLOSED_REQUEST, service_error
 from service.reception import Reception
 from service.verbs import VERBS
 

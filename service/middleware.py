@@ -3,7 +3,6 @@
 The decisions stand in ``service/guard.py``, which the fast lane asks, too.
 """
 
-import logging
 import time
 from typing import Final
 
@@ -11,14 +10,10 @@ from starlette.datastructures import MutableHeaders
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from service.endpoint import Reply, problem
-from service.errors import InternalError, ServiceError
+from service.endpoint import Reply, problem, service_error
 from service.guard import ApiKeys, RequestIds, check_length, head_of, too_large
 from service.metrics import Metrics
 
-logger = logging.getLogger(__name__)
-
-CLIENT_CLOSED_REQUEST: Final = 499  # in metrics; nobody is there to be answered
 MODEL_LABEL: Final = "vae.model"  # routes put the name/version that answers into the scope here
 OPEN_PATHS: Final = ("/health/live", "/health/ready", "/")
 
@@ -110,14 +105,6 @@ class Failures:
                 raise
             failed = service_error(error, scope["method"], scope["path"])
             await to_response(problem(failed))(scope, receive, send)
-
-
-def service_error(error: Exception, method: str, path: str) -> ServiceError:
-    """``error`` itself, or the error that hides a bug of ours, which the log then shows."""
-    if isinstance(error, ServiceError):
-        return error
-    logger.error("%s %s failed", method, path, exc_info=error)
-    return InternalError("the server failed on this request")
 
 
 class Doorkeeper:

@@ -37,7 +37,10 @@ class Limits(Protocol):
 
 
 class Model:
-    """Serves the verbs of one bundle. Use on one event loop; ``close`` when done."""
+    """Serves the verbs of one bundle. Use on one event loop; ``close`` when done.
+
+    ``label`` is its name and version, as in the X-Model header.
+    """
 
     def __init__(
         self,
@@ -47,6 +50,7 @@ class Model:
         observe: Callable[[Graph], Observer],
     ) -> None:
         self.manifest: Manifest = bundle.manifest
+        self.label = f"{bundle.manifest.name}/{bundle.manifest.version}"
         self._max_rows = limits.max_request_rows
         self._held_out_elbo = _held_out_elbo(bundle)
         self._executor = ThreadPoolExecutor(len(GRAPHS), thread_name_prefix=bundle.manifest.name)
@@ -68,11 +72,6 @@ class Model:
             max_queue_rows=limits.max_queue_rows,
             observe=observe,
         )
-
-    @property
-    def label(self) -> str:
-        """Name and version, as in the X-Model header."""
-        return f"{self.manifest.name}/{self.manifest.version}"
 
     @property
     def queued_rows(self) -> int:

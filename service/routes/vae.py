@@ -9,10 +9,10 @@ from fastapi import APIRouter, Path, Request, Response
 from starlette.requests import ClientDisconnect
 from starlette.types import Receive
 
-from service.endpoint import Endpoint, Target
+from service.endpoint import CLIENT_CLOSED_REQUEST, Endpoint, Target
 from service.errors import DeadlineExceeded
 from service.guard import head_of
-from service.middleware import CLIENT_CLOSED_REQUEST, MODEL_LABEL, to_response
+from service.middleware import MODEL_LABEL, to_response
 from service.routes.openapi import operation
 from service.verbs import VERBS, Verb
 
