@@ -34,7 +34,7 @@ NETWORKS: Final[dict[str, Network]] = {
     "mlp": MLP(hidden=(128,)),
     "conv": Conv(channels=(128, 256), hidden=256),
 }
-SOURCES: Final = ("bench/models.py", "training/export.py", "vae/networks.py", "vae/manifest.py")
+SOURCES: Final = ("bench/models.py", "training/export.py", "vae/**/*.py")
 
 Array = NDArray[np.float32]
 
@@ -47,7 +47,8 @@ def images(rows: int, seed: int = SEED) -> Array:
 
 def bundle_of(name: str) -> Path:
     """The bundle of ``mlp`` or ``conv``, written unless the same sources wrote it before."""
-    key = hashlib.sha256(b"".join((ROOT / source).read_bytes() for source in SOURCES))
+    sources = sorted(path for pattern in SOURCES for path in ROOT.glob(pattern))
+    key = hashlib.sha256(b"".join(path.read_bytes() for path in sources))
     path = BUILD / f"models-{key.hexdigest()[:12]}" / name / "1"
     if not (path / MANIFEST).exists():
         _write(path.parents[1], name)

@@ -59,9 +59,10 @@ def _likelihood(config: TrainConfig) -> manifest.Likelihood:
 def _network(config: TrainConfig) -> manifest.Network:
     if config.hidden is None:
         raise AssertionError("the config is not resolved. This is a bug.")
+    layers = manifest.Layers(activation=config.activation, residual_blocks=config.residual_blocks)
     if config.network == "conv":
-        return manifest.Conv(channels=config.channels, hidden=config.hidden[0])
-    return manifest.MLP(hidden=config.hidden)
+        return manifest.Conv(**dict(layers), channels=config.channels, hidden=config.hidden[0])
+    return manifest.MLP(**dict(layers), hidden=config.hidden)
 
 
 def _check_unit_interval(spec: ModelSpec, train: Dataset, scaling: str) -> None:

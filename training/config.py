@@ -18,7 +18,7 @@ from pydantic import (
 )
 
 from training.data.dataset import Dataset, Scaling
-from vae.manifest import ModelName
+from vae.manifest import Activation, ModelName
 
 DEFAULT_HIDDEN = {"mlp": (128,), "conv": (256,)}
 DEFAULT_STEPS = 3_000
@@ -114,6 +114,12 @@ class TrainConfig(BaseModel):
     )
     channels: Annotated[Widths, Field(min_length=1)] = Field(
         (32, 64), description="channels of the conv layers; each halves height and width"
+    )
+    activation: Activation = Field(
+        "relu", description="of the hidden layers; gated: A x ⊙ σ(B x), with twice the weights"
+    )
+    residual_blocks: NonNegativeInt = Field(
+        0, description="blocks x + W₂ φ(W₁ x) after each hidden layer"
     )
     latent_dim: PositiveInt = Field(16, description="dimensions of z")
     likelihood: Literal["auto", "bernoulli", "gaussian"] = Field(

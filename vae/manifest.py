@@ -15,6 +15,7 @@ from pydantic import (
     ConfigDict,
     Field,
     FiniteFloat,
+    NonNegativeInt,
     PositiveInt,
     StringConstraints,
     model_validator,
@@ -95,14 +96,26 @@ class Preprocessing(Section):
         return self
 
 
-class MLP(Section):
+Activation = Literal["relu", "tanh", "gelu", "silu", "gated"]
+
+
+class Layers(Section):
+    """What the hidden layers of encoder and decoder are: the activation, where ``gated`` is that of
+    vae.layers, and how many residual blocks follow each layer.
+    """
+
+    activation: Activation = "relu"
+    residual_blocks: NonNegativeInt = 0
+
+
+class MLP(Layers):
     """Fully connected encoder and decoder; ``hidden`` widths from x to z, reversed to decode."""
 
     kind: Literal["mlp"] = "mlp"
     hidden: tuple[PositiveInt, ...] = (128,)
 
 
-class Conv(Section):
+class Conv(Layers):
     """Convolutional encoder and decoder; each of ``channels`` halves the height and the width.
 
     ``hidden`` is the width of the fully connected layer between the convolutions and z.

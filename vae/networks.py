@@ -4,14 +4,15 @@ Shapes: x is (batch, *shape) in the units of the data; everything between prepro
 likelihood works on flattened rows, (batch, size), in the order of x.
 """
 
-from collections.abc import Sequence
-from itertools import pairwise
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 
 from vae import likelihoods
+from vae.convolutional import ConvDecoder, ConvEncoder
 from vae.manifest import MLP, Conv, ModelSpec, Preprocessing
+from vae.perceptron import perceptron
 
 
 class VAE(nn.Module):
@@ -64,99 +65,16 @@ class Preprocess(nn.Module):
 
 
 def _build_networks(spec: ModelSpec) -> tuple[nn.Module, nn.Module]:
-    match spec.network:
+    network = spec.network
+    match network:
         case MLP():
-            widths = (spec.input.size, *spec.network.hidden)
+            widths = (spec.input.size, *network.hidden)
+            build = partial(
+                perceptron, activation=network.activation, residual_blocks=network.residual_blocks
+            )
             return (
-                _perceptron((*widths, 2 * spec.latent_dim)),
-                _perceptron((spec.latent_dim, *reversed(widths))),
+                build((*widths, 2 * spec.latent_dim)),
+                build((spec.latent_dim, *reversed(widths))),
             )
         case Conv():
-            return ConvEncoder(spec, spec.network), ConvDecoder(spec, spec.network)
-
-
-def _perceptron(widths: Sequence[int]) -> nn.Sequential:
-    """Linear layers with ReLU between them."""
-    layers: list[nn.Module] = []
-    for inputs, outputs in pairwise(widths):
-        layers += [nn.Linear(inputs, outputs), nn.ReLU()]
-    return nn.Sequential(*layers[:-1])
-
-
-def _sizes(spec: ModelSpec, network: Conv) -> list[tuple[int, int]]:
-    """Height and width before each halving and after the last: 28 to 14 to 7, 9 to 5 to 3."""
-    height, width = spec.input.shape[:2]
-    sizes = [(height, width)]
-    for _ in network.channels:
-        height, width = (height + 1) // 2, (width + 1) // 2
-        sizes.append((height, width))
-    return sizes
-
-
-def _colours(spec: ModelSpec) -> int:
-    return 3 if len(spec.input.shape) == 3 else 1
-
-
-class ConvEncoder(nn.Module):
-    """Strided convolutions, then two fully connected layers."""
-
-    def __init__(self, spec: ModelSpec, network: Conv) -> None:
-        super().__init__()
-        self.image = (*spec.input.shape[:2], _colours(spec))
-        height, width = _sizes(spec, network)[-1]
-        layers: list[nn.Module] = []
-        for inputs, outputs in pairwise((_colours(spec), *network.channels)):
-            layers += [nn.Conv2d(inputs, outputs, 3, stride=2, padding=1), nn.ReLU()]
-        self.convolutions = nn.Sequential(*layers)
-        self.head = _perceptron(
-            (network.channels[-1] * height * width, network.hidden, 2 * spec.latent_dim)
-        )
-
-    def forward(self, x: Tensor) -> Tensor:
-        planes = x.reshape(-1, *self.image).permute(0, 3, 1, 2)
-        return self.head(self.convolutions(planes).flatten(1))  # type: ignore[no-any-return]
-
-
-class ConvDecoder(nn.Module):
-    """The encoder backwards, up-sampling by sub-pixel convolution (Shi et al. 2016).
-
-    The convolution runs at the small size, which costs a quarter of resize-then-convolve and shows
-    no checkerboard of a strided transposed convolution.
-    """
-
-    def __init__(self, spec: ModelSpec, network: Conv) -> None:
-        super().__init__()
-        sizes = _sizes(spec, network)
-        self.small = (network.channels[-1], *sizes[-1])
-        self.head = _perceptron(
-            (spec.latent_dim, network.hidden, network.channels[-1] * sizes[-1][0] * sizes[-1][1])
-        )
-        channels = (*reversed(network.channels), network.channels[0])
-        self.convolutions = nn.Sequential(
-            nn.ReLU(),
-            *(
-                Upsample(inputs, outputs, size)
-                for (inputs, outputs), size in zip(
-                    pairwise(channels), reversed(sizes[:-1]), strict=True
-                )
-            ),
-            nn.Conv2d(network.channels[0], _colours(spec), 3, padding=1),
-        )
-
-    def forward(self, z: Tensor) -> Tensor:
-        planes = self.convolutions(self.head(z).reshape(-1, *self.small))
-        return planes.permute(0, 2, 3, 1).flatten(1)  # type: ignore[no-any-return]
-
-
-class Upsample(nn.Module):
-    """Sub-pixel convolution to twice the height and width, cut to ``size`` where it is odd."""
-
-    def __init__(self, inputs: int, outputs: int, size: tuple[int, int]) -> None:
-        super().__init__()
-        self.convolution = nn.Conv2d(inputs, 4 * outputs, 3, padding=1)
-        self.shuffle = nn.PixelShuffle(2)
-        self.size = size
-
-    def forward(self, x: Tensor) -> Tensor:
-        height, width = self.size
-        return torch.relu(self.shuffle(self.convolution(x)))[:, :, :height, :width]
+            return ConvEncoder(spec, network), ConvDecoder(spec, network)

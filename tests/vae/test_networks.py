@@ -22,8 +22,10 @@ SHAPES = [(8, 8), (9, 8), (28, 28), (8, 8, 3), (13, 17, 3), (33, 10, 3)]
 NETWORKS: list[Network] = [
     MLP(hidden=()),
     MLP(hidden=(5, 4)),
+    MLP(hidden=(5, 4), activation="gated", residual_blocks=1),
     Conv(channels=(4,), hidden=6),
     Conv(channels=(4, 6, 8), hidden=6),
+    Conv(channels=(4, 6), hidden=6, activation="gated", residual_blocks=1),
 ]
 
 

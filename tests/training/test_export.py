@@ -1,0 +1,57 @@
+"""What the config allows is exported: every network with every likelihood gets through the gate."""
+
+import pytest
+import torch
+from torch import nn
+
+from training.export import Decoder, Encoder, Scorer, export_graph
+from training.gate import BATCH_SIZES
+from vae.graphs import DECODER, ENCODER, SCORER, Graph
+from vae.layers import FUNCTIONS
+from vae.manifest import (
+    MLP,
+    Bernoulli,
+    Conv,
+    Gaussian,
+    InputSpec,
+    Likelihood,
+    ModelSpec,
+    Network,
+)
+from vae.networks import VAE
+from vae.parity import magnitudes
+
+COLOURS = InputSpec(kind="image", shape=(9, 8, 3), dtype="uint8", range=(0, 1))
+NETWORKS: list[Network] = [
+    MLP(hidden=()),
+    MLP(hidden=(4, 3), activation="gated", residual_blocks=1),
+    Conv(channels=(2,), hidden=3),
+    *(Conv(channels=(2,), hidden=3, activation=name, residual_blocks=1) for name in FUNCTIONS),
+]
+LIKELIHOODS: list[Likelihood] = [Bernoulli(), Gaussian(variance="learned")]
+MODULES = {ENCODER: Encoder, DECODER: Decoder, SCORER: Scorer}
+
+
+def export_graphs(network: Network, likelihood: Likelihood, *graphs: Graph) -> None:
+    """Through the gate, or ExportError; with weights that are all far from 0."""
+    torch.manual_seed(0)
+    spec = ModelSpec(input=COLOURS, latent_dim=2, likelihood=likelihood, network=network)
+    vae = VAE(spec).eval()
+    for parameter in vae.parameters():
+        nn.init.normal_(parameter, std=0.3)
+    rows = max(BATCH_SIZES)
+    x = torch.randint(0, 2, (rows, *COLOURS.shape)).float()
+    inputs = {"x": x, "z": torch.randn(rows, 2)}
+    for graph in graphs:
+        export_graph(graph, MODULES[graph](vae), inputs, magnitudes(spec))
+
+
+@pytest.mark.parametrize("network", NETWORKS, ids=str)
+def test_every_network_is_exported(network: Network) -> None:
+    export_graphs(network, Bernoulli(), ENCODER, DECODER)
+
+
+@pytest.mark.parametrize("likelihood", LIKELIHOODS, ids=str)
+@pytest.mark.parametrize("network", [MLP(hidden=(3,)), Conv(channels=(2,), hidden=3)], ids=str)
+def test_every_likelihood_is_exported(network: Network, likelihood: Likelihood) -> None:
+    export_graphs(network, likelihood, DECODER, SCORER)
