@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
 
 from bench.paths import BUILD, ROOT
 from vae.bundle import MANIFEST, open_bundle, write_bundle
+from vae.engine import onnxruntime
 from vae.graphs import GRAPHS, Graph
 from vae.manifest import (
     MLP,

@@ -7,10 +7,11 @@ import argparse
 from pathlib import Path
 
 import numpy as np
-import onnxruntime
 import uvicorn
 from fastapi import FastAPI
 from pydantic import BaseModel
+
+from vae.engine import onnxruntime
 
 
 class Images(BaseModel):

@@ -53,6 +53,12 @@ def test_importing_the_app_loads_no_engine() -> None:
     assert found.stdout.strip() == "set()"
 
 
+def test_onnxruntime_comes_from_the_one_place_that_silences_it() -> None:
+    files = [path for package in (*ALLOWED, "bench", "tests") for path in modules(package)]
+    importing = [path for path in files if "onnxruntime" in imported(path)]
+    assert importing == [ROOT / "vae/engine.py"]
+
+
 def test_the_client_needs_httpx_and_numpy_alone() -> None:
     third_party = set().union(*(imported(path) for path in modules("client"))) - {"vae_client"}
     assert third_party - set(sys.stdlib_module_names) == {"httpx", "numpy"}

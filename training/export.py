@@ -8,7 +8,6 @@ from contextlib import contextmanager
 
 import numpy as np
 import onnx
-import onnxruntime as ort
 import torch
 from numpy.typing import ArrayLike
 from safetensors.torch import save
@@ -20,6 +19,7 @@ from training.evaluate import Evaluation
 from training.objective import reparameterise
 from training.seeds import Purpose, generator
 from vae.bundle import to_npz
+from vae.engine import onnxruntime as ort
 from vae.graphs import DECODER, ENCODER, SCORER, Graph
 from vae.manifest import Calibration, FileName
 from vae.networks import VAE

@@ -10,13 +10,13 @@ from typing import Any
 
 import numpy as np
 import onnx
-import onnxruntime as ort
 import torch
 from numpy.typing import ArrayLike, NDArray
 from onnx import AttributeProto, FunctionProto, GraphProto, NodeProto, TensorProto
 from torch import Tensor, nn
 
 from training.errors import ExportError
+from vae.engine import onnxruntime as ort
 from vae.graphs import Graph
 from vae.parity import difference
 

@@ -2,11 +2,10 @@
 
 from typing import Final
 
-import onnxruntime
-
 from service.arrays import Float32
 from service.runtimes.runtime import RuntimeUnusable
 from vae.bundle import Bundle
+from vae.engine import onnxruntime
 from vae.graphs import GRAPHS, Graph
 
 PROVIDERS: Final = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}

@@ -5,13 +5,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnxruntime
 import pytest
 import torch
 
 from service.golden import check_golden
 from service.runtimes.runtime import RUNTIMES, RuntimeUnusable, resolve
 from vae.bundle import Bundle, open_bundle, to_npz
+from vae.engine import onnxruntime
 from vae.graphs import DECODER, ENCODER, SCORER
 
 BUNDLES = ("digits_bundle", "conv_bundle", "table_bundle")
