@@ -4,16 +4,18 @@ Holds the weights, the optimiser's state, the weights that the bundle would get,
 how far the run is and what it is a run of. Random numbers need no state (see seeds.py).
 """
 
+import json
 from pathlib import Path
 
 import torch
 from pydantic import BaseModel, ConfigDict, FiniteFloat, NonNegativeInt, ValidationError
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
+from safetensors import SafetensorError
+from safetensors.torch import load, save
 from torch import Tensor
 
 from training.errors import RunError
 from training.files import write_atomically
+from training.group import ALONE, Group
 from vae.manifest import ModelSpec
 from vae.networks import VAE
 
@@ -59,12 +61,15 @@ def read_progress(path: Path) -> Progress:
     return _read(path)[0]
 
 
-def load_checkpoint(path: Path, vae: VAE, optimiser: torch.optim.Optimizer) -> Weights:
+def load_checkpoint(
+    path: Path, vae: VAE, optimiser: torch.optim.Optimizer, group: Group = ALONE
+) -> Weights:
     """Put weights and optimiser state where they were, and return the best weights so far.
 
-    Raises RunError, naming the file, when it is damaged, missing or of another model.
+    The main process of ``group`` reads the file for all. Raises RunError, naming the file, when it
+    is damaged, missing or of another model.
     """
-    _, tensors = _read(path)
+    _, tensors = _read(path, group)
     _place(path, vae, _part(tensors, WEIGHTS))
     parameters = [weight for group in optimiser.param_groups for weight in group["params"]]
     state: dict[int, Weights] = {}
@@ -81,9 +86,9 @@ def _laid_out_like(parameter: Tensor, tensor: Tensor) -> Tensor:
     return tensor if tensor.dim() == 0 else torch.empty_like(parameter).copy_(tensor).detach()
 
 
-def load_best(path: Path) -> tuple[VAE, Progress]:
+def load_best(path: Path, group: Group = ALONE) -> tuple[VAE, Progress]:
     """The VAE with the weights that the bundle gets. Raises RunError like load_checkpoint."""
-    progress, tensors = _read(path)
+    progress, tensors = _read(path, group)
     vae = VAE(progress.spec)
     _place(path, vae, _part(tensors, BEST))
     return vae, progress
@@ -105,13 +110,20 @@ def _part(tensors: Weights, prefix: str) -> Weights:
     }
 
 
-def _read(path: Path) -> tuple[Progress, Weights]:
+def _read(path: Path, group: Group = ALONE) -> tuple[Progress, Weights]:
     try:
-        with safe_open(path, framework="pt") as file:
-            progress = Progress.model_validate_json((file.metadata() or {})[HEADER])
-            return progress, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        content = group.broadcast(path.read_bytes() if group.main else b"")
+        tensors = load(content)
+        return Progress.model_validate_json(_metadata(content)[HEADER]), tensors
     except OSError as error:
         raise RunError(f"checkpoint {path} cannot be read: {error}") from None
     except (SafetensorError, KeyError, ValidationError) as error:
         reason = " ".join(str(error).split())
         raise RunError(f"checkpoint {path} is damaged: {reason}") from None
+
+
+def _metadata(content: bytes) -> dict[str, str]:
+    """The header's own entries: 8 bytes say its length, and it is JSON."""
+    end = 8 + int.from_bytes(content[:8], "little")
+    metadata: dict[str, str] = json.loads(content[8:end]).get("__metadata__", {})
+    return metadata

@@ -2,6 +2,7 @@
 
 import json
 import time
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,14 +15,24 @@ from training import report
 from training.build import build, fast, model_spec
 from training.card import card
 from training.checkpoint import Progress, load_best, read_progress
-from training.config import EvaluateCommand, ExportCommand, TrainCommand, TrainConfig, resolve
+from training.config import (
+    PLACES,
+    EvaluateCommand,
+    ExportCommand,
+    TrainCommand,
+    TrainConfig,
+    differences,
+    resolve,
+)
 from training.data.dataset import Dataset, split
 from training.data.load import load
+from training.devices import open_device
 from training.errors import ConfigError, RunError
 from training.evaluate import Evaluation, evaluate
 from training.export import calibration, export, versions
 from training.files import write_atomically
 from training.fingerprint import fingerprint
+from training.group import Group, join
 from training.progress import reporter
 from training.run import Run, hold
 from training.train import train
@@ -36,57 +47,57 @@ SMALL_STEP = 20_000_000
 def run_train(command: TrainCommand, console: Console) -> None:
     """Data, training, evaluation, export: from a config to a bundle."""
     device = open_device(command.device)
-    with hold(command.run, resume=command.resume) as run:
+    with join(device) as group, _held(command, group) as run:
+        console = _voice(console, group)
         data, held_out = _data(command)
         config = resolve(_plain(command), data)
         spec = model_spec(config, data)
-        run.check(config)
-        progress = _resume(run, config, Progress(spec=spec, data=fingerprint(data.x)))
-        run.begin(config)
+        progress = _begin(run, config, Progress(spec=spec, data=fingerprint(data.x)), group)
         vae = build(spec, config.seed).to(device)
         use_threads(config, vae)
         _announce(console, config, vae, data, progress)
         began = time.monotonic()
+        x, unseen = data.x.to(device), held_out.x.to(device)
         with reporter(
             console, rows=len(data), epochs=config.epochs, reached=progress.epoch
         ) as shown:
-            train(vae, data.x.to(device), held_out.x.to(device), config, run, progress, shown)
+            train(vae, x, unseen, config, run, progress, shown, group)
         seconds = time.monotonic() - began
-        evaluation, bundle = _publish(run, config, data, held_out, device)
-    _conclude(console, config, evaluation, bundle, seconds)
+        best, progress = _trained(run, data, device, group)
+        evaluation = _evaluate(best, held_out, config.importance_samples, config, device, group)
+        if group.main:
+            bundle = _publish(run, config, data, held_out, best, evaluation, progress.best_epoch)
+            _conclude(console, config, evaluation, bundle, seconds)
 
 
 def run_evaluate(command: EvaluateCommand, console: Console) -> None:
     """Print the figures of the run's checkpoint and store them as ``evaluation.json``."""
     device = open_device(command.device)
-    run = Run(command.run)
-    config = run.config()
-    data, held_out = _data(config)
-    vae, _ = _trained(run, data, device)
-    evaluation = _evaluate(vae, held_out, command.samples, config, device)
-    _store(run, evaluation)
-    console.print(table(evaluation))
+    with join(device) as group:
+        run = Run(command.run)
+        config = run.config()
+        data, held_out = _data(config)
+        vae, _ = _trained(run, data, device, group)
+        evaluation = _evaluate(vae, held_out, command.samples, config, device, group)
+        if group.main:
+            _store(run, evaluation)
+            console.print(table(evaluation))
 
 
 def run_export(command: ExportCommand, console: Console) -> None:
     """Write the run's checkpoint as the next version of its bundle."""
     device = open_device(command.device)
-    run = Run(command.run)
-    config = run.config()
-    if command.models is not None:
-        config = config.model_copy(update={"models": command.models})
-    data, held_out = _data(config)
-    _, bundle = _publish(run, config, data, held_out, device)
-    console.print(f"bundle {bundle}", soft_wrap=True)
-
-
-def open_device(name: str) -> torch.device:
-    """The device, which must be there. Raises ConfigError: there is no falling back to another."""
-    device = torch.device(name)
-    found = torch.cuda.device_count() if device.type == "cuda" else 1
-    if (device.index or 0) >= found:
-        raise ConfigError(f"device: {name} is not there; this torch sees {found} CUDA devices")
-    return device
+    with join(device) as group:
+        run = Run(command.run)
+        config = run.config()
+        if command.models is not None:
+            config = config.model_copy(update={"models": command.models})
+        data, held_out = _data(config)
+        vae, progress = _trained(run, data, device, group)
+        evaluation = _evaluate(vae, held_out, config.importance_samples, config, device, group)
+        if group.main:
+            bundle = _publish(run, config, data, held_out, vae, evaluation, progress.best_epoch)
+            console.print(f"bundle {bundle}", soft_wrap=True)
 
 
 def use_threads(config: TrainConfig, vae: VAE) -> None:
@@ -128,6 +139,48 @@ def _data(config: TrainConfig) -> tuple[Dataset, Dataset]:
     return split(dataset, config.held_out, config.seed)
 
 
+def _held(command: TrainCommand, group: Group) -> AbstractContextManager[Run]:
+    """The run's directory, which the main process holds and the others only know by name."""
+    if group.main:
+        return hold(command.run, resume=command.resume)
+    return nullcontext(Run(command.run))
+
+
+def _voice(console: Console, group: Group) -> Console:
+    """Where a process of the group prints: the main process speaks for all."""
+    return console if group.main else Console(quiet=True)
+
+
+def _begin(run: Run, config: TrainConfig, fresh: Progress, group: Group) -> Progress:
+    """Begin the run or go on with it: how far it is, as the main process finds it.
+
+    Raises like check_group, and RunError when the stored run is another one.
+    """
+    check_group(config, fresh, group)
+    if not group.main:
+        return Progress.model_validate_json(group.broadcast(b""))
+    run.check(config)
+    progress = _resume(run, config, fresh)
+    run.begin(config)
+    group.broadcast(progress.model_dump_json().encode())
+    return progress
+
+
+def check_group(config: TrainConfig, fresh: Progress, group: Group) -> None:
+    """Raise ConfigError or RunError when these processes cannot do one run together."""
+    if config.batch_size < group.size:
+        raise ConfigError(
+            f"batch_size: {config.batch_size} is too few rows for {group.size} processes"
+        )
+    main = TrainConfig.model_validate_json(group.broadcast(config.model_dump_json().encode()))
+    if changed := differences(main, config, free=PLACES):
+        raise RunError(
+            f"process {group.rank} of {group.size} was started with other options than process 0: "
+            + "; ".join(changed)
+        )
+    group.require_same("rows of training data", fresh.data)
+
+
 def _resume(run: Run, config: TrainConfig, fresh: Progress) -> Progress:
     """How far the run is. Raises RunError when its checkpoint is not of this data and config."""
     if not run.checkpoint.exists():
@@ -142,8 +195,8 @@ def _resume(run: Run, config: TrainConfig, fresh: Progress) -> Progress:
     return reached
 
 
-def _trained(run: Run, data: Dataset, device: torch.device) -> tuple[VAE, Progress]:
-    vae, progress = load_best(run.checkpoint)
+def _trained(run: Run, data: Dataset, device: torch.device, group: Group) -> tuple[VAE, Progress]:
+    vae, progress = load_best(run.checkpoint, group)
     if not progress.best_epoch:
         raise RunError(f"run {run.path}: no epoch ended with a finite held-out ELBO")
     if progress.data != fingerprint(data.x):
@@ -152,9 +205,15 @@ def _trained(run: Run, data: Dataset, device: torch.device) -> tuple[VAE, Progre
 
 
 def _evaluate(
-    vae: VAE, held_out: Dataset, samples: int, config: TrainConfig, device: torch.device
+    vae: VAE,
+    held_out: Dataset,
+    samples: int,
+    config: TrainConfig,
+    device: torch.device,
+    group: Group,
 ) -> Evaluation:
-    evaluation = evaluate(vae, held_out.x.to(device), samples=samples, seed=config.seed)
+    x = held_out.x.to(device)
+    evaluation = evaluate(vae, x, samples=samples, seed=config.seed, group=group)
     if not evaluation.finite:
         raise RunError(
             f"run {config.run}: the model's scores of held-out rows are not finite; its training "
@@ -169,14 +228,18 @@ def _store(run: Run, evaluation: Evaluation) -> None:
 
 
 def _publish(
-    run: Run, config: TrainConfig, data: Dataset, held_out: Dataset, device: torch.device
-) -> tuple[Evaluation, Path]:
-    """Evaluate the run's checkpoint, export it and write its pictures, its card and its bundle."""
-    vae, progress = _trained(run, data, device)
-    evaluation = _evaluate(vae, held_out, config.importance_samples, config, device)
+    run: Run,
+    config: TrainConfig,
+    data: Dataset,
+    held_out: Dataset,
+    vae: VAE,
+    evaluation: Evaluation,
+    epoch: int,
+) -> Path:
+    """Export the VAE with the weights of ``epoch``; write its pictures, its card and its bundle."""
     _store(run, evaluation)
     vae.cpu().to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
-    text = card(config, vae.spec, evaluation, rows=len(data), epoch=progress.best_epoch)
+    text = card(config, vae.spec, evaluation, rows=len(data), epoch=epoch)
     shown: dict[FileName, bytes] = {
         "README.md": text.encode(),
         "samples.png": report.samples(vae, held_out.x, config.seed),
@@ -185,17 +248,16 @@ def _publish(
     for name, content in shown.items():
         write_atomically(run.path / name, content)
     write_atomically(run.path / "curves.png", report.curves(run.history()))
-    bundle = write_bundle(
+    return write_bundle(
         config.models,
         export(vae, held_out.x, evaluation, config.seed) | shown,
         **dict(vae.spec),
         name=config.name,
         created=datetime.now(UTC),
-        metrics=evaluation.figures() | {"epoch": progress.best_epoch},
+        metrics=evaluation.figures() | {"epoch": epoch},
         calibration=calibration(evaluation),
         versions=versions(),
     )
-    return evaluation, bundle
 
 
 def _announce(

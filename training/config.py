@@ -40,6 +40,9 @@ FREE_TO_CHANGE = frozenset(
 )
 """The options that a resumed run may change: none touches the steps already taken."""
 
+PLACES = frozenset({"data", "run", "models", "device", "threads"})
+"""The options that may differ between the processes of one run: where things are on a machine."""
+
 
 def _listed(value: Any) -> Any:
     """``"28x28"`` and ``"256,128"`` as a shell and an environment variable have them."""
@@ -194,13 +197,15 @@ def resolve(config: TrainConfig, train: Dataset) -> TrainConfig:
     )
 
 
-def differences(stored: TrainConfig, given: TrainConfig) -> list[str]:
-    """The options that would make a resumed run another one, as ``latent_dim: 16 → 8``."""
+def differences(
+    stored: TrainConfig, given: TrainConfig, *, free: frozenset[str] = FREE_TO_CHANGE
+) -> list[str]:
+    """The options, but for the ``free`` ones, that make another run, as ``latent_dim: 16 → 8``."""
     before, after = stored.model_dump(), given.model_dump()
     return [
         f"{name}: {before[name]} → {after[name]}"
         for name in before
-        if name not in FREE_TO_CHANGE and before[name] != after[name]
+        if name not in free and before[name] != after[name]
     ]
 
 

@@ -1,7 +1,6 @@
 """How good a model is on rows that it has not seen. All figures are in nats for an example."""
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,6 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from training.group import ALONE, Group
 from training.objective import kl_divergence, reparameterise
 from training.seeds import Purpose, generator
 from vae.networks import VAE
@@ -63,11 +63,21 @@ class Evaluation:
 
 
 @torch.inference_mode()
-def evaluate(vae: VAE, x: Tensor, *, samples: int, seed: int) -> Evaluation:
-    """Evaluate on x, (rows, *shape) in units of the data, with noise that ``seed`` decides."""
-    noise = generator(seed, Purpose.EVALUATION, device=x.device)
-    parts = [_evaluate_rows(vae, rows, samples, noise) for rows in _batches(x)]
-    mu, kl, reconstruction, bound, score = (torch.cat(part) for part in zip(*parts, strict=True))
+def evaluate(vae: VAE, x: Tensor, *, samples: int, seed: int, group: Group = ALONE) -> Evaluation:
+    """Evaluate on x, (rows, *shape) in units of the data, with noise that ``seed`` decides.
+
+    The processes of ``group`` share the batches out; each gets the whole result.
+    """
+    batches = torch.split(x, ROWS)
+    latents, scalars = (len(x), vae.spec.latent_dim), (len(x),)
+    whole = [x.new_zeros(shape, dtype=torch.float32) for shape in (latents,) * 2 + (scalars,) * 3]
+    for number in range(len(batches))[group.part(len(batches))]:
+        noise = generator(seed, Purpose.EVALUATION, number, x.device)
+        parts = _evaluate_rows(vae, batches[number].float(), samples, noise)
+        for place, part in zip(whole, parts, strict=True):
+            place[number * ROWS : number * ROWS + len(part)] = part
+    group.add(whole)
+    mu, kl, reconstruction, bound, score = whole
     elbo = float((reconstruction - kl.sum(dim=1)).double().mean())
     return Evaluation(
         rows=len(x),
@@ -81,10 +91,6 @@ def evaluate(vae: VAE, x: Tensor, *, samples: int, seed: int) -> Evaluation:
         kl_per_latent=tuple(kl.double().mean(dim=0).tolist()),
         scores=score.float().cpu().numpy(),
     )
-
-
-def _batches(x: Tensor) -> Iterator[Tensor]:
-    return (rows.float() for rows in torch.split(x, ROWS))
 
 
 def _evaluate_rows(

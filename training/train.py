@@ -4,7 +4,9 @@ The data lies on the device as it is in memory, uint8 or float32, and batches ar
 Nothing in a step waits for the device: losses, and whether a step was skipped, are added up there
 and read once an epoch. Order and noise of an epoch depend only on the seed and its number, so a
 killed run that goes on from a checkpoint does what it would have done (on CPU bit for bit; CUDA's
-convolutions and sums may differ in the last bits).
+convolutions and sums may differ in the last bits). Several processes (see group.py) draw the same
+order and noise, and each works on its slice of every batch: they do what one process would have
+done, but for the order in which sums are rounded.
 """
 
 import math
@@ -19,6 +21,7 @@ from training.checkpoint import Progress, Weights, load_checkpoint, save_checkpo
 from training.config import TrainConfig
 from training.errors import RunError
 from training.evaluate import Evaluation, evaluate
+from training.group import ALONE, Group
 from training.objective import annealed_beta, elbo
 from training.progress import EpochMetrics, Reporter
 from training.run import Run
@@ -39,26 +42,30 @@ def train(
     run: Run,
     progress: Progress,
     reporter: Reporter,
+    group: Group = ALONE,
 ) -> None:
     """Fit ``vae`` to x, (rows, *shape), from the run's last checkpoint to its last epoch.
 
-    All are on one device. Raises RunError when more than ``config.max_skipped`` of an epoch's steps
+    All are on one device. Every process of ``group`` ends with the same weights; its main process
+    writes and reports. Raises RunError when more than ``config.max_skipped`` of an epoch's steps
     had a loss or gradient that is not finite; the checkpoint stays that of the epoch before.
     """
     optimiser = make_optimiser(vae, config)
     best = _copy(vae)
     if progress.epoch:
-        best = load_checkpoint(run.checkpoint, vae, optimiser)
-    run.rewind(progress.epoch)
+        best = load_checkpoint(run.checkpoint, vae, optimiser, group)
+    if group.main:
+        run.rewind(progress.epoch)
     saved = time.monotonic()
     for epoch in range(progress.epoch + 1, config.epochs + 1):
         began = time.monotonic()
-        totals = run_epoch(vae, optimiser, x, config, epoch, reporter)
+        totals = run_epoch(vae, optimiser, x, config, epoch, reporter, group)
         rate = len(x) / (time.monotonic() - began)
-        evaluation = evaluate(vae, held_out, samples=1, seed=config.seed)
+        evaluation = evaluate(vae, held_out, samples=1, seed=config.seed, group=group)
         metrics = _metrics(totals, evaluation, epoch, rate)
-        run.log(metrics.as_json())
-        reporter.epoch(metrics)
+        if group.main:
+            run.log(metrics.as_json())
+            reporter.epoch(metrics)
         _refuse_divergence(metrics, totals.steps, config)
         objective = evaluation.reconstruction - config.beta * evaluation.kl
         if _is_best(objective, progress, config):
@@ -67,7 +74,8 @@ def train(
                 update={"best_epoch": epoch, "best_objective": objective}
             )
         progress = progress.model_copy(update={"epoch": epoch, "step": metrics.step})
-        if epoch == config.epochs or time.monotonic() - saved >= config.checkpoint_seconds:
+        due = epoch == config.epochs or time.monotonic() - saved >= config.checkpoint_seconds
+        if group.main and due:
             save_checkpoint(run.checkpoint, vae, optimiser, best, progress)
             saved = time.monotonic()
 
@@ -110,6 +118,7 @@ def run_epoch(
     config: TrainConfig,
     epoch: int,
     reporter: Reporter,
+    group: Group = ALONE,
 ) -> Totals:
     """One pass over x in an order of its own."""
     order = torch.randperm(len(x), generator=generator(config.seed, Purpose.ORDER, epoch))
@@ -121,7 +130,12 @@ def run_epoch(
     for number, rows in enumerate(batches):
         beta = annealed_beta(config.beta, (epoch - 1) * len(batches) + number, anneal_steps)
         eps = torch.randn(len(rows), config.latent_dim, generator=noise, device=x.device)
-        totals += step(vae, optimiser, x.index_select(0, rows).float(), eps, beta, config.clip_norm)
+        mine = group.part(len(rows))
+        share = (mine.stop - mine.start) / len(rows)
+        batch = x.index_select(0, rows[mine]).float()
+        totals += step(
+            vae, optimiser, batch, eps[mine], beta, config.clip_norm, group=group, share=share
+        )
         reporter.step(len(rows))
     skipped, counted, bound, reconstruction, kl = totals.tolist()
     return Totals(len(batches), int(skipped), counted, bound, reconstruction, kl, beta)
@@ -134,23 +148,28 @@ def step(
     eps: Tensor,
     beta: float,
     clip_norm: float,
+    group: Group = ALONE,
+    share: float = 1.0,
 ) -> Tensor:
-    """One step on the batch x. Returns (skipped, rows, ELBO, reconstruction, KL), the last three
-    summed over the rows; a skipped step counts no rows.
+    """One step of ``group`` on a batch, of which x is this process's ``share`` from 0 to 1.
+
+    Returns (skipped, rows, ELBO, reconstruction, KL) of the whole batch, the last three summed over
+    the rows; a skipped step counts no rows.
     """
     optimiser.zero_grad()
     loss = elbo(vae, x, eps, beta)
-    loss.loss.backward()  # type: ignore[no-untyped-call]
+    (share * loss.loss).backward()  # type: ignore[no-untyped-call]
+    parts = torch.stack([torch.ones_like(loss.elbo), loss.elbo, loss.reconstruction, loss.kl])
+    sums = parts.detach().double().sum(dim=1)
+    group.add([sums, *(p.grad for p in vae.parameters() if p.grad is not None)])
     norm = torch.nn.utils.clip_grad_norm_(vae.parameters(), clip_norm)
-    bad = ~(torch.isfinite(norm) & torch.isfinite(loss.loss.detach()))
+    bad = ~(torch.isfinite(norm) & torch.isfinite(sums).all())
     # The fused optimisers leave weights and state alone where found_inf is 1. This is how
     # torch.amp.GradScaler skips a step without asking the device.
     optimiser.found_inf = bad.float()  # type: ignore[attr-defined]
     optimiser.grad_scale = None  # type: ignore[attr-defined]
     optimiser.step()
-    parts = torch.stack([torch.ones_like(loss.elbo), loss.elbo, loss.reconstruction, loss.kl])
-    sums = torch.where(bad, 0.0, parts.detach().double().sum(dim=1))
-    return torch.cat([bad.double().reshape(1), sums])
+    return torch.cat([bad.double().reshape(1), torch.where(bad, 0.0, sums)])
 
 
 def _metrics(totals: Totals, evaluation: Evaluation, epoch: int, rate: float) -> EpochMetrics:
