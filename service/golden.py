@@ -6,7 +6,6 @@ import numpy as np
 
 from service.runtimes.runtime import Runtime, RuntimeUnusable
 from vae.bundle import Arrays, Bundle
-from vae.graphs import GRAPHS
 from vae.manifest import Manifest
 from vae.parity import difference, magnitudes
 
@@ -20,7 +19,7 @@ def check_golden(bundle: Bundle, runtime: Runtime) -> None:
     TOLERANCE, in the measure of ``vae.parity``.
     """
     sizes = magnitudes(bundle.manifest)
-    for graph in GRAPHS:
+    for graph in bundle.manifest.graphs:
         golden = bundle.arrays("golden.npz", *graph.inputs, *graph.outputs)
         _check_rows(bundle.manifest, golden)
         try:
@@ -46,10 +45,13 @@ def _check_rows(manifest: Manifest, golden: Arrays) -> None:
 
     Raises RuntimeUnusable.
     """
-    latent = (manifest.latent_dim,)
-    row = {"x": manifest.input.shape, "mean": manifest.input.shape, "log_px_z": ()}
+    data, latent = manifest.input.shape, (manifest.latent_dim,)
+    row: dict[str, tuple[int, ...]] = dict.fromkeys(("x", "mean"), data)
+    row |= dict.fromkeys(("mu", "logvar", "eps", "z", "latents"), latent)
+    row |= dict.fromkeys(("log_px_z", "kl", "temperature"), ())
+    row["noise"] = (manifest.noise_dim,)
     for name, array in golden.items():
-        shape = row.get(name, latent)
+        shape = row[name]
         if array.dtype != np.float32 or array.size == 0 or array.shape != array.shape[:1] + shape:
             raise RuntimeUnusable(
                 f"the golden {name} is {array.dtype} of shape {array.shape}, "

@@ -1,4 +1,4 @@
-"""One loaded bundle: the verbs, composed of its three graphs, each behind a batcher.
+"""One loaded bundle: the verbs, composed of its graphs, each behind a batcher.
 
 Every protocol calls this one class. Arrays that come in are valid rows of this model (float32,
 finite, of the right shape); what goes out is finite or an error.
@@ -15,11 +15,13 @@ from service.arrays import Arrays, Float32, all_finite
 from service.batcher import Batcher, Observer
 from service.cost import Cost
 from service.errors import InvalidInput
+from service.finite import require_finite
+from service.latents import latents
 from service.noise import standard_normal
 from service.options import DecodeOptions, PosteriorOptions, SampleOptions, ScoreOptions
 from service.runtimes.runtime import Runtime
 from vae.bundle import Bundle, BundleError
-from vae.graphs import DECODER, ENCODER, GRAPHS, SCORER, Graph
+from vae.graphs import DECODER, ENCODER, SCORER, Graph
 from vae.manifest import Manifest
 
 
@@ -53,11 +55,13 @@ class Model:
         self.label = f"{bundle.manifest.name}/{bundle.manifest.version}"
         self._max_rows = limits.max_request_rows
         self._held_out_elbo = _held_out_elbo(bundle)
-        self._executor = ThreadPoolExecutor(len(GRAPHS), thread_name_prefix=bundle.manifest.name)
+        graphs = self.manifest.graphs
+        self._executor = ThreadPoolExecutor(len(graphs), thread_name_prefix=self.manifest.name)
         self._batchers: Mapping[str, Batcher] = {
             graph.name: self._make_batcher(graph, bundle, runtime, limits, observe(graph))
-            for graph in GRAPHS
+            for graph in graphs
         }
+        self._latents = latents(self.manifest, self._run)
 
     def _make_batcher(
         self, graph: Graph, bundle: Bundle, runtime: Runtime, limits: Limits, observe: Observer
@@ -86,7 +90,7 @@ class Model:
         mu, logvar = await self._run(ENCODER, x)
         if not options.sample:
             return {"mu": mu, "logvar": logvar}
-        z = _reparameterise(mu, logvar, standard_normal(options.seed, mu.shape))
+        z, _ = await self._latents.draw(mu, logvar, standard_normal(options.seed, mu.shape))
         return {"z": z, "mu": mu, "logvar": logvar}
 
     async def decode(self, z: Float32, options: DecodeOptions) -> Arrays:  # noqa: ARG002
@@ -95,26 +99,31 @@ class Model:
         return {"outputs": outputs}
 
     async def sample(self, rows: None, options: SampleOptions) -> Arrays:  # noqa: ARG002
-        """``outputs`` decoded from ``latents`` z ~ N(0, temperature²)."""
+        """``outputs`` decoded from ``latents`` z ~ p(z), its deviations times ``temperature``."""
         if options.n > self._max_rows:
             raise InvalidInput(
                 "n is too large", expected=f"at most {self._max_rows}", given=options.n
             )
-        noise = standard_normal(options.seed, (options.n, self.manifest.latent_dim))
-        latents = np.float32(options.temperature) * noise
-        (outputs,) = await self._run(DECODER, latents)
-        return {"outputs": outputs, "latents": latents}
+        noise = standard_normal(options.seed, (options.n, self.manifest.noise_dim))
+        z = await self._latents.sample(noise, options.temperature)
+        (outputs,) = await self._run(DECODER, z)
+        return {"outputs": outputs, "latents": z}
 
     async def reconstruct(self, x: Float32, options: PosteriorOptions) -> Arrays:
-        """``outputs``: decoded from the posterior mean, or from a draw with ``sample``."""
-        posterior = await self.encode(x, options)
-        (outputs,) = await self._run(DECODER, posterior.get("z", posterior["mu"]))
+        """``outputs``: decoded from the posterior's centre, or from a draw with ``sample``."""
+        mu, logvar = await self._run(ENCODER, x)
+        if options.sample:
+            z, _ = await self._latents.draw(mu, logvar, standard_normal(options.seed, mu.shape))
+        else:
+            z = await self._latents.centre(mu, logvar)
+        (outputs,) = await self._run(DECODER, z)
         return {"outputs": outputs}
 
     async def score(self, x: Float32, options: ScoreOptions) -> Arrays:
         """``elbo`` = ``reconstruction`` − ``kl`` in nats, and its ``p_value``; each (rows,).
 
-        ``reconstruction`` is E[log p(x|z)] over ``samples`` draws of z ~ q(z|x). The p-value is the
+        ``reconstruction`` is E[log p(x|z)] over ``samples`` draws of z ~ q(z|x), and so is ``kl``
+        E[log q(z|x) − log p(z)] where it has no closed form. The p-value is the
         share of the held-out set that scores no better: small for what the model has not learnt.
         """
         samples = options.samples
@@ -124,12 +133,11 @@ class Model:
                 expected=f"at most {self._max_rows}",
                 given=len(x) * samples,
             )
-        mu, logvar = await self._run(ENCODER, x)
+        mu, logvar = (np.repeat(rows, samples, axis=0) for rows in await self._run(ENCODER, x))
         noise = standard_normal(options.seed, (len(x), samples, mu.shape[1]))
-        z = _reparameterise(mu[:, None], logvar[:, None], noise).reshape(-1, mu.shape[1])
+        z, kl = await self._latents.draw(mu, logvar, noise.reshape(mu.shape))
         (log_px_z,) = await self._run(SCORER, np.repeat(x, samples, axis=0), z)
-        reconstruction = log_px_z.reshape(-1, samples).mean(axis=1)
-        kl = _kl(mu, logvar)
+        reconstruction, kl = (each.reshape(-1, samples).mean(axis=1) for each in (log_px_z, kl))
         elbo = reconstruction - kl
         return {
             "elbo": elbo,
@@ -169,7 +177,7 @@ def _run_finite(runtime: Runtime, graph: Graph, inputs: tuple[Float32, ...]) -> 
     """
     outputs = runtime.run(graph, inputs)
     for name, array in zip(graph.outputs, outputs, strict=True):
-        _require_finite(name, array)
+        require_finite(name, array)
     return outputs
 
 
@@ -183,29 +191,3 @@ def _measure(bundle: Bundle, runtime: Runtime, graph: Graph, max_rows: int) -> C
         ),
         max_rows,
     )
-
-
-def _reparameterise(mu: Float32, logvar: Float32, noise: Float32) -> Float32:
-    """z = μ + σ ε (Kingma and Welling 2014, section 2.4)."""
-    with np.errstate(over="ignore"):
-        z: Float32 = mu + np.exp(0.5 * logvar) * noise
-    _require_finite("z", z)
-    return z
-
-
-def _kl(mu: Float32, logvar: Float32) -> Float32:
-    """KL(q(z|x) ‖ N(0, I)) of each row in nats (Kingma and Welling 2014, appendix B)."""
-    with np.errstate(over="ignore"):
-        kl: Float32 = 0.5 * np.sum(np.exp(logvar) + mu**2 - 1 - logvar, axis=1)
-    _require_finite("kl", kl)
-    return kl
-
-
-def _require_finite(name: str, array: Float32) -> None:
-    """Inputs far outside the training data can overflow; that is the caller's to know."""
-    if not all_finite(array):
-        row = int(np.argmax(~np.isfinite(array).reshape(len(array), -1).all(axis=1)))
-        raise InvalidInput(
-            f"row {row}: the model's {name} is not finite; "
-            "the values of this row are too far from what the model was trained on"
-        )

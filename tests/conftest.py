@@ -66,6 +66,14 @@ def table_bundle(train_bundle: TrainBundle, table_file: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
+def vamp_bundle(train_bundle: TrainBundle) -> Path:
+    """8×8 gray images, an MLP and a VampPrior."""
+    return train_bundle(
+        "digits", "vamp", latent_dim=3, hidden=(16,), prior="vamp", prior_components=5
+    )
+
+
+@pytest.fixture(scope="session")
 def colour_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """40 PNG files of 9×10 pixels: a square of some colour on black."""
     folder = tmp_path_factory.mktemp("pictures")

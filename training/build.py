@@ -2,12 +2,14 @@
 
 import torch
 from pydantic import ValidationError
+from torch import Tensor
 
-from training.config import TrainConfig
+from training.config import DEFAULT_COMPONENTS, TrainConfig
 from training.data.dataset import Dataset, Scaling, preprocessing
 from training.errors import ConfigError
-from training.seeds import Purpose, derive
+from training.seeds import Purpose, derive, generator
 from vae import manifest
+from vae.latents.priors import VampPrior
 from vae.manifest import ModelSpec
 from vae.networks import VAE, Preprocess
 
@@ -21,6 +23,7 @@ def model_spec(config: TrainConfig, train: Dataset) -> ModelSpec:
             latent_dim=config.latent_dim,
             likelihood=_likelihood(config),
             network=_network(config),
+            latents=_latents(config),
         )
     except ValidationError as error:
         raise ConfigError(error.errors()[0]["msg"].removeprefix("Value error, ")) from None
@@ -34,6 +37,21 @@ def build(spec: ModelSpec, seed: int) -> VAE:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derive(seed, Purpose.WEIGHTS))
         return fast(VAE(spec))
+
+
+@torch.no_grad()
+def place_pseudo_inputs(vae: VAE, x: Tensor, seed: int) -> VAE:
+    """The same VAE with a VampPrior's pseudo-inputs near rows of x, (rows, *shape), in its units.
+
+    The noise keeps two that begin at the same row apart.
+    """
+    noise = generator(seed, Purpose.WEIGHTS, 1)
+    for prior in vae.latents.modules():
+        if isinstance(prior, VampPrior):
+            rows = x[torch.randint(len(x), (len(prior.pseudo_inputs),), generator=noise)]
+            flat = vae.preprocess(rows.float())
+            prior.pseudo_inputs.copy_(flat + 0.01 * torch.randn(flat.shape, generator=noise))
+    return vae
 
 
 def fast(vae: VAE) -> VAE:
@@ -54,6 +72,17 @@ def _likelihood(config: TrainConfig) -> manifest.Likelihood:
     if config.likelihood == "bernoulli":
         return manifest.Bernoulli()
     return manifest.Gaussian(variance=config.variance)
+
+
+def _latents(config: TrainConfig) -> manifest.Latents:
+    components = config.prior_components or DEFAULT_COMPONENTS
+    match config.prior:
+        case "normal":
+            return manifest.Latents()
+        case "mixture":
+            return manifest.Latents(prior=manifest.GaussianMixture(components=components))
+        case "vamp":
+            return manifest.Latents(prior=manifest.VampPrior(components=components))
 
 
 def _network(config: TrainConfig) -> manifest.Network:

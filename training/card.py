@@ -2,7 +2,14 @@
 
 from training.config import TrainConfig
 from training.evaluate import Evaluation
-from vae.manifest import Bernoulli, InputSpec, ModelSpec
+from vae.manifest import (
+    Bernoulli,
+    GaussianMixture,
+    InputSpec,
+    ModelSpec,
+    StandardNormal,
+    VampPrior,
+)
 
 ADDRESS = "http://127.0.0.1:8000"
 
@@ -15,16 +22,14 @@ def card(
         [
             f"# {config.name}",
             f"A variational autoencoder of {_what(spec.input)}, with {spec.latent_dim} latent "
-            f"dimensions and a {_likelihood(spec)} likelihood, trained on {rows:,} rows "
-            f"of `{_source(config)}` for {config.epochs:,} epochs; "
+            f"dimensions{_latents(spec)} and a {_likelihood(spec)} likelihood, trained on "
+            f"{rows:,} rows of `{_source(config)}` for {config.epochs:,} epochs; "
             f"the weights are those after epoch {epoch:,}.",
             "![Samples from the prior](samples.png)",
             "## How good it is",
             f"On {evaluation.rows:,} rows that it was not trained on, in nats for a row:",
             _figures(evaluation),
-            "KL of each latent, largest first: "
-            + ", ".join(f"{kl:.2f}" for kl in sorted(evaluation.kl_per_latent, reverse=True))
-            + ".",
+            "KL by latent, largest first: " + _kl(evaluation) + ".",
             _reconstructions(spec.input),
             "![Reconstructions](reconstructions.png)",
             "## How to use it",
@@ -46,9 +51,25 @@ def _figures(evaluation: Evaluation) -> str:
             f"{evaluation.importance_weighted:.2f}",
         ),
         ("bits per dimension", f"{evaluation.bits_per_dimension:.3f}"),
-        ("active units", f"{evaluation.active_units} of {len(evaluation.kl_per_latent)}"),
+        ("active units", f"{evaluation.active_units} of {evaluation.latents}"),
     ]
     return "\n".join(["| | |", "|---|---:|", *(f"| {name} | {value} |" for name, value in rows)])
+
+
+def _kl(evaluation: Evaluation) -> str:
+    parts = sorted(evaluation.kl_by_place().items(), key=lambda part: part[1], reverse=True)
+    return ", ".join(f"{place} {kl:.2f}" for place, kl in parts)
+
+
+def _latents(spec: ModelSpec) -> str:
+    """What is learned of the latents; nothing where they are as they come."""
+    match spec.latents.prior:
+        case StandardNormal():
+            return ""
+        case GaussianMixture(components=components):
+            return f", a prior that is a mixture of {components} Gaussians"
+        case VampPrior(components=components):
+            return f", a VampPrior of {components} pseudo-inputs"
 
 
 def _what(spec: InputSpec, *, one: bool = False) -> str:

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from training import report
-from training.build import build, fast, model_spec
+from training.build import build, fast, model_spec, place_pseudo_inputs
 from training.card import card
 from training.checkpoint import Progress, load_best, read_progress
 from training.config import (
@@ -53,7 +53,7 @@ def run_train(command: TrainCommand, console: Console) -> None:
         config = resolve(_plain(command), data)
         spec = model_spec(config, data)
         progress = _begin(run, config, Progress(spec=spec, data=fingerprint(data.x)), group)
-        vae = build(spec, config.seed).to(device)
+        vae = place_pseudo_inputs(build(spec, config.seed), data.x, config.seed).to(device)
         use_threads(config, vae)
         _announce(console, config, vae, data, progress)
         began = time.monotonic()
@@ -121,9 +121,9 @@ def table(evaluation: Evaluation) -> Table:
         shown.add_row(name.replace("_", " "), f"{getattr(evaluation, name):.3f}")
     shown.add_section()
     shown.add_row("bits per dimension", f"{evaluation.bits_per_dimension:.4f}")
-    shown.add_row("active units", f"{evaluation.active_units} of {len(evaluation.kl_per_latent)}")
-    for index, kl in enumerate(evaluation.kl_per_latent):
-        shown.add_row(f"kl of z[{index}]", f"{kl:.3f}")
+    shown.add_row("active units", f"{evaluation.active_units} of {evaluation.latents}")
+    for place, kl in evaluation.kl_by_place().items():
+        shown.add_row(f"kl of {place}", f"{kl:.3f}")
     return shown
 
 
@@ -278,7 +278,7 @@ def _conclude(
     console.print(
         f"trained in {seconds:.1f} s; on {evaluation.rows:,} held-out rows: "
         f"ELBO {evaluation.elbo:.2f} nats, KL {evaluation.kl:.2f}, "
-        f"{evaluation.active_units} of {len(evaluation.kl_per_latent)} latents active\n"
+        f"{evaluation.active_units} of {evaluation.latents} latents active\n"
         f"bundle {bundle} · pictures and model card in {config.run}\n"
         f"serve it: python -m service --models {config.models}",
         soft_wrap=True,

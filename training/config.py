@@ -21,6 +21,7 @@ from training.data.dataset import Dataset, Scaling
 from vae.manifest import Activation, ModelName
 
 DEFAULT_HIDDEN = {"mlp": (128,), "conv": (256,)}
+DEFAULT_COMPONENTS = 64
 DEFAULT_STEPS = 3_000
 """Training steps when no number of epochs is given: seconds for 8×8 digits, minutes for MNIST."""
 
@@ -125,6 +126,16 @@ class TrainConfig(BaseModel):
         0, description="blocks x + W₂ φ(W₁ x) after each hidden layer"
     )
     latent_dim: PositiveInt = Field(16, description="dimensions of z")
+    prior: Literal["normal", "mixture", "vamp"] = Field(
+        "normal",
+        description="p(z): standard normal; a learned mixture of Gaussians; vamp: the mean of the "
+        "posteriors of learned pseudo-inputs",
+    )
+    prior_components: PositiveInt | None = Field(
+        None,
+        description="Gaussians of the mixture or pseudo-inputs of the VampPrior; without it "
+        f"{DEFAULT_COMPONENTS}",
+    )
     likelihood: Literal["auto", "bernoulli", "gaussian"] = Field(
         "auto",
         description="p(x|z); auto: bernoulli for images scaled by range, else gaussian",
@@ -175,6 +186,8 @@ class TrainConfig(BaseModel):
     def _consistent(self) -> Self:
         if self.network == "conv" and self.hidden is not None and len(self.hidden) != 1:
             raise ValueError(f"hidden: the conv network takes one width, not {list(self.hidden)}")
+        if self.prior == "normal" and self.prior_components is not None:
+            raise ValueError("prior_components: the normal prior has none")
         if self.likelihood == "bernoulli" and self.scaling == "standardise":
             raise ValueError("likelihood: bernoulli needs values in [0, 1]; scaling is standardise")
         return self

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from itertools import accumulate
 
 import numpy as np
 import torch
@@ -9,7 +10,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from training.group import ALONE, Group
-from training.objective import kl_divergence, reparameterise
 from training.seeds import Purpose, generator
 from vae.networks import VAE
 
@@ -27,7 +27,9 @@ class Evaluation:
     ``importance_weighted`` is the bound of Burda et al. 2016, equation 8, with k = ``samples``: it
     lies between the ELBO and log p(x). ``bits_per_dimension`` is minus the ELBO in bits for one
     element. Both belong to the preprocessed x; a density there is not one in units of the data.
-    ``scores`` are the single-draw ELBOs of the rows in order, what a server answers on /score.
+    ``kl_per_latent`` has a number for each of ``parts``, which says of how many latents it is: more
+    than one where only those together have a density. ``scores`` are the single-draw ELBOs of the
+    rows in order, what a server answers on /score.
     """
 
     rows: int
@@ -39,6 +41,7 @@ class Evaluation:
     importance_weighted: float
     active_units: int
     kl_per_latent: tuple[float, ...]
+    parts: tuple[int, ...]
     scores: NDArray[np.float32]
 
     def figures(self) -> dict[str, float]:
@@ -55,6 +58,20 @@ class Evaluation:
         }
 
     @property
+    def latents(self) -> int:
+        """The dimensions of z."""
+        return sum(self.parts)
+
+    def kl_by_place(self) -> dict[str, float]:
+        """The KL of each part by its place in z: ``z[3]``, or ``z[0:8]`` for several together."""
+        ends = accumulate(self.parts)
+        places = (
+            f"z[{end - 1}]" if size == 1 else f"z[{end - size}:{end}]"
+            for end, size in zip(ends, self.parts, strict=True)
+        )
+        return dict(zip(places, self.kl_per_latent, strict=True))
+
+    @property
     def finite(self) -> bool:
         """Whether every number is one."""
         return bool(
@@ -69,15 +86,16 @@ def evaluate(vae: VAE, x: Tensor, *, samples: int, seed: int, group: Group = ALO
     The processes of ``group`` share the batches out; each gets the whole result.
     """
     batches = torch.split(x, ROWS)
-    latents, scalars = (len(x), vae.spec.latent_dim), (len(x),)
-    whole = [x.new_zeros(shape, dtype=torch.float32) for shape in (latents,) * 2 + (scalars,) * 3]
+    settled = vae.settled()
+    widths = ((vae.spec.latent_dim,), (len(vae.latents.parts),), (), (), ())
+    whole = [x.new_zeros((len(x), *width), dtype=torch.float32) for width in widths]
     for number in range(len(batches))[group.part(len(batches))]:
         noise = generator(seed, Purpose.EVALUATION, number, x.device)
-        parts = _evaluate_rows(vae, batches[number].float(), samples, noise)
+        parts = _evaluate_rows(settled, batches[number].float(), samples, noise)
         for place, part in zip(whole, parts, strict=True):
             place[number * ROWS : number * ROWS + len(part)] = part
     group.add(whole)
-    mu, kl, reconstruction, bound, score = whole
+    z, kl, reconstruction, bound, score = whole
     elbo = float((reconstruction - kl.sum(dim=1)).double().mean())
     return Evaluation(
         rows=len(x),
@@ -87,8 +105,9 @@ def evaluate(vae: VAE, x: Tensor, *, samples: int, seed: int, group: Group = ALO
         kl=float(kl.sum(dim=1).double().mean()),
         bits_per_dimension=-elbo / (vae.spec.input.size * math.log(2)),
         importance_weighted=float(bound.double().mean()),
-        active_units=int((mu.var(dim=0, correction=0) > ACTIVE).sum()),
+        active_units=int((z.var(dim=0, correction=0) > ACTIVE).sum()),
         kl_per_latent=tuple(kl.double().mean(dim=0).tolist()),
+        parts=vae.latents.parts,
         scores=score.float().cpu().numpy(),
     )
 
@@ -96,19 +115,21 @@ def evaluate(vae: VAE, x: Tensor, *, samples: int, seed: int, group: Group = ALO
 def _evaluate_rows(
     vae: VAE, x: Tensor, samples: int, noise: torch.Generator
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-    """mu, KL by latent, mean log p(x|z), importance-weighted bound and single-draw ELBO by row."""
+    """z at the centre, KL by part, mean log p(x|z), importance-weighted bound and single-draw ELBO
+    by row.
+    """
     mu, logvar = vae.encode(x)
-    kl = kl_divergence(mu, logvar)
-    reconstruction = torch.zeros_like(mu[:, 0])
+    kl = mu.new_zeros(len(mu), len(vae.latents.parts))
+    reconstruction = score = mu.new_zeros(len(mu))
     log_sum = torch.full_like(reconstruction, -math.inf)
-    first = reconstruction
     for sample in range(samples):
         eps = torch.randn(mu.shape, generator=noise, device=mu.device)
-        z = reparameterise(mu, logvar, eps)
-        log_px_z = vae.log_px_z(x, z)
-        log_pz_over_qz = 0.5 * (eps.square() + logvar - z.square()).sum(dim=1)
-        log_sum = torch.logaddexp(log_sum, log_px_z + log_pz_over_qz)
-        reconstruction = reconstruction + log_px_z / samples
+        draw = vae.latents.draw(mu, logvar, eps)
+        log_px_z = vae.log_px_z(x, draw.z)
+        log_sum = torch.logaddexp(log_sum, log_px_z - draw.log_ratio)
         if sample == 0:
-            first = log_px_z - kl.sum(dim=1)
-    return mu, kl, reconstruction, log_sum - math.log(samples), first
+            score = log_px_z - draw.kl.sum(dim=1)
+        kl = kl + draw.kl / samples
+        reconstruction = reconstruction + log_px_z / samples
+    bound = log_sum - math.log(samples)
+    return vae.latents.centre(mu, logvar), kl, reconstruction, bound, score

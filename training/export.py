@@ -3,7 +3,7 @@
 import importlib.metadata
 import logging
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
 import numpy as np
@@ -16,11 +16,10 @@ from torch import Tensor, nn
 from training import gate
 from training.errors import ExportError
 from training.evaluate import Evaluation
-from training.objective import reparameterise
 from training.seeds import Purpose, generator
 from vae.bundle import to_npz
 from vae.engine import onnxruntime as ort
-from vae.graphs import DECODER, ENCODER, SCORER, Graph
+from vae.graphs import DECODER, ENCODER, POSTERIOR, PRIOR, SCORER, Graph
 from vae.manifest import Calibration, FileName
 from vae.networks import VAE
 from vae.parity import magnitudes
@@ -65,21 +64,54 @@ class Scorer(nn.Module):
         return self.vae.log_px_z(x, z)
 
 
+class Posterior(nn.Module):
+    """mu, logvar, eps → a draw of q(z|x) and its KL."""
+
+    def __init__(self, vae: VAE) -> None:
+        super().__init__()
+        self.vae = vae
+
+    def forward(self, mu: Tensor, logvar: Tensor, eps: Tensor) -> tuple[Tensor, Tensor]:
+        return self.vae.posterior(mu, logvar, eps)
+
+
+class Prior(nn.Module):
+    """noise, temperature → a draw of p(z)."""
+
+    def __init__(self, vae: VAE) -> None:
+        super().__init__()
+        self.vae = vae
+
+    def forward(self, noise: Tensor, temperature: Tensor) -> Tensor:
+        return self.vae.prior(noise, temperature)
+
+
+MODULES: Mapping[str, Callable[[VAE], nn.Module]] = {
+    ENCODER.name: Encoder,
+    DECODER.name: Decoder,
+    SCORER.name: Scorer,
+    POSTERIOR.name: Posterior,
+    PRIOR.name: Prior,
+}
+
+
 def export(vae: VAE, held_out: Tensor, evaluation: Evaluation, seed: int) -> dict[FileName, bytes]:
     """The required files of a bundle, through the gate.
 
     ``vae`` is on the CPU; ``held_out`` is (rows, *shape) in units of the data. Raises ExportError,
     naming the graph, when one does not do what torch does.
     """
-    vae.eval()
-    inputs = _gate_inputs(vae, held_out, seed)
+    settled = vae.eval().settled()
+    inputs = gate_inputs(settled, held_out, seed)
     sizes = magnitudes(vae.spec)
+    graphs: dict[FileName, bytes] = {
+        graph.file: export_graph(graph, MODULES[graph.name](settled), inputs, sizes)
+        for graph in vae.spec.graphs
+    }
     return {
         "checkpoint.safetensors": save(vae.state_dict()),
-        "encoder.onnx": export_graph(ENCODER, Encoder(vae), inputs, sizes),
-        "decoder.onnx": export_graph(DECODER, Decoder(vae), inputs, sizes),
-        "scorer.onnx": export_graph(SCORER, Scorer(vae), inputs, sizes),
-        "golden.npz": golden(vae, held_out[:GOLDEN_ROWS].float(), seed),
+        **graphs,
+        "golden.npz": golden(settled, held_out[:GOLDEN_ROWS].float(), seed),
         "calibration.npz": to_npz({"elbo": np.sort(evaluation.scores)}),
     }
 
@@ -118,18 +150,11 @@ def export_graph(
 @torch.inference_mode()
 def golden(vae: VAE, x: Tensor, seed: int) -> bytes:
     """``golden.npz``: what torch gives for x, which every runtime must reproduce."""
-    mu, logvar = vae.encode(x)
-    eps = torch.randn(mu.shape, generator=generator(seed, Purpose.EXPORT, 1))
-    z = reparameterise(mu, logvar, eps)
-    arrays = {
-        "x": x,
-        "z": z,
-        "mu": mu,
-        "logvar": logvar,
-        "mean": vae.decode(z),
-        "log_px_z": vae.log_px_z(x, z),
-    }
-    return to_npz({name: array.numpy() for name, array in arrays.items()})
+    arrays = _draws(vae, x, generator(seed, Purpose.EXPORT, 1))
+    arrays["mean"] = vae.decode(arrays["z"])
+    arrays["log_px_z"] = vae.log_px_z(x, arrays["z"])
+    used = {name for graph in vae.spec.graphs for name in (*graph.inputs, *graph.outputs)}
+    return to_npz({name: array.numpy() for name, array in arrays.items() if name in used})
 
 
 def calibration(evaluation: Evaluation) -> Calibration:
@@ -156,14 +181,33 @@ def _own_version() -> str:
 
 
 @torch.inference_mode()
-def _gate_inputs(vae: VAE, held_out: Tensor, seed: int) -> dict[str, Tensor]:
+def gate_inputs(vae: VAE, held_out: Tensor, seed: int) -> dict[str, Tensor]:
     """Held-out rows with a draw of z for each: what the graphs will be asked."""
     rows = torch.arange(max(gate.BATCH_SIZES)) % len(held_out)
     x = held_out.index_select(0, rows).float()
-    mu, logvar = vae.encode(x)
-    eps = torch.randn(mu.shape, generator=generator(seed, Purpose.EXPORT, 0))
+    arrays = _draws(vae, x, generator(seed, Purpose.EXPORT, 0))
     # Cloned, for the exporter does not take tensors of inference mode.
-    return {"x": x.clone(), "z": reparameterise(mu, logvar, eps).clone()}
+    return {name: array.clone() for name, array in arrays.items()}
+
+
+def _draws(vae: VAE, x: Tensor, noise: torch.Generator) -> dict[str, Tensor]:
+    """x, its posterior with a draw, and as many draws of the prior at all temperatures up to 1."""
+    mu, logvar = vae.encode(x)
+    eps = torch.randn(mu.shape, generator=noise)
+    z, kl = vae.posterior(mu, logvar, eps)
+    prior_noise = torch.randn(len(x), vae.spec.noise_dim, generator=noise)
+    temperature = torch.linspace(0, 1, len(x))
+    return {
+        "x": x,
+        "mu": mu,
+        "logvar": logvar,
+        "eps": eps,
+        "z": z,
+        "kl": kl,
+        "noise": prior_noise,
+        "temperature": temperature,
+        "latents": vae.prior(prior_noise, temperature),
+    }
 
 
 @contextmanager

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
 from vae.networks import VAE
@@ -18,7 +17,7 @@ class Loss:
 
     loss: Tensor
     reconstruction: Tensor  # (batch,) log p(x|z)
-    kl_per_latent: Tensor  # (batch, latent_dim)
+    kl_per_latent: Tensor  # (batch, parts), as vae.latents.latents.Draw has them
 
     @property
     def kl(self) -> Tensor:
@@ -31,28 +30,16 @@ class Loss:
         return self.reconstruction - self.kl
 
 
-def reparameterise(mu: Tensor, logvar: Tensor, eps: Tensor) -> Tensor:
-    """z = mu + σ·eps, a draw from q(z|x) where eps is one from N(0, I) (section 2.4)."""
-    return mu + torch.exp(0.5 * logvar) * eps
-
-
-def kl_divergence(mu: Tensor, logvar: Tensor) -> Tensor:
-    """KL(N(mu, σ²) ‖ N(0, 1)) of each latent in closed form (appendix B), shaped like mu."""
-    return 0.5 * (mu.square() + logvar.exp() - 1 - logvar)
-
-
 def elbo(vae: VAE, x: Tensor, eps: Tensor, beta: float = 1.0) -> Loss:
     """The loss on x, (batch, *shape) in units of the data, with noise eps, (batch, latent_dim).
 
     beta weighs the KL term (Higgins et al. 2017).
     """
     flat = vae.preprocess(x)
-    mu, logvar = vae.encoder(flat).chunk(2, dim=1)
-    z = reparameterise(mu, logvar, eps)
-    reconstruction = vae.likelihood.log_prob(vae.decoder(z), flat)
-    kl = kl_divergence(mu, logvar)
-    loss = (beta * kl.sum(dim=1) - reconstruction).mean()
-    return Loss(loss, reconstruction, kl)
+    draw = vae.latents.draw(*vae.infer(flat), eps)
+    reconstruction = vae.likelihood.log_prob(vae.decoder(draw.z), flat)
+    loss = (beta * draw.kl.sum(dim=1) - reconstruction).mean()
+    return Loss(loss, reconstruction, draw.kl)
 
 
 def annealed_beta(beta: float, step: int, anneal_steps: float) -> float:

@@ -40,21 +40,21 @@ def samples(vae: VAE, held_out: Tensor, seed: int) -> bytes:
     noise = generator(seed, Purpose.PICTURES)
     spec = vae.spec.input
     if spec.kind == "image":
-        z = torch.randn(SAMPLES, vae.spec.latent_dim, generator=noise)
+        z = _prior(vae, SAMPLES, noise)
         return _png(grid(to_pixels(vae.decode(z), spec)))
-    z = torch.randn(POINTS, vae.spec.latent_dim, generator=noise)
+    z = _prior(vae, POINTS, noise)
     return _histograms(spec, held_out[:POINTS].float(), _draw(vae, z, noise))
 
 
 @torch.inference_mode()
 def reconstructions(vae: VAE, held_out: Tensor) -> bytes:
-    """Held-out rows and what the decoder makes of their mu: pairs of pictures, one above the
+    """Held-out rows and what the decoder makes of their centres: pairs of pictures, one above the
     other, or each column as a scatter.
     """
     spec = vae.spec.input
     count = RECONSTRUCTIONS if spec.kind == "image" else POINTS
     x = held_out[:count].float()
-    decoded = vae.decode(vae.encode(x)[0])
+    decoded = vae.decode(vae.latents.centre(*vae.encode(x)))
     if spec.kind == "vector":
         return _scatters(spec, x, decoded)
     originals, copies = to_pixels(x, spec), to_pixels(decoded, spec)
@@ -123,6 +123,12 @@ def _stack(sheets: Sequence[Pixels]) -> Pixels:
             for sheet in sheets
         ]
     )
+
+
+def _prior(vae: VAE, rows: int, noise: torch.Generator) -> Tensor:
+    """z ~ p(z)."""
+    eps = torch.randn(rows, vae.spec.noise_dim, generator=noise)
+    return vae.prior(eps, torch.ones(rows))
 
 
 def _draw(vae: VAE, z: Tensor, noise: torch.Generator) -> Tensor:

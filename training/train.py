@@ -82,8 +82,9 @@ def train(
 
 def make_optimiser(vae: VAE, config: TrainConfig) -> torch.optim.AdamW:
     """AdamW in its fused form: one kernel a step, which can also skip a step by itself."""
+    networks = (vae.encoder, vae.latents, vae.decoder)
     groups: list[dict[str, Any]] = [
-        {"params": [*vae.encoder.parameters(), *vae.decoder.parameters()]},
+        {"params": [weight for part in networks for weight in part.parameters()]},
         {
             "params": [p for p in vae.likelihood.parameters() if p.requires_grad],
             "lr": LIKELIHOOD_RATE * config.learning_rate,

@@ -21,6 +21,8 @@ from pydantic import (
     model_validator,
 )
 
+from vae.graphs import GRAPHS, LATENT_GRAPHS, Graph
+
 SCHEMA_VERSION: Final = 1
 
 ModelName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
@@ -30,6 +32,8 @@ FileName = Literal[
     "encoder.onnx",
     "decoder.onnx",
     "scorer.onnx",
+    "posterior.onnx",
+    "prior.onnx",
     "golden.npz",
     "calibration.npz",
     "README.md",
@@ -39,7 +43,10 @@ FileName = Literal[
 FOR_PEOPLE: Final[frozenset[FileName]] = frozenset(
     ("README.md", "samples.png", "reconstructions.png")
 )
-REQUIRED_FILES: Final[frozenset[FileName]] = frozenset(get_args(FileName)) - FOR_PEOPLE
+OF_SOME_MODELS: Final[frozenset[FileName]] = frozenset(("posterior.onnx", "prior.onnx"))
+REQUIRED_FILES: Final[frozenset[FileName]] = (
+    frozenset(get_args(FileName)) - FOR_PEOPLE - OF_SOME_MODELS
+)
 
 
 class Section(BaseModel):
@@ -139,6 +146,56 @@ class Gaussian(Section):
     variance: Literal["unit", "learned"] = "unit"
 
 
+class StandardNormal(Section):
+    """p(z) = N(0, I)."""
+
+    kind: Literal["normal"] = "normal"
+
+
+class GaussianMixture(Section):
+    """p(z): a mixture of diagonal Gaussians, learned with the weights."""
+
+    kind: Literal["mixture"] = "mixture"
+    components: PositiveInt
+
+
+class VampPrior(Section):
+    """p(z): the mean of the posteriors of ``components`` learned pseudo-inputs."""
+
+    kind: Literal["vamp"] = "vamp"
+    components: PositiveInt
+
+
+class Diagonal(Section):
+    """q(z|x) = N(mu, diag(σ²))."""
+
+    kind: Literal["diagonal"] = "diagonal"
+
+
+Prior = Annotated[StandardNormal | GaussianMixture | VampPrior, Field(discriminator="kind")]
+Posterior = Annotated[Diagonal, Field(discriminator="kind")]
+
+
+class Latents(Section):
+    """p(z), and what the encoder's mu and logvar mean for z."""
+
+    prior: Prior = StandardNormal()
+    posterior: Posterior = Diagonal()
+
+    @property
+    def closed_form(self) -> bool:
+        """Whether draws and KL need no weights, so that the bundle has no graphs for them."""
+        return self == Latents()
+
+    @property
+    def extra_noise(self) -> int:
+        """Numbers of noise that a draw of p(z) takes beyond one for each latent.
+
+        A mixture takes one, the first, to choose a component.
+        """
+        return 0 if isinstance(self.prior, StandardNormal) else 1
+
+
 Network = Annotated[MLP | Conv, Field(discriminator="kind")]
 Likelihood = Annotated[Bernoulli | Gaussian, Field(discriminator="kind")]
 
@@ -151,6 +208,17 @@ class ModelSpec(Section):
     latent_dim: PositiveInt
     likelihood: Likelihood
     network: Network
+    latents: Latents = Latents()
+
+    @property
+    def noise_dim(self) -> int:
+        """The N(0, 1) numbers that a draw of p(z) takes."""
+        return self.latent_dim + self.latents.extra_noise
+
+    @property
+    def graphs(self) -> tuple[Graph, ...]:
+        """Those in a bundle of this model."""
+        return GRAPHS if self.latents.closed_form else GRAPHS + LATENT_GRAPHS
 
     @model_validator(mode="after")
     def _parts_fit(self) -> Self:
@@ -192,20 +260,24 @@ class Content(ModelSpec):
 
     @model_validator(mode="after")
     def _whole(self) -> Self:
-        if missing := REQUIRED_FILES - self.files.keys():
+        required = REQUIRED_FILES | {graph.file for graph in self.graphs}
+        if missing := required - self.files.keys():
             raise ValueError(f"files lacks {', '.join(sorted(missing))}")
         return self
 
     def seal(self) -> "Manifest":
         """The manifest with its own SHA-256 in it."""
-        return Manifest(**dict(self), digest=_digest(self))
+        # Every field counts as written from here on, defaults as well.
+        whole = type(self).model_validate(self.model_dump())
+        return Manifest(**dict(whole), digest=_digest(whole))
 
 
 class Manifest(Content):
     """``manifest.json`` of a bundle.
 
-    ``files`` maps each file to its SHA-256; ``digest`` is the SHA-256 of all other fields, so that
-    a damaged manifest is found like a damaged file.
+    ``files`` maps each file to its SHA-256; ``digest`` is the SHA-256 of all other fields that are
+    written, so that a damaged manifest is found like a damaged file, and one from before a field
+    with a default was thought of is still whole.
     """
 
     digest: Sha256
@@ -218,6 +290,6 @@ class Manifest(Content):
 
 
 def _digest(content: Content) -> str:
-    fields = content.model_dump(mode="json", exclude={"digest"})
+    fields = content.model_dump(mode="json", exclude={"digest"}, exclude_unset=True)
     canonical = json.dumps(fields, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(canonical.encode()).hexdigest()

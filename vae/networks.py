@@ -4,6 +4,7 @@ Shapes: x is (batch, *shape) in the units of the data; everything between prepro
 likelihood works on flattened rows, (batch, size), in the order of x.
 """
 
+import copy
 from functools import partial
 
 import torch
@@ -11,15 +12,16 @@ from torch import Tensor, nn
 
 from vae import likelihoods
 from vae.convolutional import ConvDecoder, ConvEncoder
+from vae.latents.build import build as build_latents
 from vae.manifest import MLP, Conv, ModelSpec, Preprocessing
 from vae.perceptron import perceptron
 
 
 class VAE(nn.Module):
-    """Encoder q(z|x), decoder and likelihood p(x|z), with the preprocessing in the graph.
+    """Encoder, latents, decoder and likelihood p(x|z), with the preprocessing in the graph.
 
-    ``encode``, ``decode`` and ``log_px_z`` are the three graphs of a bundle, in the units of the
-    data; training works on the parts.
+    ``encode``, ``decode``, ``log_px_z``, ``posterior`` and ``prior`` are the graphs of a bundle, in
+    the units of the data; training works on the parts.
     """
 
     def __init__(self, spec: ModelSpec) -> None:
@@ -27,12 +29,17 @@ class VAE(nn.Module):
         self.spec = spec
         self.preprocess = Preprocess(spec.preprocessing)
         self.encoder, self.decoder = _build_networks(spec)
+        self.latents = build_latents(spec, self.infer)
         self.likelihood = likelihoods.build(spec.likelihood)
 
-    def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """mu and logvar of q(z|x), each (batch, latent_dim)."""
-        mu, logvar = self.encoder(self.preprocess(x)).chunk(2, dim=1)
+    def infer(self, flat: Tensor) -> tuple[Tensor, Tensor]:
+        """mu and logvar, each (batch, latent_dim), of preprocessed rows, (batch, size)."""
+        mu, logvar = self.encoder(flat).chunk(2, dim=1)
         return mu, logvar
+
+    def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """mu and logvar, each (batch, latent_dim); of q(z|x) where that is diagonal."""
+        return self.infer(self.preprocess(x))
 
     def decode(self, z: Tensor) -> Tensor:
         """The mean of p(x|z), (batch, *shape): a posterior-mean picture, not a draw from p(x|z)."""
@@ -42,6 +49,21 @@ class VAE(nn.Module):
     def log_px_z(self, x: Tensor, z: Tensor) -> Tensor:
         """log p(x|z) in nats of the preprocessed x, (batch,)."""
         return self.likelihood.log_prob(self.decoder(z), self.preprocess(x))
+
+    def posterior(self, mu: Tensor, logvar: Tensor, eps: Tensor) -> tuple[Tensor, Tensor]:
+        """z ~ q(z|x), (batch, latent_dim), and the draw's KL from p(z) in nats, (batch,)."""
+        draw = self.latents.draw(mu, logvar, eps)
+        return draw.z, draw.kl.sum(dim=1)
+
+    def prior(self, noise: Tensor, temperature: Tensor) -> Tensor:
+        """z ~ p(z) from noise, (batch, noise_dim), with deviations times temperature, (batch,)."""
+        return self.latents.sample(noise, temperature)
+
+    def settled(self) -> "VAE":
+        """A copy for weights that no longer change: what depends on them alone is computed once."""
+        settled = copy.deepcopy(self)
+        settled.latents = settled.latents.settled()
+        return settled
 
 
 class Preprocess(nn.Module):

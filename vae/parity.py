@@ -15,13 +15,18 @@ from vae.manifest import ModelSpec
 def magnitudes(spec: ModelSpec) -> dict[str, NDArray[np.float64]]:
     """For each output of vae.graphs, the size of the numbers it is made of.
 
-    1 for mu and logvar, the number of elements for log_px_z, and for mean, in units of the data,
-    the larger of shift and scale of each element, shaped to broadcast with a batch.
+    1 for mu, logvar, z and latents, the number of elements for log_px_z, that of latents for kl,
+    and for mean, in units of the data, the larger of shift and scale of each element, shaped to
+    broadcast with a batch.
     """
     per_element = np.maximum(np.abs(spec.preprocessing.shift), spec.preprocessing.scale)
     mean = np.broadcast_to(per_element, spec.input.size).reshape(spec.input.shape)
-    one, size = np.array(1.0), np.array(float(spec.input.size))
-    return {"mu": one, "logvar": one, "mean": mean, "log_px_z": size}
+    latents = dict.fromkeys(("mu", "logvar", "z", "latents"), np.array(1.0))
+    sums = {
+        "log_px_z": np.array(float(spec.input.size)),
+        "kl": np.array(float(spec.latent_dim)),
+    }
+    return {**latents, **sums, "mean": mean}
 
 
 def difference(found: NDArray[Any], expected: NDArray[Any], magnitude: ArrayLike = 1.0) -> float:

@@ -24,6 +24,7 @@ class ModelDescription(BaseModel):
     latent_dim: int
     likelihood: manifest.Likelihood
     network: manifest.Network
+    latents: manifest.Latents
     metrics: dict[str, float]
     calibration: manifest.Calibration
 

@@ -6,7 +6,7 @@ from service.arrays import Float32
 from service.runtimes.runtime import RuntimeUnusable
 from vae.bundle import Bundle
 from vae.engine import onnxruntime
-from vae.graphs import GRAPHS, Graph
+from vae.graphs import Graph
 
 PROVIDERS: Final = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 
@@ -25,7 +25,8 @@ class OnnxRuntime:
                 f"{', '.join(onnxruntime.get_available_providers())}"
             )
         self._sessions = {
-            graph.name: _session(bundle.files[graph.file], provider, threads) for graph in GRAPHS
+            graph.name: _session(bundle.files[graph.file], provider, threads)
+            for graph in bundle.manifest.graphs
         }
 
     def run(self, graph: Graph, inputs: tuple[Float32, ...]) -> tuple[Float32, ...]:

@@ -9,7 +9,7 @@ from safetensors import SafetensorError
 from service.arrays import Float32
 from service.runtimes.runtime import RuntimeUnusable
 from vae.bundle import Bundle
-from vae.graphs import DECODER, ENCODER, SCORER, Graph
+from vae.graphs import DECODER, ENCODER, POSTERIOR, PRIOR, SCORER, Graph
 from vae.networks import VAE
 
 
@@ -26,11 +26,13 @@ class TorchRuntime:
             vae.load_state_dict(safetensors.torch.load(bundle.files["checkpoint.safetensors"]))
         except (RuntimeError, SafetensorError) as error:
             raise RuntimeUnusable(f"the checkpoint does not fit the manifest: {error}") from None
-        vae.to(self._device).eval()
+        vae = vae.to(self._device).eval().settled()
         self._functions: dict[str, Callable[..., tuple[torch.Tensor, ...]]] = {
             ENCODER.name: vae.encode,
             DECODER.name: lambda z: (vae.decode(z),),
             SCORER.name: lambda x, z: (vae.log_px_z(x, z),),
+            POSTERIOR.name: vae.posterior,
+            PRIOR.name: lambda noise, temperature: (vae.prior(noise, temperature),),
         }
 
     def run(self, graph: Graph, inputs: tuple[Float32, ...]) -> tuple[Float32, ...]:

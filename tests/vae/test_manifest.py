@@ -14,7 +14,9 @@ from vae.manifest import (
     Calibration,
     Content,
     Conv,
+    GaussianMixture,
     InputSpec,
+    Latents,
     Manifest,
     ModelSpec,
     Preprocessing,
@@ -46,6 +48,48 @@ def make_manifest(**fields: Any) -> Manifest:
 def test_a_manifest_survives_json() -> None:
     manifest = make_manifest(preprocessing=Preprocessing(shift=(0.1,), scale=(1 / 3,)))
     assert Manifest.model_validate_json(manifest.model_dump_json(indent=2)) == manifest
+
+
+WRITTEN_BEFORE_LATENTS = (
+    '{"input":{"kind":"image","shape":[8,9],"dtype":"uint8","range":[0.0,16.0],"columns":null},'
+    '"preprocessing":{"shift":[0.0],"scale":[16.0]},"latent_dim":2,'
+    '"likelihood":{"kind":"gaussian","variance":"learned"},'
+    '"network":{"kind":"mlp","hidden":[4]},"schema_version":1,"name":"digits","version":1,'
+    '"created":"2025-01-01T00:00:00Z","metrics":{"elbo":-1.5},'
+    '"calibration":{"rows":3,"mean":-1.5,"std":0.1},"versions":{"torch":"2"},"files":{'
+    + ",".join(
+        f'"{name}":"{"0" * 64}"'
+        for name in (
+            "calibration.npz",
+            "encoder.onnx",
+            "decoder.onnx",
+            "checkpoint.safetensors",
+            "golden.npz",
+            "scorer.onnx",
+        )
+    )
+    + '},"digest":"f387bad2851e91adb8040b1e663e3e13d3de40370c5ae75d081d3e4b6a92f53e"}'
+)
+
+
+def test_a_manifest_from_before_a_field_was_thought_of_is_read() -> None:
+    manifest = Manifest.model_validate_json(WRITTEN_BEFORE_LATENTS)
+    assert manifest.latents == Latents()
+    damaged = WRITTEN_BEFORE_LATENTS.replace('"latent_dim":2', '"latent_dim":3')
+    with pytest.raises(ValidationError, match="digest is"):
+        Manifest.model_validate_json(damaged)
+    added = WRITTEN_BEFORE_LATENTS.replace('"latent_dim"', '"latents":{},"latent_dim"')
+    with pytest.raises(ValidationError, match="digest is"):
+        Manifest.model_validate_json(added)
+
+
+def test_learned_latents_need_their_graphs() -> None:
+    latents = Latents(prior=GaussianMixture(components=2))
+    with pytest.raises(ValidationError, match=r"files lacks posterior\.onnx, prior\.onnx"):
+        make_manifest(latents=latents)
+    files = dict.fromkeys((*REQUIRED_FILES, "posterior.onnx", "prior.onnx"), "0" * 64)
+    manifest = make_manifest(latents=latents, files=files)
+    assert (manifest.noise_dim, len(manifest.graphs)) == (3, 5)
 
 
 def changes(content: Any, path: tuple[str | int, ...] = ()) -> list[tuple[str | int, ...]]:

@@ -11,12 +11,13 @@ def test_magnitudes_follow_the_data() -> None:
     spec = ModelSpec(
         input=InputSpec(kind="vector", shape=(3,), dtype="float32"),
         preprocessing=Preprocessing(shift=(-7.0, 0.0, 0.0), scale=(2.0, 3.0, 1e-6)),
-        latent_dim=1,
+        latent_dim=2,
         likelihood=Gaussian(),
         network=MLP(),
     )
     found = {name: size.tolist() for name, size in magnitudes(spec).items()}
-    assert found == {"mu": 1, "logvar": 1, "log_px_z": 3, "mean": [7, 3, 1e-6]}
+    latents = {"mu": 1, "logvar": 1, "z": 1, "latents": 1, "kl": 2}
+    assert found == {**latents, "log_px_z": 3, "mean": [7, 3, 1e-6]}
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,98 @@
+"""Every prior that the options allow: through the export gate, evaluated, begun at the data."""
+
+from itertools import cycle
+
+import pytest
+import torch
+
+from training.build import build, model_spec, place_pseudo_inputs
+from training.config import TrainConfig, resolve
+from training.data.dataset import Dataset
+from training.evaluate import evaluate
+from training.export import MODULES, export_graph, gate_inputs
+from training.objective import elbo
+from vae.graphs import LATENT_GRAPHS
+from vae.latents.priors import VampPrior
+from vae.manifest import InputSpec
+from vae.networks import VAE
+from vae.parity import magnitudes
+
+NETWORKS = {
+    "mlp": {"network": "mlp", "hidden": (6,)},
+    "conv": {"network": "conv", "hidden": (6,), "channels": (2,)},
+}
+LATENTS = [
+    {"prior": "mixture", "prior_components": 3},
+    {"prior": "vamp", "prior_components": 3},
+]
+CASES = [
+    pytest.param(NETWORKS[network] | latents, id="-".join(map(str, (network, *latents.values()))))
+    for network, latents in zip(cycle(NETWORKS), LATENTS)
+]
+
+
+def pictures(rows: int = 300) -> Dataset:
+    noise = torch.Generator().manual_seed(0)
+    x = torch.randint(0, 17, (rows, 8, 8), generator=noise, dtype=torch.uint8)
+    return Dataset(x, InputSpec(kind="image", shape=(8, 8), dtype="uint8", range=(0, 16)))
+
+
+def make_vae(**options: object) -> VAE:
+    data = pictures()
+    config = resolve(TrainConfig(**{"data": "digits", "latent_dim": 3, **options}), data)
+    return place_pseudo_inputs(build(model_spec(config, data), 0), data.x, 0)
+
+
+@pytest.mark.parametrize("options", CASES)
+def test_the_graphs_of_the_latents_pass_the_gate(options: dict[str, object]) -> None:
+    vae = make_vae(**options).eval().settled()
+    inputs = gate_inputs(vae, pictures().x, 0)
+    for graph in LATENT_GRAPHS:
+        assert export_graph(graph, MODULES[graph.name](vae), inputs, magnitudes(vae.spec))
+
+
+@pytest.mark.parametrize("options", LATENTS)
+def test_the_evaluation_is_of_the_objective_s_terms(options: dict[str, object]) -> None:
+    vae, x = make_vae(**options, hidden=(6,)), pictures().x
+    found = evaluate(vae, x, samples=200, seed=0)
+    eps = torch.randn(200 * len(x), 3, generator=torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        loss = elbo(vae, x.repeat(200, 1, 1), eps)
+    assert found.elbo == pytest.approx(loss.elbo.mean().item(), rel=1e-3)
+    assert found.kl == pytest.approx(loss.kl.mean().item(), abs=0.02)
+    assert found.elbo < found.importance_weighted
+
+
+@pytest.mark.parametrize("options", LATENTS)
+def test_every_weight_gets_a_gradient(options: dict[str, object]) -> None:
+    vae = make_vae(**options, hidden=(6,))
+    elbo(vae, pictures().x, torch.randn(300, 3)).loss.backward()
+    still = [name for name, weight in vae.named_parameters() if not weight.grad.any()]
+    assert still == []
+
+
+def test_pseudo_inputs_begin_near_rows_of_the_data_and_apart() -> None:
+    vae = make_vae(prior="vamp", prior_components=400)
+    (prior,) = (part for part in vae.latents.modules() if isinstance(part, VampPrior))
+    rows = vae.preprocess(pictures().x.float())
+    distance, nearest = torch.cdist(prior.pseudo_inputs, rows).min(dim=1)
+    assert distance.max() < 0.2 < torch.cdist(rows, rows).fill_diagonal_(9).min()
+    assert len(nearest.unique()) > 100
+    assert len(prior.pseudo_inputs.unique(dim=0)) == 400
+
+
+def test_a_settled_copy_gives_the_same_and_leaves_the_original() -> None:
+    vae = make_vae(prior="vamp")
+    before = {name: weight.clone() for name, weight in vae.state_dict().items()}
+    settled = vae.settled()
+    noise, ones = torch.randn(9, 4), torch.ones(9)
+    torch.testing.assert_close(settled.prior(noise, ones), vae.prior(noise, ones))
+    with torch.no_grad():
+        for weight in settled.parameters():
+            weight.zero_()
+    assert all(torch.equal(before[name], weight) for name, weight in vae.state_dict().items())
+
+
+def test_components_of_a_prior_that_has_none_are_refused() -> None:
+    with pytest.raises(ValueError, match="prior_components: the normal prior has none"):
+        TrainConfig(data="digits", prior_components=3)

@@ -1,0 +1,52 @@
+"""Gaussians by mu and logvar, against torch.distributions."""
+
+import pytest
+import torch
+from torch import distributions
+from torch.distributions import Normal
+
+from vae.latents.gaussian import (
+    kl_divergence,
+    log_normal,
+    log_standard_normal,
+    reparameterise,
+    standard_normal_cdf,
+)
+
+
+def test_kl_is_that_of_two_normals() -> None:
+    mu, logvar = torch.randn(2, 100, 4, dtype=torch.float64)
+    expected = distributions.kl_divergence(Normal(mu, torch.exp(0.5 * logvar)), Normal(0.0, 1.0))
+    torch.testing.assert_close(kl_divergence(mu, logvar), expected)
+
+
+def test_kl_agrees_with_its_monte_carlo_estimate() -> None:
+    generator = torch.Generator().manual_seed(1)
+    mu, logvar = torch.tensor([0.7, -1.2]), torch.tensor([-0.5, 0.4])
+    eps = torch.randn(400_000, 2, generator=generator)
+    z = reparameterise(mu, logvar, eps)
+    q, p = Normal(mu, torch.exp(0.5 * logvar)), Normal(0.0, 1.0)
+    estimate = (q.log_prob(z) - p.log_prob(z)).mean(0)
+    torch.testing.assert_close(kl_divergence(mu, logvar), estimate, atol=0.01, rtol=0)
+
+
+def test_kl_is_zero_only_at_the_prior() -> None:
+    zero = torch.zeros(3)
+    assert kl_divergence(zero, zero).abs().max() == 0
+    assert (kl_divergence(zero + 0.1, zero) > 0).all()
+    assert (kl_divergence(zero, zero + 0.1) > 0).all()
+
+
+def test_reparameterised_draws_have_the_moments_of_q() -> None:
+    eps = torch.randn(200_000, generator=torch.Generator().manual_seed(2))
+    z = reparameterise(torch.tensor(3.0), torch.tensor(-2.0), eps)
+    assert z.mean().item() == pytest.approx(3, abs=0.01)
+    assert z.var().log().item() == pytest.approx(-2, abs=0.02)
+
+
+def test_densities_and_the_distribution_function_are_those_of_the_normal() -> None:
+    z, mu, logvar = torch.randn(3, 50, 4, dtype=torch.float64)
+    expected = Normal(mu, torch.exp(0.5 * logvar)).log_prob(z)
+    torch.testing.assert_close(log_normal(z, mu, logvar), expected)
+    torch.testing.assert_close(log_standard_normal(z), Normal(0.0, 1.0).log_prob(z))
+    torch.testing.assert_close(standard_normal_cdf(z), Normal(0.0, 1.0).cdf(z))
