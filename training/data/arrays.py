@@ -11,24 +11,31 @@ import numpy as np
 import torch
 
 from training.data.dataset import DataError, Dataset
+from training.data.packed import is_packed, unpack
 from vae.manifest import InputSpec
 
 Array = np.ndarray[Any, np.dtype[Any]]
 Kind = Literal["vector", "image"]
 
-NAMES = ("x", "X", "images", "data", "x_train")
+NAMES = ("x", "X", "images", "data", "x_train", "train")
 """What the array to train on is called in a file that holds several."""
 
 
-def load_arrays(path: Path) -> Dataset:
-    """The data set in an ``.npy`` or ``.npz`` file, which is never unpickled."""
+def load_arrays(path: Path, part: str | None = None) -> Dataset:
+    """The data set in an ``.npy`` or ``.npz`` file, which is never unpickled.
+
+    ``part`` is the name of an array in an ``.npz`` file that holds several.
+    """
     try:
         with path.open("rb") as file:
             stored = np.load(file, allow_pickle=False)
             if isinstance(stored, np.ndarray):
+                if part is not None:
+                    raise DataError(f"{path} is one array, in which nothing is named {part}")
                 return from_array(stored, str(path))
-            name = _name(stored.files, path)
-            return from_array(stored[name], f"{path}: {name}")
+            name = _name(stored.files, part, path)
+            array = unpack(stored[name]) if is_packed(stored, name) else stored[name]
+            return from_array(array, f"{path}: {name}")
     except DataError:
         raise
     except Exception as error:  # damage shows as any of ten kinds, TokenError among them
@@ -55,13 +62,14 @@ def from_array(array: Array, source: str) -> Dataset:
     return Dataset(torch.from_numpy(values), spec)
 
 
-def _name(names: list[str], path: Path) -> str:
-    """The name of the array to train on."""
-    chosen = names if len(names) == 1 else [name for name in NAMES if name in names]
+def _name(names: list[str], part: str | None, path: Path) -> str:
+    """The name of the array that is wanted, or else of the one to train on."""
+    wanted = (part,) if part else NAMES
+    chosen = names if len(names) == 1 and not part else [name for name in wanted if name in names]
     if not chosen:
         found = ", ".join(names) or "nothing"
         raise DataError(
-            f"{path} holds {found}; expected one array, or one of them named {' or '.join(NAMES)}"
+            f"{path} holds {found}; expected one array, or one of them named {' or '.join(wanted)}"
         )
     return chosen[0]
 

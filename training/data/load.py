@@ -23,7 +23,8 @@ UNDERSTOOD = """a source of data is one of
   digits              8×8 digits that come with scikit-learn
   a folder            PNG and JPEG images at any depth, or train-images-idx3-ubyte[.gz]
   *-ubyte[.gz]        an IDX file, as MNIST comes
-  *.npy, *.npz        a NumPy array: (rows, D), (rows, H, W) or (rows, H, W, 1 or 3)
+  *.npy, *.npz        a NumPy array: (rows, D), (rows, H, W) or (rows, H, W, 1 or 3);
+                      of several in a file one can be named, x.npz:test
   *.csv, *.parquet    a table of numbers"""
 
 
@@ -40,6 +41,7 @@ def load(
     Raises DataError when the source is unknown, unreadable or empty, holds what is not a finite
     number, or does not take an option that is given.
     """
+    source, part = _split(source)
     path, kind = _find(source)
     if kind != "images" and (image_size is not None or gray):
         raise DataError(f"{source}: image size and gray are for a folder of images")
@@ -53,11 +55,17 @@ def load(
         case "idx":
             return load_idx(path)
         case "arrays":
-            return load_arrays(path)
+            return load_arrays(path, part)
         case "csv":
             return load_csv(path, columns)
         case "parquet":
             return load_parquet(path, columns)
+
+
+def _split(source: str) -> tuple[str, str | None]:
+    """``a/x.npz:test`` is the array ``test`` of ``a/x.npz``."""
+    path, separator, part = source.rpartition(".npz:")
+    return (f"{path}.npz", part) if separator else (source, None)
 
 
 def _find(source: str) -> tuple[Path, Kind]:

@@ -119,8 +119,8 @@ def test_npz_with_one_array(tmp_path: Path) -> None:
 
 
 def test_npz_without_a_known_name_lists_what_there_is(tmp_path: Path) -> None:
-    np.savez(tmp_path / "a.npz", train=np.eye(3), test=np.eye(3))
-    with pytest.raises(DataError, match=r"a\.npz holds train, test; expected"):
+    np.savez(tmp_path / "a.npz", before=np.eye(3), after=np.eye(3))
+    with pytest.raises(DataError, match=r"a\.npz holds before, after; expected"):
         load_arrays(tmp_path / "a.npz")
 
 

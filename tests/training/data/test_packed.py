@@ -1,0 +1,54 @@
+"""Binary images with eight pixels in a byte."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from training.data.dataset import DataError
+from training.data.load import load
+
+BITS = np.random.default_rng(0).integers(0, 2, (9, 28, 28), np.uint8)
+PACKED = np.packbits(BITS.reshape(9, 784), axis=1)
+
+
+@pytest.fixture
+def binarised(tmp_path: Path) -> Path:
+    path = tmp_path / "binarised.npz"
+    np.savez(path, train=PACKED[:5], valid=PACKED[5:7], test=PACKED[7:])
+    return path
+
+
+@pytest.mark.parametrize(
+    ("part", "rows"),
+    [("", slice(5)), (":train", slice(5)), (":valid", slice(5, 7)), (":test", slice(7, 9))],
+)
+def test_the_bits_come_out_as_images(binarised: Path, part: str, rows: slice) -> None:
+    dataset = load(f"{binarised}{part}")
+    assert np.array_equal(dataset.x.numpy(), BITS[rows])
+    assert (dataset.input.kind, dataset.input.shape) == ("image", (28, 28))
+    assert (dataset.input.dtype, dataset.input.range) == ("uint8", (0, 1))
+
+
+def test_bytes_under_other_names_are_bytes(tmp_path: Path) -> None:
+    np.savez(tmp_path / "a.npz", train=PACKED, labels=np.arange(9))
+    assert np.array_equal(load(str(tmp_path / "a.npz")).x.numpy(), PACKED)
+
+
+def test_a_part_that_is_not_there_is_named_with_those_that_are(binarised: Path) -> None:
+    with pytest.raises(DataError, match=r"holds train, valid, test; expected .* named eval$"):
+        load(f"{binarised}:eval")
+
+
+def test_only_the_part_that_is_asked_for_will_do(tmp_path: Path) -> None:
+    np.savez(tmp_path / "one.npz", rows=np.zeros((2, 3)))
+    assert load(f"{tmp_path}/one.npz").x.shape == load(f"{tmp_path}/one.npz:rows").x.shape
+    with pytest.raises(DataError, match="holds rows; expected one array, or one of them named x"):
+        load(f"{tmp_path}/one.npz:x")
+
+
+def test_a_file_of_one_array_has_no_parts(tmp_path: Path) -> None:
+    with (tmp_path / "one.npz").open("wb") as file:
+        np.save(file, np.zeros((2, 3)))
+    with pytest.raises(DataError, match="one array, in which nothing is named x"):
+        load(f"{tmp_path}/one.npz:x")
