@@ -21,10 +21,7 @@ def card(
     return "\n\n".join(
         [
             f"# {config.name}",
-            f"A variational autoencoder of {_what(spec.input)}, with {spec.latent_dim} latent "
-            f"dimensions{_latents(spec)} and a {_likelihood(spec)} likelihood, trained on "
-            f"{rows:,} rows of `{_source(config)}` for {config.epochs:,} epochs; "
-            f"the weights are those after epoch {epoch:,}.",
+            f"{lede(config, spec, rows=rows)[:-1]}; the weights are those after epoch {epoch:,}.",
             "![Samples from the prior](samples.png)",
             "## How good it is",
             f"On {evaluation.rows:,} rows that it was not trained on, in nats for a row:",
@@ -33,12 +30,31 @@ def card(
             _reconstructions(spec.input),
             "![Reconstructions](reconstructions.png)",
             "## How to use it",
-            f"```sh\npython -m service --models {config.models}\n{_curl(config.name, spec)}\n```",
+            f"```sh\n{usage(config, spec)}\n```",
             f"One row is {_what(spec.input, one=True)}; send values as they are in the data"
             f"{_range(spec.input)}, scaling is part of the model.",
             "",
         ]
     )
+
+
+def lede(config: TrainConfig, spec: ModelSpec, *, rows: int) -> str:
+    """One sentence: what the model is and what it was trained on."""
+    return (
+        f"A variational autoencoder of {_what(spec.input)}, with {spec.latent_dim} latent "
+        f"dimensions{_latents(spec)} and a {_likelihood(spec)} likelihood, trained on "
+        f"{rows:,} rows of {source(config)} for {config.epochs:,} epochs."
+    )
+
+
+def usage(config: TrainConfig, spec: ModelSpec) -> str:
+    """The commands that serve the bundle and ask it for samples."""
+    return f"python -m service --models {config.models}\n{_curl(config.name, spec)}"
+
+
+def source(config: TrainConfig) -> str:
+    """The data's own name: where it lay on the disk is nobody's business."""
+    return config.data.rstrip("/").rsplit("/", 1)[-1]
 
 
 def _figures(evaluation: Evaluation) -> str:
@@ -81,11 +97,6 @@ def _what(spec: InputSpec, *, one: bool = False) -> str:
         colour = "colour" if len(spec.shape) == 3 else "gray"
         size = f"of {spec.shape[0]}×{spec.shape[1]} pixels, {colour}"
     return f"{'an' if noun == 'image' else 'a'} {noun} {size}" if one else f"{noun}s {size}"
-
-
-def _source(config: TrainConfig) -> str:
-    """The data's own name: where it lay on the disk is nobody's business."""
-    return config.data.rstrip("/").rsplit("/", 1)[-1]
 
 
 def _likelihood(spec: ModelSpec) -> str:

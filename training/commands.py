@@ -11,7 +11,7 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from training import report
+from training import pictures
 from training.build import build, fast, model_spec, place_pseudo_inputs
 from training.card import card
 from training.checkpoint import Progress, load_best, read_progress
@@ -33,7 +33,8 @@ from training.export import calibration, export, versions
 from training.files import write_atomically
 from training.fingerprint import fingerprint
 from training.group import Group, join
-from training.progress import reporter
+from training.progress import Reporter, Reporters, reporter
+from training.report.writer import ReportWriter
 from training.run import Run, hold
 from training.train import train
 from vae.bundle import write_bundle
@@ -58,9 +59,7 @@ def run_train(command: TrainCommand, console: Console) -> None:
         _announce(console, config, vae, data, progress)
         began = time.monotonic()
         x, unseen = data.x.to(device), held_out.x.to(device)
-        with reporter(
-            console, rows=len(data), epochs=config.epochs, reached=progress.epoch
-        ) as shown:
+        with _watch(console, run, config, data, held_out, progress, group) as shown:
             train(vae, x, unseen, config, run, progress, shown, group)
         seconds = time.monotonic() - began
         best, progress = _trained(run, data, device, group)
@@ -242,12 +241,13 @@ def _publish(
     text = card(config, vae.spec, evaluation, rows=len(data), epoch=epoch)
     shown: dict[FileName, bytes] = {
         "README.md": text.encode(),
-        "samples.png": report.samples(vae, held_out.x, config.seed),
-        "reconstructions.png": report.reconstructions(vae, held_out.x),
+        "samples.png": pictures.samples(vae, held_out.x, config.seed),
+        "reconstructions.png": pictures.reconstructions(vae, held_out.x),
     }
     for name, content in shown.items():
         write_atomically(run.path / name, content)
-    write_atomically(run.path / "curves.png", report.curves(run.history()))
+    write_atomically(run.path / "curves.png", pictures.curves(run.history()))
+    _report(run, config, data, held_out).write(vae, epoch=epoch, evaluation=evaluation)
     return write_bundle(
         config.models,
         export(vae, held_out.x, evaluation, config.seed) | shown,
@@ -258,6 +258,26 @@ def _publish(
         calibration=calibration(evaluation),
         versions=versions(),
     )
+
+
+def _watch(
+    console: Console,
+    run: Run,
+    config: TrainConfig,
+    data: Dataset,
+    held_out: Dataset,
+    progress: Progress,
+    group: Group,
+) -> Reporter:
+    """All that watches the run: nothing but the main process has anything to say."""
+    if not group.main:
+        return Reporter()
+    bar = reporter(console, rows=len(data), epochs=config.epochs, reached=progress.epoch)
+    return Reporters(bar, _report(run, config, data, held_out))
+
+
+def _report(run: Run, config: TrainConfig, data: Dataset, held_out: Dataset) -> ReportWriter:
+    return ReportWriter(run, config, rows=len(data), held_out=held_out)
 
 
 def _announce(
@@ -279,7 +299,7 @@ def _conclude(
         f"trained in {seconds:.1f} s; on {evaluation.rows:,} held-out rows: "
         f"ELBO {evaluation.elbo:.2f} nats, KL {evaluation.kl:.2f}, "
         f"{evaluation.active_units} of {evaluation.latents} latents active\n"
-        f"bundle {bundle} · pictures and model card in {config.run}\n"
+        f"bundle {bundle} · report {config.run / 'report.html'}\n"
         f"serve it: python -m service --models {config.models}",
         soft_wrap=True,
     )

@@ -2,14 +2,16 @@
 
 import math
 import time
-from contextlib import AbstractContextManager
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from types import TracebackType
-from typing import Any, Protocol, Self
+from typing import Any, Self
 
 from rich.console import Console
 from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
+
+from vae.networks import VAE
 
 PLAIN_LINES = 20
 """Lines of a run where there is no terminal, whatever its length."""
@@ -45,14 +47,63 @@ class EpochMetrics:
         )
 
 
-class Reporter(AbstractContextManager["Reporter"], Protocol):
-    """Told of each step and each epoch while its block lasts."""
+class Reporter:
+    """Told of a run while its block lasts; overrides what it wants to hear of."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """The run ended, by the error if there is one."""
 
     def step(self, rows: int) -> None:
         """A step on so many rows was taken."""
 
     def epoch(self, metrics: EpochMetrics) -> None:
-        """An epoch ended."""
+        """An epoch ended, and its line is in ``metrics.jsonl``."""
+
+    def checkpoint(self, vae: VAE) -> None:
+        """The checkpoint was replaced; ``vae`` has the weights of the epoch before."""
+
+
+class Reporters(Reporter):
+    """Several as one. They begin in order and end in reverse."""
+
+    def __init__(self, *reporters: Reporter) -> None:
+        self._reporters = reporters
+        self._open = ExitStack()
+
+    def __enter__(self) -> Self:
+        with ExitStack() as opening:  # one that cannot begin ends those before it
+            for each in self._reporters:
+                opening.enter_context(each)
+            self._open = opening.pop_all()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._open.__exit__(kind, error, traceback)
+
+    def step(self, rows: int) -> None:
+        for each in self._reporters:
+            each.step(rows)
+
+    def epoch(self, metrics: EpochMetrics) -> None:
+        for each in self._reporters:
+            each.epoch(metrics)
+
+    def checkpoint(self, vae: VAE) -> None:
+        for each in self._reporters:
+            each.checkpoint(vae)
 
 
 def reporter(console: Console, *, rows: int, epochs: int, reached: int) -> Reporter:
@@ -62,7 +113,7 @@ def reporter(console: Console, *, rows: int, epochs: int, reached: int) -> Repor
     return PlainReporter(console, epochs)
 
 
-class PlainReporter:
+class PlainReporter(Reporter):
     """A line for the first epoch, the last one and some evenly between."""
 
     def __init__(self, console: Console, epochs: int) -> None:
@@ -70,22 +121,13 @@ class PlainReporter:
         self._epochs = epochs
         self._every = -(-epochs // (PLAIN_LINES - 1))
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        pass
-
-    def step(self, rows: int) -> None:
-        """Steps are not shown."""
-
     def epoch(self, metrics: EpochMetrics) -> None:
         """Print the line when it is due."""
         if metrics.epoch in (1, self._epochs) or metrics.epoch % self._every == 0:
             self._console.print(f"epoch {metrics.epoch}/{self._epochs} · {metrics}")
 
 
-class TerminalReporter:
+class TerminalReporter(Reporter):
     """A bar over all rows of all epochs, with the last epoch's figures."""
 
     def __init__(self, console: Console, rows: int, reached: int) -> None:

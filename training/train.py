@@ -77,6 +77,7 @@ def train(
         due = epoch == config.epochs or time.monotonic() - saved >= config.checkpoint_seconds
         if group.main and due:
             save_checkpoint(run.checkpoint, vae, optimiser, best, progress)
+            reporter.checkpoint(vae)
             saved = time.monotonic()
 
 

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from training.__main__ import main
-from training.report import TILE
+from training.pictures import TILE
 from vae.bundle import open_bundle
 
 TINY = ["--epochs=2", "--hidden=16", "--latent-dim=3", "--importance-samples=2", "--threads=1"]

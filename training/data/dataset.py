@@ -20,10 +20,14 @@ class DataError(Exception):
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """Rows of x, (rows, *input.shape), uint8 or float32, contiguous; and what one row is."""
+    """Rows of x, (rows, *input.shape), uint8 or float32, contiguous; and what one row is.
+
+    ``labels``, (rows,) whole numbers, where the source has them: colours of the report.
+    """
 
     x: Tensor
     input: InputSpec
+    labels: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.x)
@@ -67,7 +71,8 @@ def preprocessing(train: Dataset, scaling: Scaling) -> Preprocessing:
 
 
 def _select(dataset: Dataset, rows: Tensor) -> Dataset:
-    return Dataset(dataset.x.index_select(0, rows), dataset.input)
+    labels = None if dataset.labels is None else dataset.labels.index_select(0, rows)
+    return Dataset(dataset.x.index_select(0, rows), dataset.input, labels)
 
 
 def _standardise(train: Dataset) -> Preprocessing:

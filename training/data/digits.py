@@ -13,6 +13,10 @@ from vae.manifest import InputSpec
 
 
 def load_digits() -> Dataset:
-    """(1797, 8, 8), uint8."""
-    x = torch.from_numpy(datasets.load_digits().images.astype(np.uint8))
-    return Dataset(x, InputSpec(kind="image", shape=(8, 8), dtype="uint8", range=(0, 16)))
+    """(1797, 8, 8), uint8, labelled 0 to 9."""
+    digits = datasets.load_digits()
+    return Dataset(
+        torch.from_numpy(digits.images.astype(np.uint8)),
+        InputSpec(kind="image", shape=(8, 8), dtype="uint8", range=(0, 16)),
+        torch.from_numpy(digits.target.astype(np.int64)),
+    )

@@ -8,10 +8,12 @@ import gzip
 import math
 import struct
 import zlib
+from dataclasses import replace
 from io import BufferedIOBase
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from training.data.arrays import Array, from_array
 from training.data.dataset import DataError, Dataset
@@ -25,15 +27,18 @@ TRAINING_IMAGES = tuple(
 
 
 def load_idx(path: Path) -> Dataset:
-    """The data set in an IDX file, of exactly the length that its header says."""
-    try:
-        with path.open("rb") as file:
-            gzipped = file.read(2) == b"\x1f\x8b"
-            file.seek(0)
-            with gzip.open(file) if gzipped else file as content:
-                return from_array(_read(content, path), str(path))
-    except (OSError, EOFError, MemoryError, OverflowError, zlib.error) as error:
-        raise DataError(f"{path} cannot be read: {error}") from None
+    """The data set in an IDX file, with the labels of ``*-labels-idx1-*`` where it lies beside."""
+    dataset = from_array(_load(path), str(path))
+    beside = path.with_name(path.name.replace("images", "labels").replace("idx3", "idx1"))
+    if beside == path or not beside.is_file():
+        return dataset
+    labels = _load(beside)
+    if labels.shape != (len(dataset),) or labels.dtype.kind not in "iu":
+        raise DataError(
+            f"{beside} holds {labels.dtype} of {labels.shape}; "
+            f"expected a whole number for each of the {len(dataset)} rows of {path.name}"
+        )
+    return replace(dataset, labels=torch.from_numpy(labels.astype(np.int64)))
 
 
 def is_idx(path: Path) -> bool:
@@ -45,6 +50,18 @@ def training_images(folder: Path) -> Path | None:
     """The file of training images in a folder as MNIST comes, if this is one."""
     candidates = (folder / name for name in TRAINING_IMAGES)
     return next((path for path in candidates if path.is_file()), None)
+
+
+def _load(path: Path) -> Array:
+    """The array in an IDX file, of exactly the length that its header says."""
+    try:
+        with path.open("rb") as file:
+            gzipped = file.read(2) == b"\x1f\x8b"
+            file.seek(0)
+            with gzip.open(file) if gzipped else file as content:
+                return _read(content, path)
+    except (OSError, EOFError, MemoryError, OverflowError, zlib.error) as error:
+        raise DataError(f"{path} cannot be read: {error}") from None
 
 
 def _read(file: BufferedIOBase, path: Path) -> Array:

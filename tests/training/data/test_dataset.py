@@ -102,3 +102,10 @@ def test_statistics_do_not_depend_on_the_chunks(monkeypatch: pytest.MonkeyPatch)
 
 def test_none_leaves_x_alone() -> None:
     assert preprocessing(numbered(3), "none") == Preprocessing()
+
+
+def test_labels_go_with_their_rows() -> None:
+    whole = Dataset(numbered(10).x * 2, numbered(10).input, torch.arange(10))
+    for part in split(whole, 0.3, seed=0):
+        assert part.labels is not None
+        assert torch.equal(part.labels.float() * 2, part.x[:, 0])

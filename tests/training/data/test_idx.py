@@ -77,3 +77,15 @@ def test_a_gzip_bomb_is_not_unpacked(tmp_path: Path) -> None:
     finally:
         tracemalloc.stop()
     assert peak < 2_000_000
+
+
+@pytest.mark.parametrize("labels", [np.arange(3), np.zeros((2, 2)), np.zeros((1, 2))])
+def test_labels_that_are_not_one_a_row_are_refused(tmp_path: Path, labels: np.ndarray) -> None:  # type: ignore[type-arg]
+    path = write(tmp_path / "a-images-idx3-ubyte", idx_bytes(IMAGES))
+    write(tmp_path / "a-labels-idx1-ubyte", idx_bytes(labels))
+    with pytest.raises(DataError, match=r"a-labels-idx1-ubyte holds .* each of the 2 rows of a-im"):
+        load_idx(path)
+
+
+def test_without_labels_beside_there_are_none(tmp_path: Path) -> None:
+    assert load_idx(write(tmp_path / "a-images-idx3-ubyte", idx_bytes(IMAGES))).labels is None

@@ -20,6 +20,8 @@ def test_digits() -> None:
     assert dataset.x.dtype == torch.uint8
     assert dataset.input.range == (dataset.x.min(), dataset.x.max()) == (0, 16)
     assert dataset.x.is_contiguous()
+    assert dataset.labels is not None
+    assert sorted(set(dataset.labels.tolist())) == list(range(10))
 
 
 def test_files_are_known_by_their_names(tmp_path: Path) -> None:
@@ -44,8 +46,13 @@ def test_files_are_known_by_their_names(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["train-images-idx3-ubyte", "train-images.idx3-ubyte"])
 def test_a_folder_as_mnist_comes(tmp_path: Path, name: str) -> None:
     (tmp_path / f"{name}.gz").write_bytes(gzip.compress(IDX))
-    (tmp_path / "train-labels-idx1-ubyte.gz").write_bytes(b"not read")
-    assert load(str(tmp_path)).x.flatten().tolist() == list(range(24))
+    labels = name.replace("images", "labels").replace("idx3", "idx1")
+    content = struct.pack(">BBBBI", 0, 0, 8, 1, 2) + bytes([7, 3])
+    (tmp_path / f"{labels}.gz").write_bytes(gzip.compress(content))
+    dataset = load(str(tmp_path))
+    assert dataset.x.flatten().tolist() == list(range(24))
+    assert dataset.labels is not None
+    assert dataset.labels.tolist() == [7, 3]
 
 
 def test_a_folder_of_images(tmp_path: Path) -> None:

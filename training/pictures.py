@@ -40,10 +40,8 @@ def samples(vae: VAE, held_out: Tensor, seed: int) -> bytes:
     noise = generator(seed, Purpose.PICTURES)
     spec = vae.spec.input
     if spec.kind == "image":
-        z = _prior(vae, SAMPLES, noise)
-        return _png(grid(to_pixels(vae.decode(z), spec)))
-    z = _prior(vae, POINTS, noise)
-    return _histograms(spec, held_out[:POINTS].float(), _draw(vae, z, noise))
+        return _png(grid(to_pixels(draw(vae, SAMPLES, noise), spec)))
+    return _histograms(spec, held_out[:POINTS].float(), draw(vae, POINTS, noise))
 
 
 @torch.inference_mode()
@@ -54,7 +52,7 @@ def reconstructions(vae: VAE, held_out: Tensor) -> bytes:
     spec = vae.spec.input
     count = RECONSTRUCTIONS if spec.kind == "image" else POINTS
     x = held_out[:count].float()
-    decoded = vae.decode(vae.latents.centre(*vae.encode(x)))
+    decoded = reconstruct(vae, x)
     if spec.kind == "vector":
         return _scatters(spec, x, decoded)
     originals, copies = to_pixels(x, spec), to_pixels(decoded, spec)
@@ -64,6 +62,26 @@ def reconstructions(vae: VAE, held_out: Tensor) -> bytes:
         if len(row := originals[i : i + COLUMNS])
     ]
     return _png(_stack(pairs))
+
+
+def draw(vae: VAE, rows: int, noise: torch.Generator) -> Tensor:
+    """(rows, *shape) with z from the prior: means of p(x|z) for images, whose noise nobody wants to
+    see; for vectors draws from it where it is Gaussian.
+    """
+    device = next(vae.parameters()).device
+    eps = torch.randn(rows, vae.spec.noise_dim, generator=noise).to(device)
+    z = vae.prior(eps, torch.ones(rows, device=device))
+    if vae.spec.input.kind == "image" or not isinstance(vae.likelihood, Gaussian):
+        return vae.decode(z).cpu()
+    mean = vae.decoder(z)
+    sigma = torch.exp(0.5 * vae.likelihood.log_variance)
+    eps = torch.randn(mean.shape, generator=noise).to(device)
+    return vae.preprocess.invert(mean + sigma * eps).cpu()
+
+
+def reconstruct(vae: VAE, x: Tensor) -> Tensor:
+    """What the decoder makes of the centres of q(z|x), (rows, *shape)."""
+    return vae.decode(vae.latents.centre(*vae.encode(x)))
 
 
 def curves(history: Sequence[Mapping[str, Any]]) -> bytes:
@@ -97,16 +115,28 @@ def grid(pictures: Pixels, columns: int = COLUMNS) -> Pixels:
     """Pictures (n, H, W, 3) in rows of ``columns``, each pixel grown to a square."""
     scale = max(1, TILE // max(pictures.shape[1:3]))
     large = pictures.repeat(scale, axis=1).repeat(scale, axis=2)
-    large = np.pad(
-        large,
-        ((0, -len(large) % columns), *[(0, GAP)] * 2, (0, 0)),
+    framed = np.pad(
+        large, ((0, 0), *[(0, GAP)] * 2, (0, 0)), mode="constant", constant_values=PAPER
+    )
+    return np.pad(
+        sheet(framed, columns),
+        ((GAP, 0), (GAP, 0), (0, 0)),
         mode="constant",
         constant_values=PAPER,
     )
-    height, width = large.shape[1:3]
-    rows = large.reshape(-1, columns, height, width, 3).swapaxes(1, 2)
-    sheet = rows.reshape(-1, columns * width, 3)
-    return np.pad(sheet, ((GAP, 0), (GAP, 0), (0, 0)), mode="constant", constant_values=PAPER)
+
+
+def sheet(pictures: Pixels, columns: int, fill: int = PAPER) -> Pixels:
+    """Pictures (n, H, W, channels) side by side as one, ``fill`` where the last row has none."""
+    filled = np.pad(
+        pictures,
+        ((0, -len(pictures) % columns), *[(0, 0)] * 3),
+        mode="constant",
+        constant_values=fill,
+    )
+    height, width, channels = filled.shape[1:]
+    rows = filled.reshape(-1, columns, height, width, channels).swapaxes(1, 2)
+    return rows.reshape(-1, columns * width, channels)
 
 
 def _stack(sheets: Sequence[Pixels]) -> Pixels:
@@ -123,21 +153,6 @@ def _stack(sheets: Sequence[Pixels]) -> Pixels:
             for sheet in sheets
         ]
     )
-
-
-def _prior(vae: VAE, rows: int, noise: torch.Generator) -> Tensor:
-    """z ~ p(z)."""
-    eps = torch.randn(rows, vae.spec.noise_dim, generator=noise)
-    return vae.prior(eps, torch.ones(rows))
-
-
-def _draw(vae: VAE, z: Tensor, noise: torch.Generator) -> Tensor:
-    """x from p(x|z) of a Gaussian, the decoder's mean otherwise."""
-    if not isinstance(vae.likelihood, Gaussian):
-        return vae.decode(z)
-    mean = vae.decoder(z)
-    sigma = torch.exp(0.5 * vae.likelihood.log_variance)
-    return vae.preprocess.invert(mean + sigma * torch.randn(mean.shape, generator=noise))
 
 
 def _histograms(spec: InputSpec, data: Tensor, drawn: Tensor) -> bytes:
