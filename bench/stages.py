@@ -19,8 +19,8 @@ import numpy as np
 from bench.bare import thread_on
 from bench.models import LATENT_DIM, Reference, bundle_of, images
 from bench.workloads import Workload
-from service import repository
 from service.arrays import Arrays
+from service.home import Home
 from service.metrics import Metrics
 from service.model import Model
 from service.noise import standard_normal
@@ -30,6 +30,7 @@ from service.verbs import VERBS
 from service.wire.formats import FORMATS, JSON, NPY, PNG, SAFETENSORS, Format, acceptable, format_of
 from service.wire.request import read, row_spec
 from service.wire.rows import RowSpec
+from vae.bundle import open_bundle
 from vae.graphs import DECODER, ENCODER
 
 ROWS: Final = (1, 8, 64, 256)
@@ -45,7 +46,9 @@ def stages(core: int) -> list[Stage]:
     reference, metrics = Reference(path), Metrics()
     settings = Settings.model_validate({"models": path})
     with thread_on((core,)):
-        model = repository.load(settings, metrics).get()
+        home = Home(settings, metrics)
+        home.move_in([open_bundle(path)])
+        model = home.models.get()
         spec = row_spec(VERBS[0], model.manifest, max_rows=4096, max_pixels=2**22)
         assert spec is not None  # noqa: S101 (encode has rows)
         return [

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import signal
 import sys
 from collections.abc import Sequence
 
@@ -13,7 +14,7 @@ from service.errors import UnknownModel
 from service.listeners import CannotListen
 from service.metrics import Metrics
 from service.runtimes.runtime import RuntimeUnusable
-from service.server import configure_logging, create_server
+from service.server import configure_logging, create_lone_server
 from service.settings import Settings, unknown_variables
 from service.supervisor import CannotStart
 from vae.bundle import BundleError
@@ -34,10 +35,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for name in unknown_variables(os.environ):
         logger.warning("%s is no setting of this service", name)
     settings = _with_cpus(settings)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until there is somebody to heed it
     try:
         if settings.workers > 1:
             return supervisor.run(settings)
-        create_server(settings, Metrics()).serve_until_told()
+        create_lone_server(settings, Metrics()).serve_until_told()
     except (BundleError, RuntimeUnusable, UnknownModel, CannotListen, CannotStart) as error:
         print(f"vae-serve: {error}", file=sys.stderr)  # noqa: T201
         return 1

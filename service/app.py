@@ -14,16 +14,22 @@ from starlette.types import Lifespan
 from service import playground
 from service.endpoint import problem
 from service.errors import RoutingError, UnknownModel
+from service.guard import ApiKeys
+from service.keeper import Steward
 from service.metrics import Metrics
 from service.middleware import Doorkeeper, Failures, ReplyHeaders, RequestMetrics, to_response
 from service.reception import Reception
 from service.repository import Repository
-from service.routes import ops, vae
+from service.routes import admin, ops, vae
 from service.settings import Settings
 
 
-def create_app(models: Repository, settings: Settings, metrics: Metrics) -> FastAPI:
+def create_app(
+    models: Repository, settings: Settings, metrics: Metrics, steward: Steward | None = None
+) -> FastAPI:
     """The ASGI application over loaded models, which it closes when it stops.
+
+    With a steward and ``admin_keys`` it has the routes that load and unload models.
 
     Its state holds the Reception, for the fast lane to share.
     """
@@ -36,25 +42,33 @@ def create_app(models: Repository, settings: Settings, metrics: Metrics) -> Fast
         docs_url="/docs" if settings.docs else None,
         redoc_url=None,
         openapi_url="/openapi.json" if settings.docs else None,
-        middleware=_middleware(reception),
+        middleware=_middleware(reception, settings),
     )
     app.state.reception = reception
     app.exception_handler(RequestValidationError)(_on_bad_path)
     app.exception_handler(HTTPException)(_on_http_exception)
     app.include_router(vae.create_router(reception.endpoint))
     app.include_router(ops.create_router(models, metrics))
+    if steward and settings.admin_keys:
+        app.include_router(admin.create_router(steward))
     app.mount("/static", playground.Files(), name="static")
     app.add_api_route("/", playground.page, name="playground", include_in_schema=False)
     return app
 
 
-def _middleware(reception: Reception) -> list[Middleware]:
+def _middleware(reception: Reception, settings: Settings) -> list[Middleware]:
     """From the outside in."""
+    admin_keys = ApiKeys(key.get_secret_value() for key in settings.admin_keys)
     return [
         Middleware(ReplyHeaders, request_ids=reception.request_ids),
         Middleware(RequestMetrics, metrics=reception.metrics),
         Middleware(Failures),
-        Middleware(Doorkeeper, keys=reception.keys, max_bytes=reception.max_body_bytes),
+        Middleware(
+            Doorkeeper,
+            keys=reception.keys,
+            admin_keys=admin_keys,
+            max_bytes=reception.max_body_bytes,
+        ),
     ]
 
 

@@ -3,9 +3,9 @@
 import logging
 import time
 from collections.abc import Iterable
-from functools import cache
 from typing import Final, NamedTuple
 from urllib.parse import parse_qsl
+from weakref import WeakKeyDictionary
 
 from service.errors import (
     MEDIA_TYPE,
@@ -19,7 +19,7 @@ from service.guard import Head
 from service.model import Model
 from service.repository import Repository
 from service.settings import Settings
-from service.verbs import Verb
+from service.verbs import VERBS, Verb
 from service.wire.formats import Format, acceptable, format_of
 from service.wire.request import read, row_spec
 from service.wire.rows import RowSpec
@@ -84,7 +84,8 @@ class Endpoint:
     def __init__(self, models: Repository, settings: Settings) -> None:
         self._models = models
         self._settings = settings
-        self._spec = cache(self._make_spec)
+        # Weak, so that a model that is no longer served goes when its requests are answered.
+        self._specs: WeakKeyDictionary[Model, dict[str, RowSpec | None]] = WeakKeyDictionary()
 
     def find(self, target: Target) -> Model:
         """The model of a target. Raises UnknownModel."""
@@ -123,6 +124,11 @@ class Endpoint:
                 "X-Timeout-Ms is not a positive whole number", given=given.decode("latin-1")
             )
         return min(int(given), self._settings.timeout_ms) / 1000
+
+    def _spec(self, verb: Verb, model: Model) -> RowSpec | None:
+        if (specs := self._specs.get(model)) is None:
+            specs = self._specs[model] = {each.name: self._make_spec(each, model) for each in VERBS}
+        return specs[verb.name]
 
     def _make_spec(self, verb: Verb, model: Model) -> RowSpec | None:
         settings = self._settings

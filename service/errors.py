@@ -7,6 +7,7 @@ ServiceError
 ├── Unauthorized         401   the API key is missing or wrong
 ├── UnknownModel         404   no such model or version
 ├── NotAcceptable        406   no format of Accept fits this reply
+├── BundleRefused        409   a bundle cannot be served; the reason is in its files
 ├── TooLarge             413   a limit on what a client may send
 ├── UnsupportedFormat    415   a Content-Type that this route does not read
 ├── InvalidInput         422   well-formed, but not rows of this model
@@ -79,6 +80,10 @@ class UnknownModel(ServiceError):
 
 class NotAcceptable(ServiceError):
     status = HTTPStatus.NOT_ACCEPTABLE
+
+
+class BundleRefused(ServiceError):
+    status = HTTPStatus.CONFLICT
 
 
 class TooLarge(ServiceError):

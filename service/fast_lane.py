@@ -179,5 +179,6 @@ class FastCycle:
             self._call.cancel()
         if self._work is not None:
             self._work.close()
+        self._call = self._admission = None  # an idle connection keeps no model that was unloaded
         elapsed = time.monotonic() - self._received_at
         self._connection.reception.metrics.observe_request(self._op, self._label, status, elapsed)

@@ -45,6 +45,10 @@ class ApiKeys:
     def __init__(self, keys: Iterable[str]) -> None:
         self._digests = [sha256(key.encode()).digest() for key in keys]
 
+    def __bool__(self) -> bool:
+        """Whether a key is asked for."""
+        return bool(self._digests)
+
     def check(self, head: Head) -> None:
         """Raises Unauthorized unless the head presents one of the keys."""
         if not self._digests:

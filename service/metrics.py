@@ -40,7 +40,7 @@ class Metrics:
         if shared:
             self._rendered = CollectorRegistry()
             multiprocess.MultiProcessCollector(self._rendered, str(shared))  # type: ignore[no-untyped-call]
-        self._queues: list[tuple[Gauge, Callable[[], int]]] = []
+        self._queues: dict[tuple[str, str], Callable[[], int]] = {}
         # Looking labels up costs as much as all else.
         self._of_request = cache(self._make_of_request)
         counter = partial(Counter, registry=registry)
@@ -73,10 +73,11 @@ class Metrics:
         )
         self._info = gauge(
             "vae_model_info",
-            "1 for each model that is served",
+            "1 for each model that is served, 0 for one that was unloaded",
             (*model, "kind", "latent_dim", "likelihood", "network"),
             multiprocess_mode="livemax",
         )
+        self._loads = counter("vae_model_load", "Bundles loaded, and bundles refused", ("result",))
 
     def observe_request(self, op: str, label: str, code: int, seconds: float) -> None:
         """Count one request of a route, answered by the model of this label, or by none.
@@ -115,23 +116,37 @@ class Metrics:
 
     def add_model(self, manifest: Manifest, queued_rows: Callable[[], int]) -> None:
         """Show a loaded model and how many rows wait for it."""
+        self._info_of(manifest).set(1)
+        self._queues[manifest.name, str(manifest.version)] = queued_rows
+
+    def forget_model(self, manifest: Manifest) -> None:
+        """Show a model as no longer served; what it counted stays."""
         labels = (manifest.name, str(manifest.version))
-        self._info.labels(
-            *labels,
+        self._info_of(manifest).set(0)
+        self._queue_rows.labels(*labels).set(0)
+        self._queues.pop(labels, None)
+
+    def count_load(self, result: str) -> None:
+        """Count a bundle that was "loaded" or "refused"."""
+        self._loads.labels(result).inc()
+
+    def _info_of(self, manifest: Manifest) -> Gauge:
+        return self._info.labels(
+            manifest.name,
+            str(manifest.version),
             manifest.input.kind,
             str(manifest.latent_dim),
             manifest.likelihood.kind,
             manifest.network.kind,
-        ).set(1)
-        self._queues.append((self._queue_rows.labels(*labels), queued_rows))
+        )
 
     def refresh(self) -> None:
         """Measure what changes without an event. Each worker does so every second for the others.
 
         Not a callback of the gauge: those cannot be shared between processes.
         """
-        for gauge, queued_rows in self._queues:
-            gauge.set(queued_rows())
+        for labels, queued_rows in self._queues.items():
+            self._queue_rows.labels(*labels).set(queued_rows())
 
     def render(self) -> bytes:
         """All metrics in the text format of Prometheus."""

@@ -3,6 +3,7 @@
 The decisions stand in ``service/guard.py``, which the fast lane asks, too.
 """
 
+import re
 import time
 from typing import Final
 
@@ -16,6 +17,7 @@ from service.metrics import Metrics
 
 MODEL_LABEL: Final = "vae.model"  # routes put the name/version that answers into the scope here
 OPEN_PATHS: Final = ("/health/live", "/health/ready", "/")
+ADMIN_PATH: Final = re.compile(r"/models/[^/]*/versions/[^/]*/(load|unload)")
 
 
 def to_response(reply: Reply) -> Response:
@@ -108,18 +110,24 @@ class Failures:
 
 
 class Doorkeeper:
-    """Refuses a request without a key, or with a body over the limit, declared or as it comes."""
+    """Refuses a request without a key, or with a body over the limit, declared or as it comes.
 
-    def __init__(self, app: ASGIApp, keys: ApiKeys, max_bytes: int) -> None:
+    What loads and unloads models is opened by ``admin_keys``, where there are any, and no other.
+    """
+
+    def __init__(self, app: ASGIApp, keys: ApiKeys, admin_keys: ApiKeys, max_bytes: int) -> None:
         self._app = app
         self._keys = keys
+        self._admin_keys = admin_keys
         self._max_bytes = max_bytes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return await self._app(scope, receive, send)
         head = head_of(scope["headers"])
-        if not _is_open(scope["path"]):
+        if self._admin_keys and ADMIN_PATH.fullmatch(scope["path"]):
+            self._admin_keys.check(head)
+        elif not _is_open(scope["path"]):
             self._keys.check(head)
         check_length(head, self._max_bytes)
         received = 0

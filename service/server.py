@@ -1,43 +1,62 @@
 """One process that serves: its logging, its models, its application, its uvicorn server."""
 
+import asyncio
 import gc
 import logging
 import signal
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from functools import partial
 from math import ceil
+from typing import Any
 
 import uvicorn
 from prometheus_client import disable_created_metrics
 
-from service import repository
 from service.app import create_app
+from service.catalog import Catalog
+from service.home import Home
+from service.keeper import Keeper, Steward
 from service.metrics import Metrics
+from service.policy import Policy
 from service.protocol import Connection
 from service.settings import Settings
+from service.shelf import Shelf
+
+logger = logging.getLogger(__name__)
+
+Companion = Callable[[], Coroutine[Any, Any, None]]
 
 
 class Server(uvicorn.Server):
-    """uvicorn, which says when it accepts connections and keeps the gauges of a process fresh."""
+    """uvicorn, which keeps the gauges of a process fresh, and has a companion.
 
-    def __init__(
-        self, config: uvicorn.Config, metrics: Metrics, on_ready: Callable[[], None]
-    ) -> None:
+    The companion is what else this process does on the event loop, from when it accepts connections
+    until the last of them is closed.
+    """
+
+    def __init__(self, config: uvicorn.Config, metrics: Metrics, companion: Companion) -> None:
         super().__init__(config)
         self._metrics = metrics
-        self._on_ready = on_ready
+        self._companion = companion
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         gc.collect()
         gc.freeze()  # what start-up made stays; going through it again would pause every request
-        self._on_ready()
+
+    async def main_loop(self) -> None:
+        self._accompanying = asyncio.create_task(self._companion())
+        await super().main_loop()
 
     async def on_tick(self, counter: int) -> bool:
         if counter % 10 == 0:  # a tick is a tenth of a second
             self._metrics.refresh()
         return await super().on_tick(counter)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().shutdown(sockets)
+        self._accompanying.cancel()
 
     def serve_until_told(self, sockets: Sequence[socket.socket] = ()) -> None:
         """Serve on these sockets, else on the host and port of the configuration; then drain."""
@@ -57,16 +76,29 @@ def configure_logging(settings: Settings) -> None:
     )
 
 
-def create_server(
-    settings: Settings, metrics: Metrics, on_ready: Callable[[], None] = lambda: None
-) -> Server:
-    """Load the models and put the application over them.
+def create_lone_server(settings: Settings, metrics: Metrics) -> Server:
+    """The server of a process that keeps its models by itself, and looks for new ones on SIGHUP.
 
-    Raises BundleError and RuntimeUnusable as ``repository.load`` does.
+    Raises BundleError, RuntimeUnusable and UnknownModel as ``Home.move_in`` does.
     """
+    home = Home(settings, metrics)
+    shelf, catalog = Shelf(settings.models), Catalog(Policy.parse(settings.version_policy))
+    keeper = Keeper(shelf, catalog, home, metrics.count_load, settings.watch_seconds)
+    home.move_in(keeper.first_bundles())
+
+    async def keep() -> None:
+        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, keeper.ring)
+        await keeper.watch()
+
+    return create_server(home, keeper, keep, settings, metrics)
+
+
+def create_server(
+    home: Home, steward: Steward, companion: Companion, settings: Settings, metrics: Metrics
+) -> Server:
+    """The application over loaded models, in a server."""
     disable_created_metrics()  # type: ignore[no-untyped-call]  # they double the series and tell what nobody asks
-    models = repository.load(settings, metrics)
-    app = create_app(models, settings, metrics)
+    app = create_app(home.models, settings, metrics, steward)
     config = uvicorn.Config(
         app,
         http=partial(Connection, reception=app.state.reception),  # type: ignore[arg-type]
@@ -79,4 +111,4 @@ def create_server(
         timeout_keep_alive=settings.keep_alive_seconds,
         timeout_graceful_shutdown=ceil(settings.drain_seconds),
     )
-    return Server(config, metrics, on_ready)
+    return Server(config, metrics, companion)

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from pydantic import (
+    AfterValidator,
     BeforeValidator,
     Field,
     NonNegativeFloat,
@@ -16,6 +17,8 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from service.policy import Policy
+
 MiB = 2**20
 OF_TRAINING = ("VAE_TRAIN_", "VAE_EVALUATE_", "VAE_EXPORT_")
 
@@ -26,6 +29,11 @@ def _zero_for_auto(given: object) -> object:
             raise ValueError("expected a whole number or auto")
         return 0
     return given
+
+
+def _policy(text: str) -> str:
+    Policy.parse(text)
+    return text
 
 
 IntOrAuto = Annotated[NonNegativeInt, BeforeValidator(_zero_for_auto)]
@@ -50,6 +58,12 @@ class Settings(BaseSettings):
     )
     default_model: str | None = Field(
         None, description="the model of /encode and the other bare paths; needed with several"
+    )
+    version_policy: Annotated[str, AfterValidator(_policy)] = Field(
+        "all", description="versions to serve: all, latest, or a list such as digits/3,faces/1"
+    )
+    watch_seconds: NonNegativeFloat = Field(
+        0.5, description="seconds from one look for new versions to the next; 0: only on SIGHUP"
     )
     host: str = Field("127.0.0.1", description="the address to listen on")
     port: Annotated[int, Field(ge=0, le=65535)] = Field(8000, description="the TCP port; 0: any")
@@ -85,12 +99,20 @@ class Settings(BaseSettings):
         description="a list, in the variable as JSON; when given, every route but health and the "
         "playground's files asks for one of them",
     )
+    admin_keys: tuple[Annotated[SecretStr, Field(min_length=1)], ...] = Field(
+        (),
+        description="a list, in the variable as JSON, of keys that load and unload models; without "
+        "one there are no such routes",
+    )
     fast_lane: bool = Field(
         True, description="answer verbs below ASGI; off: everything goes through FastAPI"
     )
     docs: bool = Field(True, description="serve /docs and /openapi.json")
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="the least severe messages that are logged"
+    )
+    hang_seconds: PositiveFloat = Field(
+        20.0, description="seconds of silence after which a worker is killed and replaced"
     )
     keep_alive_seconds: NonNegativeInt = Field(
         5, description="seconds that an idle connection stays open"

@@ -1,30 +1,34 @@
 """Several worker processes on one port: start, watch, restart, drain.
 
-The supervisor verifies the bundles and copies them, and starts every worker from that copy: a
-bundle that is damaged later harms no worker that has to be started again. It loads no model and
-answers no request, so that there is little it could die of. Each worker holds one end of a socket
-pair and ends when the supervisor's end is closed, by whatever death.
+The supervisor verifies bundles and copies them, and starts every worker from the copies: a bundle
+that is damaged later harms no worker that has to be started again. It loads no model and answers no
+request, so that there is little it could die of. Each worker holds one end of a socket pair and
+ends when the supervisor's end is closed, by whatever death.
 """
 
 import asyncio
 import logging
-import os
 import signal
-import socket
 import sys
-import time
-from contextlib import ExitStack, suppress
-from dataclasses import dataclass
+from collections.abc import Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from service import repository
+from service import metrics
+from service.catalog import Catalog
+from service.fleet import WorkerFleet
+from service.home import default_of
+from service.keeper import Keeper
 from service.listeners import Listeners
-from service.metrics import forget_gauges
+from service.metrics import Metrics, forget_gauges
+from service.policy import Policy
+from service.process import Worker
 from service.restarts import Restarts
 from service.settings import Settings
-from service.snapshot import write_snapshot
-from service.worker import CLOSING_SECONDS, READY, Order
+from service.shelf import Key, Shelf
+from service.snapshot import Copy, Snapshot
+from service.worker import CLOSING_SECONDS, Order
 
 logger = logging.getLogger(__name__)
 
@@ -33,58 +37,22 @@ class CannotStart(Exception):
     """Workers cannot be had here; the message says why."""
 
 
-@dataclass
-class Worker:
-    """A worker process, as its supervisor sees it. It ends when ``writer`` closes."""
-
-    process: asyncio.subprocess.Process
-    reader: asyncio.StreamReader
-    writer: asyncio.StreamWriter
-
-    @classmethod
-    async def start(cls, order: Order) -> "Worker":
-        """Start a process and give it its order."""
-        ours, theirs = socket.socketpair()
-        with theirs:
-            process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-P", "-m", "service.worker"),
-                # It imports from where this process does, whatever the current directory holds.
-                env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
-                stdin=theirs.fileno(),
-                pass_fds=order.listeners,
-                process_group=0,  # Ctrl+C is for the supervisor, which tells the workers
-            )
-        reader, writer = await asyncio.open_connection(sock=ours)
-        writer.write(order.to_line())
-        return cls(process, reader, writer)
-
-    async def is_ready(self) -> bool:
-        """Wait until it accepts connections; False when it ended before."""
-        try:
-            return await self.reader.readline() == READY
-        except ConnectionResetError:
-            return False
-
-    async def end(self) -> int:
-        """Wait until it ended; its exit status."""
-        status = await self.process.wait()
-        self.writer.close()
-        return status
-
-
 class Supervisor:
     """Keeps ``settings.workers`` workers running until it is told to stop.
 
     The first one starts alone: where it fails so would all, and nothing has listened yet.
     """
 
-    def __init__(self, settings: Settings, private: Path) -> None:
+    def __init__(
+        self, settings: Settings, private: Path, fleet: WorkerFleet, keeper: Keeper
+    ) -> None:
         self._settings = settings
         self._private = private
+        self._fleet = fleet
+        self._keeper = keeper
         self._listeners = Listeners(settings.host, settings.port)
         self._restarts = [Restarts() for _ in range(settings.workers)]
         self._workers: dict[int, Worker] = {}  # by slot
-        self._ready: set[int] = set()  # slots
         self._proven = asyncio.Event()  # a worker was ready once
         self._over = asyncio.Event()
         self._status = 0
@@ -99,6 +67,7 @@ class Supervisor:
         logger.info("will serve on http://%s:%d", self._settings.host, port)
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(self._keep(slot)) for slot in range(len(self._restarts))]
+            tasks.append(group.create_task(self._keeper.watch()))
             await self._over.wait()
             for task in tasks:
                 task.cancel()
@@ -107,9 +76,10 @@ class Supervisor:
         return self._status
 
     def _heed_signals(self) -> None:
+        loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
-            asyncio.get_running_loop().add_signal_handler(number, self._on_signal)
-        signal.signal(signal.SIGHUP, signal.SIG_IGN)  # and so do the workers, by inheritance
+            loop.add_signal_handler(number, self._on_signal)
+        loop.add_signal_handler(signal.SIGHUP, self._keeper.ring)
 
     def _on_signal(self) -> None:
         if self._over.is_set():  # the second one
@@ -132,33 +102,48 @@ class Supervisor:
             await asyncio.sleep(delay)
 
     def _nothing_can_serve(self) -> bool:
-        return not self._ready and (
+        return not self._fleet.is_ready and (
             not self._proven.is_set() or all(slot.hopeless for slot in self._restarts)
         )
 
     async def _live(self, slot: int) -> float:
         """One worker from its start to its end; for how many seconds it served."""
         try:
-            order = Order(slot, await self._listeners.open(slot), self._private, self._settings)
-            worker = await Worker.start(order)
+            worker = await self._fleet.recruit(lambda stock: self._start(slot, stock))
         except OSError as error:  # no memory, process or descriptor is to be had
             logger.error("worker %d cannot be started: %s", slot, error)
             return 0.0
         self._workers[slot] = worker
         served = 0.0
         if await worker.is_ready():
-            logger.info("worker %d serves as process %d", slot, worker.process.pid)
-            self._ready.add(slot)
-            self._proven.set()
-            ready = time.monotonic()
-            await worker.end()
-            served = time.monotonic() - ready
+            async with asyncio.TaskGroup() as group:
+                living = group.create_task(worker.live(self._settings.hang_seconds))
+                await self._fleet.join(worker)
+                logger.info("worker %d serves as process %d", slot, worker.process.pid)
+                self._proven.set()
+            served = living.result()
         status = await worker.end()
         logger.warning("worker %d ended with status %d, served %.1f s", slot, status, served)
         del self._workers[slot]
-        self._ready.discard(slot)
-        forget_gauges(order.metrics, slot)
+        self._fleet.dismiss(worker)
+        forget_gauges(self._private / "metrics", slot)
         return served
+
+    async def _start(self, slot: int, stock: Mapping[Key, Copy]) -> Worker:
+        order = Order(
+            slot=slot,
+            listeners=await self._listeners.open(slot),
+            stock=tuple(stock.values()),
+            private=self._private,
+            settings=self._settings,
+        )
+        return await Worker.start(order, stock, {"load": self._load, "unload": self._unload})
+
+    async def _load(self, name: str, version: int) -> None:
+        await self._keeper.load(Key(name, version))
+
+    async def _unload(self, name: str, version: int) -> None:
+        await self._keeper.unload(Key(name, version))
 
     async def _drain(self) -> None:
         """Let the workers finish what they have; kill those that take too long."""
@@ -175,24 +160,36 @@ class Supervisor:
 
     def _send(self, number: signal.Signals) -> None:
         for worker in self._workers.values():
-            with suppress(ProcessLookupError):
-                worker.process.send_signal(number)
+            worker.send(number)
 
 
 def run(settings: Settings) -> int:
     """Verify and copy the bundles, then serve them with ``settings.workers`` processes.
 
-    Returns the exit status. Raises CannotStart, CannotListen, and BundleError for a bundle that
-    cannot be trusted.
+    Returns the exit status. Raises CannotStart, CannotListen, BundleError for a bundle that cannot
+    be trusted, and UnknownModel when the default model is not among them.
     """
     if sys.platform == "win32":
         raise CannotStart("several workers share a port, which Windows does not offer")
     with ExitStack() as stack:
         try:
             private = Path(stack.enter_context(TemporaryDirectory(prefix="vae-serve-")))
-            (private / "metrics").mkdir()
-            bundles = repository.verified(settings.models)
-            write_snapshot(bundles, settings.models, private / "models")
+            supervisor = _prepare(settings, private)
         except OSError as error:
             raise CannotStart(f"no room for a private copy of the bundles: {error}") from None
-        return asyncio.run(Supervisor(settings, private).run())
+        return asyncio.run(supervisor.run())
+
+
+def _prepare(settings: Settings, private: Path) -> Supervisor:
+    """The supervisor over copies of the bundles in its ``private`` directory."""
+    (private / "metrics").mkdir()
+    metrics.share(private / "metrics", settings.workers)  # as if in one slot more
+    count = Metrics(private / "metrics").count_load
+    fleet = WorkerFleet(Snapshot(private / "models"))
+    shelf, catalog = Shelf(settings.models), Catalog(Policy.parse(settings.version_policy))
+    keeper = Keeper(shelf, catalog, fleet, count, settings.watch_seconds)
+    names = fleet.move_in(keeper.first_bundles())
+    # Found once: a worker that starts when there are more models must not find another.
+    default = default_of(settings.default_model, names)
+    settings = settings.model_copy(update={"default_model": default})
+    return Supervisor(settings, private, fleet, keeper)

@@ -1,19 +1,19 @@
 """``python -m service.worker``: one of several processes that serve on one port.
 
 Started by the supervisor alone. Standard input is a socket to it: one line of JSON comes in, the
-order; one line goes out when this process accepts connections; and when the other end closes, the
-supervisor is gone and this process drains and ends as well.
+order; after that it is a channel (``service/channel.py``) for the follower. When the other end
+closes, the supervisor is gone and this process drains and ends as well.
 """
 
 import json
 import os
+import select
 import shutil
 import signal
 import socket
 import sys
 import threading
 import time
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -22,13 +22,15 @@ from pydantic import SecretStr
 
 from service import metrics
 from service.errors import UnknownModel
+from service.follower import Follower
+from service.home import Home
 from service.metrics import Metrics
 from service.runtimes.runtime import RuntimeUnusable
 from service.server import configure_logging, create_server
 from service.settings import Settings
+from service.snapshot import Copy
 from vae.bundle import BundleError
 
-READY: Final = b"ready\n"
 CLOSING_SECONDS: Final = 5.0  # what a process may need to end after its requests did
 
 
@@ -36,19 +38,15 @@ CLOSING_SECONDS: Final = 5.0  # what a process may need to end after its request
 class Order:
     """What a worker is to serve, and as which of them.
 
-    ``slot`` is its place among the workers, ``listeners`` are numbers of inherited descriptors, and
-    ``private`` is the supervisor's directory.
+    ``slot`` is its place among the workers, ``listeners`` are numbers of inherited descriptors,
+    ``stock`` are verified bundles, and ``private`` is the supervisor's directory.
     """
 
     slot: int
     listeners: tuple[int, ...]
+    stock: tuple[Copy, ...]
     private: Path
     settings: Settings
-
-    @property
-    def snapshot(self) -> Path:
-        """The verified bundles, at the same places as under ``settings.models``."""
-        return self.private / "models"
 
     @property
     def metrics(self) -> Path:
@@ -67,6 +65,7 @@ class Order:
         return cls(
             slot=fields["slot"],
             listeners=tuple(fields["listeners"]),
+            stock=tuple(Copy(*copy) for copy in fields["stock"]),
             private=Path(fields["private"]),
             settings=Settings(**fields["settings"]),
         )
@@ -79,33 +78,36 @@ def main() -> int:
     except OSError:
         print("service.worker is started by vae-serve --workers, not by hand", file=sys.stderr)  # noqa: T201
         return 2
-    line = supervisor.makefile("rb").readline()
+    line = supervisor.makefile("rb", buffering=0).readline()  # and not a byte of what follows
     if not line:
         return 1  # the supervisor ended while it started this process
     order = Order.from_line(line)
     settings = order.settings
     configure_logging(settings)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # of a terminal; the supervisor heeds it for all
     threading.Thread(target=_end_with, args=(supervisor, order), daemon=True).start()
     metrics.share(order.metrics, order.slot)
+    counts = Metrics(order.metrics)
     try:
-        server = create_server(
-            settings.model_copy(update={"models": order.snapshot}),
-            Metrics(order.metrics),
-            on_ready=lambda: supervisor.sendall(READY),
-        )
+        home = Home(settings, counts)
+        home.move_in(copy.open() for copy in order.stock)
     except (BundleError, RuntimeUnusable, UnknownModel) as error:
-        # The user knows the original, and the snapshot is gone when this is read.
-        message = str(error).replace(str(order.snapshot), str(settings.models))
-        print(f"vae-serve: {message}", file=sys.stderr)  # noqa: T201
+        print(f"vae-serve: {error}", file=sys.stderr)  # noqa: T201
         return 1
+    follower = Follower(supervisor, home)
+    server = create_server(home, follower, follower.run, settings, counts)
     server.serve_until_told([socket.socket(fileno=number) for number in order.listeners])
     return 0
 
 
 def _end_with(supervisor: socket.socket, order: Order) -> None:
-    """Wait for the supervisor's end; then tidy up for it, drain, and end whatever hangs."""
-    with suppress(ConnectionResetError):
-        supervisor.recv(1)  # nothing more is ever sent
+    """Wait for the supervisor's end; then tidy up for it, drain, and end whatever hangs.
+
+    In a thread, since the event loop may be what hangs.
+    """
+    end = select.poll()
+    end.register(supervisor, 0)  # for nothing but the other end's closing, which is always told
+    end.poll()
     shutil.rmtree(order.private, ignore_errors=True)
     os.kill(os.getpid(), signal.SIGTERM)
     time.sleep(order.settings.drain_seconds + CLOSING_SECONDS)

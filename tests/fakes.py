@@ -12,10 +12,15 @@ import numpy as np
 from fastapi import FastAPI
 
 from service.app import create_app
+from service.catalog import Catalog
+from service.home import Home
+from service.keeper import Keeper
 from service.metrics import Metrics
 from service.model import Model
+from service.policy import Policy
 from service.repository import Repository
 from service.settings import Settings
+from service.shelf import Shelf
 from vae.bundle import Bundle, open_bundle, to_npz, write_bundle
 from vae.graphs import GRAPHS, Graph
 from vae.manifest import MLP, Bernoulli, Calibration, InputSpec
@@ -153,6 +158,15 @@ def fake_service(models: Path, spec: InputSpec = IMAGE, **overrides: Any) -> Fak
     metrics.add_model(bundle.manifest, lambda: model.queued_rows)
     repository = Repository({"fake": {1: model}}, default="fake")
     return FakeService(create_app(repository, settings, metrics), runtime, model, metrics)
+
+
+def fake_keeper(models: Path, **overrides: Any) -> tuple[Keeper, Home, Metrics]:
+    """A keeper, the process that it keeps in step with ``models``, and its metrics."""
+    settings, metrics = fake_settings(models, **overrides), Metrics()
+    home = Home(settings, metrics)
+    catalog = Catalog(Policy.parse(settings.version_policy))
+    keeper = Keeper(Shelf(models), catalog, home, metrics.count_load, settings.watch_seconds)
+    return keeper, home, metrics
 
 
 async def call(app: FastAPI, method: str, path: str, **request: Any) -> httpx.Response:

@@ -26,10 +26,11 @@ Arrays = dict[str, np.ndarray[Any, Any]]
 
 
 class BundleError(Exception):
-    """A bundle cannot be used; the message names the place and the reason."""
+    """A bundle cannot be used; the message names the place and the ``reason``."""
 
     def __init__(self, path: Path, reason: str) -> None:
         super().__init__(f"bundle {path}: {reason}")
+        self.reason = reason
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,7 @@ def open_bundle(path: Path) -> Bundle:
     Raises BundleError when the manifest is missing, malformed, of another schema version or not
     the one that was written, or when a file is missing or differs from its SHA-256.
     """
-    manifest = _read_manifest(path)
+    manifest = read_manifest(path)
     files: dict[str, bytes] = {}
     for name, sha256 in manifest.files.items():
         content = _read(path, name)
@@ -71,6 +72,25 @@ def open_bundle(path: Path) -> Bundle:
             )
         files[name] = content
     return Bundle(path, manifest, files)
+
+
+def read_manifest(path: Path) -> Manifest:
+    """The manifest of the bundle at ``path``, by itself verified; raises BundleError."""
+    try:
+        content = json.loads(_read(path, MANIFEST))
+    except (ValueError, RecursionError) as error:
+        raise BundleError(path, f"{MANIFEST} is not JSON: {error}") from None
+    found = content.get("schema_version") if isinstance(content, dict) else None
+    if type(found) is not int or found != SCHEMA_VERSION:  # True and 1.0 are equal to 1
+        raise BundleError(
+            path, f"{MANIFEST} has schema_version {found!r}; this program reads {SCHEMA_VERSION}"
+        )
+    try:
+        return Manifest.model_validate_json(json.dumps(content))
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"])) or "content"
+        raise BundleError(path, f"{MANIFEST}: {place}: {first['msg']}") from None
 
 
 def write_bundle(root: Path, files: Mapping[FileName, bytes], **fields: Any) -> Path:
@@ -110,24 +130,6 @@ def to_npz(arrays: Arrays) -> bytes:
     buffer = BytesIO()
     np.savez_compressed(buffer, allow_pickle=False, **arrays)
     return buffer.getvalue()
-
-
-def _read_manifest(path: Path) -> Manifest:
-    try:
-        content = json.loads(_read(path, MANIFEST))
-    except (ValueError, RecursionError) as error:
-        raise BundleError(path, f"{MANIFEST} is not JSON: {error}") from None
-    found = content.get("schema_version") if isinstance(content, dict) else None
-    if type(found) is not int or found != SCHEMA_VERSION:  # True and 1.0 are equal to 1
-        raise BundleError(
-            path, f"{MANIFEST} has schema_version {found!r}; this program reads {SCHEMA_VERSION}"
-        )
-    try:
-        return Manifest.model_validate_json(json.dumps(content))
-    except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(map(str, first["loc"])) or "content"
-        raise BundleError(path, f"{MANIFEST}: {place}: {first['msg']}") from None
 
 
 def _read(path: Path, name: str) -> bytes:

@@ -6,6 +6,7 @@ from fastapi import APIRouter, Response
 from pydantic import AwareDatetime, BaseModel
 
 from service import metrics as prometheus
+from service.catalog import Entry
 from service.metrics import Metrics
 from service.model import Model
 from service.repository import Repository
@@ -30,10 +31,14 @@ class ModelDescription(BaseModel):
 
 
 class ModelList(BaseModel):
-    """The latest version of every model, and the name that the bare paths serve."""
+    """The latest version of every model, and the name that the bare paths serve.
+
+    ``versions`` are all that are on the disk or served, with what became of each.
+    """
 
     default: str | None
     models: list[ModelDescription]
+    versions: list[Entry]
 
 
 def create_router(models: Repository, metrics: Metrics) -> APIRouter:
@@ -61,7 +66,8 @@ def create_router(models: Repository, metrics: Metrics) -> APIRouter:
     @router.get("/models", operation_id="list_models", summary="What is served")
     async def list_models() -> ModelList:
         latest = [_describe(models, models.get(name)) for name in models.names()]
-        return ModelList(default=models.default, models=latest)
+        default = models.default if models.default in models.names() else None
+        return ModelList(default=default, models=latest, versions=list(models.entries))
 
     @router.get(
         "/models/{model}", operation_id="describe_model", summary="A model's latest version"

@@ -7,15 +7,16 @@ from typing import Any
 import pytest
 
 from service.errors import UnknownModel
-from service.metrics import Metrics
-from service.repository import Repository, load
+from service.repository import Repository
 from service.runtimes.runtime import RuntimeUnusable
-from tests.fakes import fake_settings, write_fake_bundle
+from tests.fakes import fake_keeper, write_fake_bundle
 from vae.bundle import BundleError
 
 
 def load_all(models: Path, **overrides: Any) -> Repository:
-    return load(fake_settings(models, **overrides), Metrics())
+    keeper, home, _ = fake_keeper(models, **overrides)
+    home.move_in(keeper.first_bundles())
+    return home.models
 
 
 @pytest.fixture
@@ -50,6 +51,20 @@ def test_several_models_need_a_default(models: Path) -> None:
     assert load_all(models, default_model="b").get().label == "b/1"
     with pytest.raises(UnknownModel, match="default model"):
         load_all(models, default_model="c")
+
+
+def test_a_version_that_is_put_or_taken_is_served_or_not_from_the_next_request(
+    models: Path,
+) -> None:
+    repository = load_all(models)
+    second = repository.take("a", 2)
+    assert second
+    assert repository.get("a").label == "a/1"
+    repository.put(second)
+    assert repository.get("a") is second
+    assert repository.take("b", 1)
+    assert repository.take("b", 1) is None
+    assert repository.names() == ["a"]
 
 
 def test_what_is_not_served_is_named(models: Path) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 from pydantic import SecretStr
 
 from service.settings import Settings
+from service.snapshot import Copy
 from service.worker import Order
 from tests.servers import ROOT
 
@@ -13,7 +14,13 @@ def test_an_order_arrives_as_it_was_sent_with_its_secrets(tmp_path: Path) -> Non
     settings = Settings(
         models=tmp_path / "a name with spaces", api_keys=(SecretStr("k-ключ"),), workers=3
     )
-    order = Order(slot=2, listeners=(5, 7), private=tmp_path, settings=settings)
+    order = Order(
+        slot=2,
+        listeners=(5, 7),
+        stock=(Copy("copies/1", "a name/1"), Copy("copies/2", "other/1")),
+        private=tmp_path,
+        settings=settings,
+    )
     line = order.to_line()
     assert line.count(b"\n") == 1
     assert line.endswith(b"\n")

@@ -1,0 +1,55 @@
+"""Loading and unloading models, for who holds an admin key."""
+
+from typing import Any, Final, Literal
+
+from fastapi import APIRouter
+from pydantic import BaseModel
+
+from service.errors import MEDIA_TYPE
+from service.keeper import Steward
+from service.routes.openapi import PROBLEM
+from service.routes.vae import ModelPath, VersionPath
+from service.shelf import Key
+
+ERRORS: Final[dict[int | str, dict[str, Any]]] = {
+    status: {"description": text, "content": {MEDIA_TYPE: {"schema": PROBLEM}}}
+    for status, text in (
+        (401, "The admin key is missing or unknown"),
+        (404, "There is no such bundle"),
+        (409, "The bundle is refused; detail says why"),
+        (503, "Shutting down"),
+    )
+}
+
+
+class Done(BaseModel):
+    """What all workers now do with this version."""
+
+    name: str
+    version: int
+    state: Literal["serving", "unloaded"]
+
+
+def create_router(steward: Steward) -> APIRouter:
+    """/models/{model}/versions/{version}/load and …/unload."""
+    router = APIRouter(tags=["administration"], responses=ERRORS)
+
+    @router.post(
+        "/models/{model}/versions/{version}/load",
+        operation_id="load",
+        summary="Serve this version, whatever the policy says; read it again if it is served",
+    )
+    async def load(model: ModelPath, version: VersionPath) -> Done:
+        await steward.load(Key(model, version))
+        return Done(name=model, version=version, state="serving")
+
+    @router.post(
+        "/models/{model}/versions/{version}/unload",
+        operation_id="unload",
+        summary="Serve this version no more, whatever the policy says",
+    )
+    async def unload(model: ModelPath, version: VersionPath) -> Done:
+        await steward.unload(Key(model, version))
+        return Done(name=model, version=version, state="unloaded")
+
+    return router
