@@ -83,14 +83,15 @@ class Model:
         return sum(batcher.queued_rows for batcher in self._batchers.values())
 
     async def encode(self, x: Float32, options: PosteriorOptions) -> Arrays:
-        """``mu`` and ``logvar`` of q(z|x), (rows, latent_dim), and with ``sample`` a draw ``z``.
+        """``mu`` and ``logvar``, (rows, latent_dim), and a draw ``z`` with ``sample``.
 
+        Where mu is not the mean of q(z|x), ``z`` is there without ``sample``, too: the centre.
         Here as in every verb the array that a reply of one array carries comes first.
         """
         mu, logvar = await self._run(ENCODER, x)
-        if not options.sample:
+        if not options.sample and self.manifest.latents.mu_is_mean:
             return {"mu": mu, "logvar": logvar}
-        z, _ = await self._latents.draw(mu, logvar, standard_normal(options.seed, mu.shape))
+        z = await self._infer(mu, logvar, options)
         return {"z": z, "mu": mu, "logvar": logvar}
 
     async def decode(self, z: Float32, options: DecodeOptions) -> Arrays:  # noqa: ARG002
@@ -112,11 +113,7 @@ class Model:
     async def reconstruct(self, x: Float32, options: PosteriorOptions) -> Arrays:
         """``outputs``: decoded from the posterior's centre, or from a draw with ``sample``."""
         mu, logvar = await self._run(ENCODER, x)
-        if options.sample:
-            z, _ = await self._latents.draw(mu, logvar, standard_normal(options.seed, mu.shape))
-        else:
-            z = await self._latents.centre(mu, logvar)
-        (outputs,) = await self._run(DECODER, z)
+        (outputs,) = await self._run(DECODER, await self._infer(mu, logvar, options))
         return {"outputs": outputs}
 
     async def score(self, x: Float32, options: ScoreOptions) -> Arrays:
@@ -154,6 +151,13 @@ class Model:
 
     async def _run(self, graph: Graph, *inputs: Float32) -> tuple[Float32, ...]:
         return await self._batchers[graph.name].submit(inputs)
+
+    async def _infer(self, mu: Float32, logvar: Float32, options: PosteriorOptions) -> Float32:
+        """The z of each row: a draw from q(z|x) or its centre."""
+        if not options.sample:
+            return await self._latents.centre(mu, logvar)
+        z, _ = await self._latents.draw(mu, logvar, standard_normal(options.seed, mu.shape))
+        return z
 
     def _p_value(self, elbo: Float32) -> Float32:
         """Share of held-out rows with an ELBO no higher, counting this row itself among them."""

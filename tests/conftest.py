@@ -66,11 +66,17 @@ def table_bundle(train_bundle: TrainBundle, table_file: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
-def vamp_bundle(train_bundle: TrainBundle) -> Path:
-    """8×8 gray images, an MLP and a VampPrior."""
+def flow_bundle(train_bundle: TrainBundle) -> Path:
+    """8×8 gray images, an MLP, an inverse autoregressive flow and a mixture prior."""
     return train_bundle(
-        "digits", "vamp", latent_dim=3, hidden=(16,), prior="vamp", prior_components=5
+        "digits", "flow", latent_dim=3, hidden=(16,), posterior="iaf", prior="mixture"
     )
+
+
+@pytest.fixture(scope="session")
+def ladder_bundle(train_bundle: TrainBundle) -> Path:
+    """8×8 gray images, an MLP and a ladder of two layers, the top one with a VampPrior."""
+    return train_bundle("digits", "ladder", latent_dim=4, hidden=(16,), ladder=(1, 3), prior="vamp")
 
 
 @pytest.fixture(scope="session")

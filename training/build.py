@@ -4,7 +4,12 @@ import torch
 from pydantic import ValidationError
 from torch import Tensor
 
-from training.config import DEFAULT_COMPONENTS, TrainConfig
+from training.config import (
+    DEFAULT_COMPONENTS,
+    DEFAULT_FLOW_LAYERS,
+    DEFAULT_LATENTS_HIDDEN,
+    TrainConfig,
+)
 from training.data.dataset import Dataset, Scaling, preprocessing
 from training.errors import ConfigError
 from training.seeds import Purpose, derive, generator
@@ -75,14 +80,39 @@ def _likelihood(config: TrainConfig) -> manifest.Likelihood:
 
 
 def _latents(config: TrainConfig) -> manifest.Latents:
+    return manifest.Latents(
+        prior=_prior(config), posterior=_posterior(config), ladder=_ladder(config)
+    )
+
+
+def _prior(config: TrainConfig) -> manifest.Prior:
     components = config.prior_components or DEFAULT_COMPONENTS
     match config.prior:
         case "normal":
-            return manifest.Latents()
+            return manifest.StandardNormal()
         case "mixture":
-            return manifest.Latents(prior=manifest.GaussianMixture(components=components))
+            return manifest.GaussianMixture(components=components)
         case "vamp":
-            return manifest.Latents(prior=manifest.VampPrior(components=components))
+            return manifest.VampPrior(components=components)
+
+
+def _posterior(config: TrainConfig) -> manifest.Posterior:
+    layers = config.flow_layers or DEFAULT_FLOW_LAYERS
+    hidden = config.latents_hidden or DEFAULT_LATENTS_HIDDEN
+    match config.posterior:
+        case "diagonal":
+            return manifest.Diagonal()
+        case "iaf":
+            return manifest.AutoregressiveFlow(layers=layers, hidden=hidden)
+        case "realnvp":
+            return manifest.CouplingFlow(layers=layers, hidden=hidden)
+
+
+def _ladder(config: TrainConfig) -> manifest.Ladder | None:
+    if config.ladder is None:
+        return None
+    hidden = config.latents_hidden or DEFAULT_LATENTS_HIDDEN
+    return manifest.Ladder(layers=config.ladder, hidden=hidden)
 
 
 def _network(config: TrainConfig) -> manifest.Network:

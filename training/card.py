@@ -3,7 +3,10 @@
 from training.config import TrainConfig
 from training.evaluate import Evaluation
 from vae.manifest import (
+    AutoregressiveFlow,
     Bernoulli,
+    CouplingFlow,
+    Diagonal,
     GaussianMixture,
     InputSpec,
     ModelSpec,
@@ -79,11 +82,27 @@ def _kl(evaluation: Evaluation) -> str:
 
 def _latents(spec: ModelSpec) -> str:
     """What is learned of the latents; nothing where they are as they come."""
+    ladder = spec.latents.ladder
+    layers = f" in layers of {' and '.join(map(str, ladder.layers))}" if ladder else ""
+    return layers + _posterior(spec) + _prior(spec)
+
+
+def _posterior(spec: ModelSpec) -> str:
+    match spec.latents.posterior:
+        case Diagonal():
+            return ""
+        case AutoregressiveFlow(layers=layers):
+            return f", an inverse autoregressive flow of {layers} steps as posterior"
+        case CouplingFlow(layers=layers):
+            return f", a RealNVP flow of {layers} steps as posterior"
+
+
+def _prior(spec: ModelSpec) -> str:
     match spec.latents.prior:
         case StandardNormal():
             return ""
         case GaussianMixture(components=components):
-            return f", a prior that is a mixture of {components} Gaussians"
+            return f", a mixture of {components} Gaussians as prior"
         case VampPrior(components=components):
             return f", a VampPrior of {components} pseudo-inputs"
 

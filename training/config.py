@@ -22,6 +22,8 @@ from vae.manifest import Activation, ModelName
 
 DEFAULT_HIDDEN = {"mlp": (128,), "conv": (256,)}
 DEFAULT_COMPONENTS = 64
+DEFAULT_FLOW_LAYERS = 4
+DEFAULT_LATENTS_HIDDEN = 64
 DEFAULT_STEPS = 3_000
 """Training steps when no number of epochs is given: seconds for 8×8 digits, minutes for MNIST."""
 
@@ -136,6 +138,25 @@ class TrainConfig(BaseModel):
         description="Gaussians of the mixture or pseudo-inputs of the VampPrior; without it "
         f"{DEFAULT_COMPONENTS}",
     )
+    posterior: Literal["diagonal", "iaf", "realnvp"] = Field(
+        "diagonal",
+        description="q(z|x): a diagonal Gaussian, or one bent by an inverse autoregressive or a "
+        "RealNVP flow",
+    )
+    ladder: Annotated[Widths, Field(min_length=2)] | None = Field(
+        None,
+        description="dimensions of the layers of a hierarchical z, the top one first, which add up "
+        "to latent_dim; prior and posterior are those of the top",
+    )
+    flow_layers: PositiveInt | None = Field(
+        None, description=f"steps of the flow; without it {DEFAULT_FLOW_LAYERS}"
+    )
+    latents_hidden: PositiveInt | None = Field(
+        None,
+        description="width of the hidden layer in a flow's steps and between a ladder's layers; "
+        "without it "
+        f"{DEFAULT_LATENTS_HIDDEN}",
+    )
     likelihood: Literal["auto", "bernoulli", "gaussian"] = Field(
         "auto",
         description="p(x|z); auto: bernoulli for images scaled by range, else gaussian",
@@ -188,6 +209,11 @@ class TrainConfig(BaseModel):
             raise ValueError(f"hidden: the conv network takes one width, not {list(self.hidden)}")
         if self.prior == "normal" and self.prior_components is not None:
             raise ValueError("prior_components: the normal prior has none")
+        if self.posterior == "diagonal" and self.flow_layers is not None:
+            raise ValueError("flow_layers: the diagonal posterior has none")
+        plain = self.posterior == "diagonal" and self.ladder is None
+        if plain and self.latents_hidden is not None:
+            raise ValueError("latents_hidden: there is neither a flow nor a ladder to have it")
         if self.likelihood == "bernoulli" and self.scaling == "standardise":
             raise ValueError("likelihood: bernoulli needs values in [0, 1]; scaling is standardise")
         return self

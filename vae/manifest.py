@@ -172,20 +172,56 @@ class Diagonal(Section):
     kind: Literal["diagonal"] = "diagonal"
 
 
+class AutoregressiveFlow(Section):
+    """q(z|x): the diagonal Gaussian through steps of inverse autoregressive flow."""
+
+    kind: Literal["iaf"] = "iaf"
+    layers: PositiveInt
+    hidden: PositiveInt
+
+
+class CouplingFlow(Section):
+    """q(z|x): the diagonal Gaussian through coupling steps, as those of RealNVP."""
+
+    kind: Literal["realnvp"] = "realnvp"
+    layers: PositiveInt
+    hidden: PositiveInt
+
+
 Prior = Annotated[StandardNormal | GaussianMixture | VampPrior, Field(discriminator="kind")]
-Posterior = Annotated[Diagonal, Field(discriminator="kind")]
+Posterior = Annotated[Diagonal | AutoregressiveFlow | CouplingFlow, Field(discriminator="kind")]
+
+
+class Ladder(Section):
+    """z in ``layers`` side by side, the top one first: their dimensions.
+
+    Each layer below the top has a Gaussian prior given those above it, from a network with one
+    layer of width ``hidden``.
+    """
+
+    layers: Annotated[tuple[PositiveInt, ...], Field(min_length=2)]
+    hidden: PositiveInt
 
 
 class Latents(Section):
-    """p(z), and what the encoder's mu and logvar mean for z."""
+    """p(z), and what the encoder's mu and logvar mean for z.
+
+    With a ladder, ``prior`` and ``posterior`` are those of its top layer.
+    """
 
     prior: Prior = StandardNormal()
     posterior: Posterior = Diagonal()
+    ladder: Ladder | None = None
 
     @property
     def closed_form(self) -> bool:
         """Whether draws and KL need no weights, so that the bundle has no graphs for them."""
         return self == Latents()
+
+    @property
+    def mu_is_mean(self) -> bool:
+        """Whether the encoder's mu is E[z|x], a point that the decoder understands."""
+        return isinstance(self.posterior, Diagonal) and self.ladder is None
 
     @property
     def extra_noise(self) -> int:
@@ -194,6 +230,15 @@ class Latents(Section):
         A mixture takes one, the first, to choose a component.
         """
         return 0 if isinstance(self.prior, StandardNormal) else 1
+
+    @model_validator(mode="after")
+    def _densities_are_known(self) -> Self:
+        if isinstance(self.prior, VampPrior) and not isinstance(self.posterior, Diagonal):
+            raise ValueError(
+                f"the vamp prior asks for the posterior's density at any z, and that of "
+                f"{self.posterior.kind} is known at its own draws alone; take the mixture prior"
+            )
+        return self
 
 
 Network = Annotated[MLP | Conv, Field(discriminator="kind")]
@@ -231,6 +276,11 @@ class ModelSpec(Section):
                     f"preprocessing.{name} has {len(values)} values; "
                     f"expected 1 or {self.input.size}, one for each element of {self.input.shape}"
                 )
+        if (ladder := self.latents.ladder) and sum(ladder.layers) != self.latent_dim:
+            raise ValueError(
+                f"the ladder's layers {list(ladder.layers)} have {sum(ladder.layers)} dimensions "
+                f"together; latent_dim is {self.latent_dim}"
+            )
         if self.network.kind == "conv" and self.input.kind != "image":
             raise ValueError("the conv network needs images; the input is a vector")
         if self.network.kind == "conv" and min(self.input.shape[:2]) < 8:

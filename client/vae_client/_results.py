@@ -12,9 +12,11 @@ FloatArray = NDArray[np.floating[Any]]
 
 @dataclass(frozen=True, eq=False)
 class Encoding:
-    """q(z|x) of each row: a Gaussian with diagonal covariance.
+    """q(z|x) of each row: a Gaussian with diagonal covariance, or what a model bends one to.
 
     ``mu`` and ``logvar`` are (rows, latent_dim); ``z`` is one draw from each, when asked for.
+    A model with a flow or a ladder, whose mu is no latent to decode, always gives ``z``: without
+    ``sample`` the one that stands for the row.
     """
 
     mu: FloatArray

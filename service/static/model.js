@@ -44,16 +44,19 @@ export class Model {
     return (await this.#post("decode", { latents })).outputs.map(flat);
   }
 
-  /** What the model makes of one row: {reconstruction, score, mu, logvar}. */
+  /**
+   * What the model makes of one row: {reconstruction, score, mu, logvar}; mu is the latent that
+   * stands for the row, which a flow has as ``z``.
+   */
   async judge(row) {
     const body = { inputs: [row] };
     const verbs = ["reconstruct", "score", "encode"];
     const replies = await Promise.all(verbs.map((verb) => this.#post(verb, body)));
-    const [{ outputs }, score, { mu, logvar }] = replies;
+    const [{ outputs }, score, { z, mu, logvar }] = replies;
     return {
       reconstruction: flat(outputs[0]),
       score: { elbo: score.elbo[0], kl: score.kl[0], pValue: score.p_value[0] },
-      mu: mu[0],
+      mu: (z ?? mu)[0],
       logvar: logvar[0],
     };
   }

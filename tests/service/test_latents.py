@@ -19,7 +19,7 @@ from tests.fakes import fake_settings
 from vae.bundle import Bundle, open_bundle
 from vae.networks import VAE
 
-BUNDLES = ("digits_bundle", "vamp_bundle")
+BUNDLES = ("digits_bundle", "flow_bundle", "ladder_bundle")
 
 
 @pytest.fixture(params=BUNDLES)
@@ -103,3 +103,13 @@ def test_reconstruct_decodes_the_centre_or_a_draw(run: Any, vae: VAE) -> None:
     eps = torch.tensor(standard_normal(2, (len(x), vae.spec.latent_dim)))
     drawn = vae.decode(vae.posterior(*posterior, eps)[0])
     np.testing.assert_allclose(found["outputs"], drawn, rtol=1e-4, atol=1e-3)
+
+
+@torch.inference_mode()
+def test_encode_gives_a_latent_to_decode_where_mu_is_none(run: Any, vae: VAE) -> None:
+    found = run(lambda model: model.encode(digits(), PosteriorOptions()))
+    mu, logvar = vae.encode(torch.tensor(digits()))
+    np.testing.assert_allclose(found["mu"], mu, rtol=1e-4, atol=1e-5)
+    assert ("z" in found) == (not vae.spec.latents.mu_is_mean)
+    centre = found.get("z", found["mu"])
+    np.testing.assert_allclose(centre, vae.latents.centre(mu, logvar), rtol=1e-4, atol=1e-5)

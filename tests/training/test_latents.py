@@ -8,6 +8,7 @@ import torch
 from training.build import build, model_spec, place_pseudo_inputs
 from training.config import TrainConfig, resolve
 from training.data.dataset import Dataset
+from training.errors import ConfigError
 from training.evaluate import evaluate
 from training.export import MODULES, export_graph, gate_inputs
 from training.objective import elbo
@@ -21,13 +22,20 @@ NETWORKS = {
     "mlp": {"network": "mlp", "hidden": (6,)},
     "conv": {"network": "conv", "hidden": (6,), "channels": (2,)},
 }
-LATENTS = [
+LATENTS: list[dict[str, object]] = [
     {"prior": "mixture", "prior_components": 3},
     {"prior": "vamp", "prior_components": 3},
+    {"posterior": "realnvp", "flow_layers": 2, "latents_hidden": 5},
+    {"ladder": (2, 1), "posterior": "realnvp", "prior": "mixture"},
+    {"posterior": "iaf", "prior": "mixture"},
+    {"ladder": (1, 2), "prior": "vamp"},
 ]
+EXPORTED_BY_BUNDLES = 2
+"""The last ones, which the bundles of the fixtures have."""
+
 CASES = [
     pytest.param(NETWORKS[network] | latents, id="-".join(map(str, (network, *latents.values()))))
-    for network, latents in zip(cycle(NETWORKS), LATENTS)
+    for network, latents in zip(cycle(NETWORKS), LATENTS[:-EXPORTED_BY_BUNDLES])
 ]
 
 
@@ -93,6 +101,20 @@ def test_a_settled_copy_gives_the_same_and_leaves_the_original() -> None:
     assert all(torch.equal(before[name], weight) for name, weight in vae.state_dict().items())
 
 
-def test_components_of_a_prior_that_has_none_are_refused() -> None:
-    with pytest.raises(ValueError, match="prior_components: the normal prior has none"):
-        TrainConfig(data="digits", prior_components=3)
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"prior_components": 3}, "prior_components: the normal prior has none"),
+        ({"flow_layers": 3}, "flow_layers: the diagonal posterior has none"),
+        ({"latents_hidden": 3}, "neither a flow nor a ladder"),
+        ({"ladder": (4,)}, "ladder"),
+        ({"ladder": (4, 0)}, "ladder"),
+        ({"ladder": (4, 4)}, r"layers \[4, 4\] have 8 dimensions together; latent_dim is 3"),
+        ({"prior": "vamp", "posterior": "iaf"}, "that of iaf is known at its own draws alone"),
+    ],
+)
+def test_what_does_not_fit_is_refused_before_training(
+    options: dict[str, object], message: str
+) -> None:
+    with pytest.raises((ValueError, ConfigError), match=message):
+        make_vae(**options)

@@ -6,6 +6,7 @@ from torch import distributions
 from torch.distributions import Normal
 
 from vae.latents.gaussian import (
+    kl_between,
     kl_divergence,
     log_normal,
     log_standard_normal,
@@ -18,6 +19,13 @@ def test_kl_is_that_of_two_normals() -> None:
     mu, logvar = torch.randn(2, 100, 4, dtype=torch.float64)
     expected = distributions.kl_divergence(Normal(mu, torch.exp(0.5 * logvar)), Normal(0.0, 1.0))
     torch.testing.assert_close(kl_divergence(mu, logvar), expected)
+
+
+def test_kl_between_two_learned_normals() -> None:
+    first, second = torch.randn(2, 2, 100, 4, dtype=torch.float64)
+    q, p = (Normal(mu, torch.exp(0.5 * logvar)) for mu, logvar in (first, second))
+    expected = distributions.kl_divergence(q, p)
+    torch.testing.assert_close(kl_between(*first, *second), expected)
 
 
 def test_kl_agrees_with_its_monte_carlo_estimate() -> None:
