@@ -1,9 +1,10 @@
-"""From the config and the data to a VAE with its first weights."""
+"""From the config and the data to a VAE with its first weights, and to what it is trained for."""
 
 import torch
 from pydantic import ValidationError
 from torch import Tensor
 
+from training.aggregate import BetaTC
 from training.config import (
     DEFAULT_COMPONENTS,
     DEFAULT_FLOW_LAYERS,
@@ -12,11 +13,17 @@ from training.config import (
 )
 from training.data.dataset import Dataset, Scaling, preprocessing
 from training.errors import ConfigError
+from training.importance import IWAE, DReG
+from training.mmd import InfoVAE
+from training.objective import ELBO, Objective
 from training.seeds import Purpose, derive, generator
 from vae import manifest
 from vae.latents.priors import VampPrior
 from vae.manifest import ModelSpec
 from vae.networks import VAE, Preprocess
+
+CLOSED_FORM = frozenset({"dreg", "beta-tc", "mmd"})
+"""Objectives that work on the densities of the standard latents."""
 
 
 def model_spec(config: TrainConfig, train: Dataset) -> ModelSpec:
@@ -34,6 +41,10 @@ def model_spec(config: TrainConfig, train: Dataset) -> ModelSpec:
         raise ConfigError(error.errors()[0]["msg"].removeprefix("Value error, ")) from None
     if config.likelihood == "bernoulli":
         _check_unit_interval(spec, train, config.scaling)
+    if config.objective in CLOSED_FORM and not spec.latents.closed_form:
+        raise ConfigError(
+            f"objective: {config.objective} needs a diagonal posterior and a standard normal prior"
+        )
     return spec
 
 
@@ -65,6 +76,22 @@ def fast(vae: VAE) -> VAE:
     Images come that way, and on CPU a training step takes a fraction of the time.
     """
     return vae.to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
+
+
+def objective(config: TrainConfig, rows: int) -> Objective:
+    """What a resolved config trains for, on so many rows."""
+    match config.objective:
+        case "elbo":
+            capacity = config.capacity > 0
+            return ELBO(draws=config.draws, free_bits=config.free_bits, capacity=capacity)
+        case "iwae":
+            return IWAE(draws=config.draws)
+        case "dreg":
+            return DReG(draws=config.draws)
+        case "beta-tc":
+            return BetaTC(rows=rows)
+        case "mmd":
+            return InfoVAE(weight=config.mmd_weight)
 
 
 def _scaling(config: TrainConfig) -> Scaling:

@@ -1,7 +1,8 @@
 """A run's checkpoint: one safetensors file, replaced as a whole, nothing pickled.
 
-Holds the weights, the optimiser's state, the weights that the bundle would get, and in the header
-how far the run is and what it is a run of. Random numbers need no state (see seeds.py).
+Holds the weights, their average where there is one, the optimiser's state, the weights that the
+bundle would get, and in the header how far the run is and what it is a run of. Random numbers need
+no state (see seeds.py).
 """
 
 import json
@@ -13,16 +14,18 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
 
+from training.average import Average
 from training.errors import RunError
 from training.files import write_atomically
 from training.group import ALONE, Group
+from training.patience import Patience
 from vae.manifest import ModelSpec
 from vae.networks import VAE
 
 HEADER = "progress"
 """The one key of the header: with several their order, and so the file's bytes, would vary."""
 
-WEIGHTS, BEST, OPTIMISER = "weights.", "best.", "optimiser."
+WEIGHTS, AVERAGE, BEST, OPTIMISER = "weights.", "average.", "best.", "optimiser."
 
 Weights = dict[str, Tensor]
 
@@ -30,8 +33,10 @@ Weights = dict[str, Tensor]
 class Progress(BaseModel):
     """What a checkpoint says of its run.
 
-    ``data`` is the SHA-256 of the training rows. ``best_objective`` is held-out reconstruction −
-    beta · KL, in nats, after ``best_epoch``; 0 while no epoch had a finite one.
+    ``data`` is the SHA-256 of the training rows. ``best_epoch`` is that of the weights that the
+    bundle gets and ``best_objective`` its held-out objective, in nats; 0 while no epoch had a
+    finite one. ``stopping`` and ``plateau`` follow that objective, and ``drops`` counts how often
+    the learning rate was lowered.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -42,13 +47,23 @@ class Progress(BaseModel):
     step: NonNegativeInt = 0
     best_epoch: NonNegativeInt = 0
     best_objective: FiniteFloat = 0.0
+    stopping: Patience = Patience()
+    plateau: Patience = Patience()
+    drops: NonNegativeInt = 0
 
 
 def save_checkpoint(
-    path: Path, vae: VAE, optimiser: torch.optim.Optimizer, best: Weights, progress: Progress
+    path: Path,
+    vae: VAE,
+    optimiser: torch.optim.Optimizer,
+    best: Weights,
+    progress: Progress,
+    average: Average | None = None,
 ) -> None:
     """Replace the checkpoint at ``path``. Raises OSError when it cannot be written."""
     tensors = {f"{WEIGHTS}{name}": tensor for name, tensor in vae.state_dict().items()}
+    if average:
+        tensors |= {f"{AVERAGE}{name}": part for name, part in average.vae.state_dict().items()}
     tensors |= {f"{BEST}{name}": tensor for name, tensor in best.items()}
     for index, state in optimiser.state_dict()["state"].items():
         tensors |= {f"{OPTIMISER}{index}.{name}": tensor for name, tensor in state.items()}
@@ -62,15 +77,21 @@ def read_progress(path: Path) -> Progress:
 
 
 def load_checkpoint(
-    path: Path, vae: VAE, optimiser: torch.optim.Optimizer, group: Group = ALONE
+    path: Path,
+    vae: VAE,
+    optimiser: torch.optim.Optimizer,
+    average: Average | None = None,
+    group: Group = ALONE,
 ) -> Weights:
-    """Put weights and optimiser state where they were, and return the best weights so far.
+    """Put weights, average and optimiser state where they were; return the best weights so far.
 
     The main process of ``group`` reads the file for all. Raises RunError, naming the file, when it
     is damaged, missing or of another model.
     """
     _, tensors = _read(path, group)
     _place(path, vae, _part(tensors, WEIGHTS))
+    if average:
+        _place(path, average.vae, _part(tensors, AVERAGE))
     parameters = [weight for group in optimiser.param_groups for weight in group["params"]]
     state: dict[int, Weights] = {}
     for name, tensor in _part(tensors, OPTIMISER).items():

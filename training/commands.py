@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from training import pictures
-from training.build import build, fast, model_spec, place_pseudo_inputs
+from training.build import build, fast, model_spec, objective, place_pseudo_inputs
 from training.card import card
 from training.checkpoint import Progress, load_best, read_progress
 from training.config import (
@@ -170,6 +170,11 @@ def check_group(config: TrainConfig, fresh: Progress, group: Group) -> None:
     if config.batch_size < group.size:
         raise ConfigError(
             f"batch_size: {config.batch_size} is too few rows for {group.size} processes"
+        )
+    if group.size > 1 and not objective(config, rows=1).of_rows:
+        raise ConfigError(
+            "objective: beta-tc, mmd, free_bits and capacity look at whole batches, of which each "
+            f"of {group.size} processes sees a part; use one process"
         )
     main = TrainConfig.model_validate_json(group.broadcast(config.model_dump_json().encode()))
     if changed := differences(main, config, free=PLACES):

@@ -34,6 +34,7 @@ FREE_TO_CHANGE = frozenset(
         "run",
         "models",
         "epochs",  # more epochs are a longer run of the same kind
+        "patience",  # only says when to stop
         "max_skipped",
         "importance_samples",
         "device",
@@ -59,6 +60,11 @@ def _named(value: Any) -> Any:
 Widths = Annotated[tuple[PositiveInt, ...], BeforeValidator(_listed)]
 Size = Annotated[tuple[PositiveInt, PositiveInt], BeforeValidator(_listed)]
 Names = Annotated[tuple[str, ...], BeforeValidator(_named)]
+Pair = Annotated[
+    tuple[Annotated[float, Field(ge=0, lt=1)], Annotated[float, Field(ge=0, lt=1)]],
+    BeforeValidator(_listed),
+]
+Share = Annotated[float, Field(ge=0, lt=1)]
 Device = Annotated[str, StringConstraints(pattern=r"^(cpu|cuda(:\d+)?)$")]
 
 
@@ -164,9 +170,34 @@ class TrainConfig(BaseModel):
     variance: Literal["unit", "learned"] = Field(
         "learned", description="of the gaussian likelihood: 1, or one number learned from the data"
     )
-    beta: NonNegativeFloat = Field(1.0, description="weight of the KL term; 1 is the ELBO")
+    objective: Literal["elbo", "iwae", "dreg", "beta-tc", "mmd"] = Field(
+        "elbo",
+        description="what training raises: the ELBO; the importance-weighted bound, also with "
+        "doubly reparameterised gradients; the ELBO with beta on the total correlation alone; the "
+        "ELBO less the maximum mean discrepancy of q(z) and p(z)",
+    )
+    draws: PositiveInt = Field(1, description="draws of z a row in a step, for elbo, iwae and dreg")
+    beta: NonNegativeFloat = Field(
+        1.0, description="weight of the KL term; 1 is the ELBO; of beta-tc, of the correlation"
+    )
+    kl_schedule: Literal["linear", "cyclical", "sigmoid"] = Field(
+        "linear", description="how beta rises from 0"
+    )
     kl_anneal_epochs: NonNegativeFloat = Field(
-        0.0, description="epochs over which beta rises from 0 in a straight line"
+        0.0, description="epochs over which beta rises from 0, with all cycles; 0: constant"
+    )
+    kl_cycles: PositiveInt = Field(4, description="times that the cyclical schedule rises")
+    free_bits: NonNegativeFloat = Field(
+        0.0, description="KL in nats that each latent has for free, of the mean over a batch"
+    )
+    capacity: NonNegativeFloat = Field(
+        0.0, description="KL in nats that a row's mean is held to, on either side; 0: none"
+    )
+    capacity_epochs: NonNegativeFloat = Field(
+        0.0, description="epochs over which the capacity rises from 0"
+    )
+    mmd_weight: NonNegativeFloat = Field(
+        100.0, description="weight of the squared discrepancy in the mmd objective"
     )
 
     epochs: NonNegativeInt = Field(
@@ -178,8 +209,32 @@ class TrainConfig(BaseModel):
         "or of the last one",
     )
     batch_size: PositiveInt = Field(128, description="rows a step")
-    learning_rate: PositiveFloat = Field(2e-3, description="of AdamW")
+    learning_rate: PositiveFloat = Field(2e-3, description="of AdamW, at its highest")
+    learning_rate_schedule: Literal["constant", "cosine", "staircase", "plateau"] = Field(
+        "constant",
+        description="cosine: down to 0 at the last epoch; staircase: Burda's eight stages, "
+        "stretched to the epochs; plateau: down by a factor when the held-out objective stalls",
+    )
+    warmup_epochs: NonNegativeFloat = Field(
+        0.0, description="epochs over which the learning rate rises from 0"
+    )
+    plateau_epochs: PositiveInt = Field(
+        10, description="epochs without a better held-out objective before plateau lowers the rate"
+    )
+    plateau_factor: float = Field(
+        0.5, gt=0, lt=1, description="what plateau multiplies the learning rate by"
+    )
+    adam_betas: Pair = Field((0.9, 0.999), description="decay of AdamW's two moments")
+    adam_epsilon: PositiveFloat = Field(1e-8, description="of AdamW")
     weight_decay: NonNegativeFloat = Field(0.0, description="of AdamW")
+    ema: Share = Field(
+        0.0,
+        description="decay of an average of the weights, which is evaluated and exported in their "
+        "place; 0: none",
+    )
+    patience: NonNegativeInt = Field(
+        0, description="epochs without a better held-out objective that end the run; 0: never"
+    )
     clip_norm: PositiveFloat = Field(
         200.0, description="scale a gradient down to this norm when it is longer"
     )
@@ -203,6 +258,15 @@ class TrainConfig(BaseModel):
         "0: after every one",
     )
 
+    @property
+    def free_to_change(self) -> frozenset[str]:
+        """The options that a resumed run may change: none touches the steps already taken.
+
+        Where the learning rate follows a curve over all epochs, more of them are another run.
+        """
+        over_all = self.learning_rate_schedule in ("cosine", "staircase")
+        return FREE_TO_CHANGE - {"epochs"} if over_all else FREE_TO_CHANGE
+
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         if self.network == "conv" and self.hidden is not None and len(self.hidden) != 1:
@@ -216,7 +280,42 @@ class TrainConfig(BaseModel):
             raise ValueError("latents_hidden: there is neither a flow nor a ladder to have it")
         if self.likelihood == "bernoulli" and self.scaling == "standardise":
             raise ValueError("likelihood: bernoulli needs values in [0, 1]; scaling is standardise")
+        _check_objective(self)
+        _check_schedules(self)
         return self
+
+
+def _check_objective(config: TrainConfig) -> None:
+    kind, plain = config.objective, config.beta == 1 and not config.kl_anneal_epochs
+    several = kind in ("iwae", "dreg")
+    _only(config, "free_bits", kind == "elbo", f"the elbo objective, not {kind}")
+    _only(config, "capacity", kind == "elbo", f"the elbo objective, not {kind}")
+    _only(config, "mmd_weight", kind == "mmd", f"the mmd objective, not {kind}")
+    _only(config, "draws", several or kind == "elbo", f"elbo, iwae and dreg, not {kind}")
+    _only(config, "capacity_epochs", config.capacity > 0, "a capacity, which is 0")
+    if several and config.draws < 2:
+        raise ValueError(f"draws: {kind} needs 2 or more, not {config.draws}")
+    if kind == "dreg" and not plain:
+        raise ValueError("beta: the gradients of dreg are those of beta 1 without annealing")
+    if config.free_bits and config.capacity:
+        raise ValueError("capacity: give it or free_bits; each replaces the KL term")
+
+
+def _check_schedules(config: TrainConfig) -> None:
+    rises = config.kl_anneal_epochs > 0
+    _only(config, "kl_schedule", rises, "kl_anneal_epochs, over which it rises, and these are 0")
+    cyclical = config.kl_schedule == "cyclical"
+    _only(config, "kl_cycles", cyclical, f"the cyclical kl_schedule, not {config.kl_schedule}")
+    schedule = config.learning_rate_schedule
+    for name in ("plateau_epochs", "plateau_factor"):
+        reason = f"the plateau learning_rate_schedule, not {schedule}"
+        _only(config, name, schedule == "plateau", reason)
+
+
+def _only(config: TrainConfig, name: str, fits: bool, reason: str) -> None:
+    """Refuse an option that would be read and have no effect."""
+    if not fits and getattr(config, name) != TrainConfig.model_fields[name].default:
+        raise ValueError(f"{name}: is for {reason}")
 
 
 def resolve(config: TrainConfig, train: Dataset) -> TrainConfig:
@@ -236,9 +335,7 @@ def resolve(config: TrainConfig, train: Dataset) -> TrainConfig:
     )
 
 
-def differences(
-    stored: TrainConfig, given: TrainConfig, *, free: frozenset[str] = FREE_TO_CHANGE
-) -> list[str]:
+def differences(stored: TrainConfig, given: TrainConfig, *, free: frozenset[str]) -> list[str]:
     """The options, but for the ``free`` ones, that make another run, as ``latent_dim: 16 → 8``."""
     before, after = stored.model_dump(), given.model_dump()
     return [

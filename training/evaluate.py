@@ -1,6 +1,7 @@
 """How good a model is on rows that it has not seen. All figures are in nats for an example."""
 
 import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 
@@ -12,6 +13,8 @@ from torch import Tensor
 from training.group import ALONE, Group
 from training.seeds import Purpose, generator
 from vae.networks import VAE
+
+Parts = tuple[Tensor, ...]
 
 ROWS = 1024
 """Rows at a time: memory does not grow with the data or with the draws of z."""
@@ -85,17 +88,13 @@ def evaluate(vae: VAE, x: Tensor, *, samples: int, seed: int, group: Group = ALO
 
     The processes of ``group`` share the batches out; each gets the whole result.
     """
-    batches = torch.split(x, ROWS)
     settled = vae.settled()
-    widths = ((vae.spec.latent_dim,), (len(vae.latents.parts),), (), (), ())
-    whole = [x.new_zeros((len(x), *width), dtype=torch.float32) for width in widths]
-    for number in range(len(batches))[group.part(len(batches))]:
-        noise = generator(seed, Purpose.EVALUATION, number, x.device)
-        parts = _evaluate_rows(settled, batches[number].float(), samples, noise)
-        for place, part in zip(whole, parts, strict=True):
-            place[number * ROWS : number * ROWS + len(part)] = part
-    group.add(whole)
-    z, kl, reconstruction, bound, score = whole
+
+    def work(rows: Tensor, noise: torch.Generator) -> Parts:
+        return _evaluate_rows(settled, rows, samples, noise)
+
+    shapes = ((vae.spec.latent_dim,), (len(vae.latents.parts),), (), (), ())
+    z, kl, reconstruction, bound, score = in_batches(x, work, shapes, seed, group)
     elbo = float((reconstruction - kl.sum(dim=1)).double().mean())
     return Evaluation(
         rows=len(x),
@@ -105,16 +104,41 @@ def evaluate(vae: VAE, x: Tensor, *, samples: int, seed: int, group: Group = ALO
         kl=float(kl.sum(dim=1).double().mean()),
         bits_per_dimension=-elbo / (vae.spec.input.size * math.log(2)),
         importance_weighted=float(bound.double().mean()),
-        active_units=int((z.var(dim=0, correction=0) > ACTIVE).sum()),
+        active_units=active_units(z),
         kl_per_latent=tuple(kl.double().mean(dim=0).tolist()),
         parts=vae.latents.parts,
         scores=score.float().cpu().numpy(),
     )
 
 
-def _evaluate_rows(
-    vae: VAE, x: Tensor, samples: int, noise: torch.Generator
-) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+def active_units(z: Tensor) -> int:
+    """How many latents of each row's central z, (rows, latent_dim), vary over the rows."""
+    return int((z.var(dim=0, correction=0) > ACTIVE).sum())
+
+
+def in_batches(
+    x: Tensor,
+    work: Callable[[Tensor, torch.Generator], Parts],
+    shapes: Sequence[tuple[int, ...]],
+    seed: int,
+    group: Group = ALONE,
+) -> list[Tensor]:
+    """What ``work`` gives for x, ROWS rows at a time: tensors of (rows, *shape), one a shape.
+
+    Every batch has noise of its own. The processes of ``group`` share the batches out; each gets
+    the whole result.
+    """
+    batches = torch.split(x, ROWS)
+    whole = [x.new_zeros((len(x), *shape), dtype=torch.float32) for shape in shapes]
+    for number in range(len(batches))[group.part(len(batches))]:
+        noise = generator(seed, Purpose.EVALUATION, number, x.device)
+        for place, part in zip(whole, work(batches[number].float(), noise), strict=True):
+            place[number * ROWS : number * ROWS + len(part)] = part
+    group.add(whole)
+    return whole
+
+
+def _evaluate_rows(vae: VAE, x: Tensor, samples: int, noise: torch.Generator) -> Parts:
     """z at the centre, KL by part, mean log p(x|z), importance-weighted bound and single-draw ELBO
     by row.
     """

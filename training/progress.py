@@ -21,14 +21,21 @@ REDRAW_SECONDS = 0.1
 
 @dataclass(frozen=True)
 class EpochMetrics:
-    """One line of ``metrics.jsonl``. Means in nats over the epoch's rows, or the held-out ones."""
+    """One line of ``metrics.jsonl``. Means in nats over the epoch's rows, or the held-out ones.
+
+    ``loss`` is what the steps lowered and ``held_out_objective`` minus that of the held-out rows;
+    ``beta`` and ``learning_rate`` are those of the epoch's last step.
+    """
 
     epoch: int
     step: int
     elbo: float
     reconstruction: float
     kl: float
+    loss: float
     beta: float
+    learning_rate: float
+    held_out_objective: float
     held_out_elbo: float
     active_units: int
     skipped: int

@@ -49,7 +49,10 @@ class Run:
 
         Raises RunError, naming the options, when the stored run would have been another one.
         """
-        if self.exists and (changed := differences(self.config(), config)):
+        if not self.exists:
+            return
+        stored = self.config()
+        if changed := differences(stored, config, free=stored.free_to_change):
             raise RunError(
                 f"run {self.path} was begun with other options and cannot be resumed with these: "
                 + "; ".join(changed)

@@ -12,26 +12,26 @@ done, but for the order in which sums are rounded.
 import math
 import time
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
 
+from training import schedules
+from training.average import Average
+from training.build import objective as make_objective
 from training.checkpoint import Progress, Weights, load_checkpoint, save_checkpoint
 from training.config import TrainConfig
 from training.errors import RunError
-from training.evaluate import Evaluation, evaluate
 from training.group import ALONE, Group
-from training.objective import annealed_beta, elbo
+from training.objective import Loss, Objective
+from training.optimiser import descend, make_optimiser
+from training.patience import Patience
 from training.progress import EpochMetrics, Reporter
 from training.run import Run
+from training.schedules import Now
 from training.seeds import Purpose, generator
+from training.validate import Validation, validate
 from vae.networks import VAE
-
-LIKELIHOOD_RATE = 10.0
-"""Times the learning rate for the likelihood's own parameters. Adam moves a parameter by about the
-learning rate a step, and a log variance has far to go: without this it lags for thousands of steps.
-"""
 
 
 def train(
@@ -50,59 +50,66 @@ def train(
     writes and reports. Raises RunError when more than ``config.max_skipped`` of an epoch's steps
     had a loss or gradient that is not finite; the checkpoint stays that of the epoch before.
     """
-    optimiser = make_optimiser(vae, config)
-    best = _copy(vae)
+    learner = Learner.start(vae, config, rows=len(x), group=group)
+    judged = learner.judged
+    best = _copy(judged)
     if progress.epoch:
-        best = load_checkpoint(run.checkpoint, vae, optimiser, group)
+        best = load_checkpoint(
+            run.checkpoint, vae, learner.optimiser, learner.average, learner.group
+        )
     if group.main:
         run.rewind(progress.epoch)
     saved = time.monotonic()
-    for epoch in range(progress.epoch + 1, config.epochs + 1):
+    while progress.epoch < config.epochs and not progress.stopping.lost(config.patience):
+        epoch = progress.epoch + 1
         began = time.monotonic()
-        totals = run_epoch(vae, optimiser, x, config, epoch, reporter, group)
+        totals = run_epoch(learner, x, config, epoch, reporter, decay=_decay(progress, config))
         rate = len(x) / (time.monotonic() - began)
-        evaluation = evaluate(vae, held_out, samples=1, seed=config.seed, group=group)
-        metrics = _metrics(totals, evaluation, epoch, rate)
+        end = schedules.at_the_end(config)
+        validation = validate(judged, learner.objective, held_out, end, config.seed, group)
+        metrics = _metrics(totals, validation, epoch, rate)
         if group.main:
             run.log(metrics.as_json())
             reporter.epoch(metrics)
         _refuse_divergence(metrics, totals.steps, config)
-        objective = evaluation.reconstruction - config.beta * evaluation.kl
-        if _is_best(objective, progress, config):
-            best = _copy(vae)
-            progress = progress.model_copy(
-                update={"best_epoch": epoch, "best_objective": objective}
-            )
-        progress = progress.model_copy(update={"epoch": epoch, "step": metrics.step})
-        due = epoch == config.epochs or time.monotonic() - saved >= config.checkpoint_seconds
+        if _is_best(validation.objective, progress, config):
+            best = _copy(judged)
+            chosen = {"best_epoch": epoch, "best_objective": validation.objective}
+            progress = progress.model_copy(update=chosen)
+        progress = advance(progress, validation.objective, metrics.step, config)
+        done = epoch == config.epochs or progress.stopping.lost(config.patience)
+        due = done or time.monotonic() - saved >= config.checkpoint_seconds
         if group.main and due:
-            save_checkpoint(run.checkpoint, vae, optimiser, best, progress)
-            reporter.checkpoint(vae)
+            save_checkpoint(run.checkpoint, vae, learner.optimiser, best, progress, learner.average)
+            reporter.checkpoint(judged)
             saved = time.monotonic()
 
 
-def make_optimiser(vae: VAE, config: TrainConfig) -> torch.optim.AdamW:
-    """AdamW in its fused form: one kernel a step, which can also skip a step by itself."""
-    networks = (vae.encoder, vae.latents, vae.decoder)
-    groups: list[dict[str, Any]] = [
-        {"params": [weight for part in networks for weight in part.parameters()]},
-        {
-            "params": [p for p in vae.likelihood.parameters() if p.requires_grad],
-            "lr": LIKELIHOOD_RATE * config.learning_rate,
-            "weight_decay": 0.0,
-        },
-    ]
-    return torch.optim.AdamW(
-        [group for group in groups if group["params"]],
-        lr=config.learning_rate,
-        weight_decay=config.weight_decay,
-        fused=True,
-    )
+@dataclass(frozen=True, eq=False)
+class Learner:
+    """What a step changes, and what for."""
+
+    vae: VAE
+    objective: Objective
+    optimiser: torch.optim.Optimizer
+    average: Average | None
+    group: Group
+
+    @classmethod
+    def start(cls, vae: VAE, config: TrainConfig, *, rows: int, group: Group = ALONE) -> "Learner":
+        """As a run on so many rows begins."""
+        average = Average(vae, config.ema) if config.ema else None
+        return cls(vae, make_objective(config, rows), make_optimiser(vae, config), average, group)
+
+    @property
+    def judged(self) -> VAE:
+        """The weights that are validated, kept and exported."""
+        return self.average.vae if self.average else self.vae
 
 
 @dataclass(frozen=True)
 class Totals:
-    """An epoch's sums over the rows of the steps that were not skipped."""
+    """An epoch's sums over the rows of the steps that were not skipped; the last step's weights."""
 
     steps: int
     skipped: int
@@ -110,71 +117,88 @@ class Totals:
     elbo: float
     reconstruction: float
     kl: float
-    beta: float
+    loss: float
+    last: Now
 
 
 def run_epoch(
-    vae: VAE,
-    optimiser: torch.optim.Optimizer,
+    learner: Learner,
     x: Tensor,
     config: TrainConfig,
     epoch: int,
     reporter: Reporter,
-    group: Group = ALONE,
+    *,
+    decay: float = 1.0,
 ) -> Totals:
-    """One pass over x in an order of its own."""
+    """One pass over x in an order of its own; ``decay`` is on the learning rate."""
     order = torch.randperm(len(x), generator=generator(config.seed, Purpose.ORDER, epoch))
     noise = generator(config.seed, Purpose.NOISE, epoch, x.device)
     batches = torch.split(order.to(x.device), config.batch_size)
-    anneal_steps = config.kl_anneal_epochs * len(batches)
-    totals = torch.zeros(5, dtype=torch.float64, device=x.device)
-    beta = config.beta
+    totals = torch.zeros(6, dtype=torch.float64, device=x.device)
     for number, rows in enumerate(batches):
-        beta = annealed_beta(config.beta, (epoch - 1) * len(batches) + number, anneal_steps)
-        eps = torch.randn(len(rows), config.latent_dim, generator=noise, device=x.device)
-        mine = group.part(len(rows))
-        share = (mine.stop - mine.start) / len(rows)
+        now = schedules.at(config, epoch - 1 + number / len(batches), decay)
+        shape = (learner.objective.noises, len(rows), config.latent_dim)
+        eps = torch.randn(shape, generator=noise, device=x.device)
+        mine = learner.group.part(len(rows))
         batch = x.index_select(0, rows[mine]).float()
-        totals += step(
-            vae, optimiser, batch, eps[mine], beta, config.clip_norm, group=group, share=share
-        )
+        share = len(batch) / len(rows)
+        totals += step(learner, batch, eps[:, mine], now, config.clip_norm, share)
+        if learner.average:
+            learner.average.update(learner.vae, (epoch - 1) * len(batches) + number)
         reporter.step(len(rows))
-    skipped, counted, bound, reconstruction, kl = totals.tolist()
-    return Totals(len(batches), int(skipped), counted, bound, reconstruction, kl, beta)
+    skipped, counted, elbo, reconstruction, kl, loss = totals.tolist()
+    return Totals(len(batches), int(skipped), counted, elbo, reconstruction, kl, loss, now)
 
 
 def step(
-    vae: VAE,
-    optimiser: torch.optim.Optimizer,
-    x: Tensor,
-    eps: Tensor,
-    beta: float,
-    clip_norm: float,
-    group: Group = ALONE,
-    share: float = 1.0,
+    learner: Learner, x: Tensor, eps: Tensor, now: Now, clip_norm: float, share: float = 1.0
 ) -> Tensor:
-    """One step of ``group`` on a batch, of which x is this process's ``share`` from 0 to 1.
+    """One step on a batch, of which x is this process's ``share`` from 0 to 1.
 
-    Returns (skipped, rows, ELBO, reconstruction, KL) of the whole batch, the last three summed over
-    the rows; a skipped step counts no rows.
+    Returns (skipped, rows, ELBO, reconstruction, KL, loss) of the whole batch, the last four summed
+    over the rows; a skipped step counts no rows.
     """
-    optimiser.zero_grad()
-    loss = elbo(vae, x, eps, beta)
-    (share * loss.loss).backward()  # type: ignore[no-untyped-call]
-    parts = torch.stack([torch.ones_like(loss.elbo), loss.elbo, loss.reconstruction, loss.kl])
-    sums = parts.detach().double().sum(dim=1)
-    group.add([sums, *(p.grad for p in vae.parameters() if p.grad is not None)])
-    norm = torch.nn.utils.clip_grad_norm_(vae.parameters(), clip_norm)
-    bad = ~(torch.isfinite(norm) & torch.isfinite(sums).all())
-    # The fused optimisers leave weights and state alone where found_inf is 1. This is how
-    # torch.amp.GradScaler skips a step without asking the device.
-    optimiser.found_inf = bad.float()  # type: ignore[attr-defined]
-    optimiser.grad_scale = None  # type: ignore[attr-defined]
-    optimiser.step()
+    loss = learner.objective(learner.vae, x, eps, now)
+    sums = _sums(loss)
+    bad = descend(
+        learner.optimiser,
+        share * loss.loss,
+        learner.vae.parameters(),
+        sums,
+        learning_rate=now.learning_rate,
+        clip_norm=clip_norm,
+        group=learner.group,
+    )
     return torch.cat([bad.double().reshape(1), torch.where(bad, 0.0, sums)])
 
 
-def _metrics(totals: Totals, evaluation: Evaluation, epoch: int, rate: float) -> EpochMetrics:
+def _sums(loss: Loss) -> Tensor:
+    ones = torch.ones_like(loss.elbo)
+    parts = torch.stack([ones, loss.elbo, loss.reconstruction, loss.kl, ones * loss.loss])
+    return parts.detach().double().sum(dim=1)
+
+
+def advance(progress: Progress, objective: float, step: int, config: TrainConfig) -> Progress:
+    """The progress after one epoch more, with its held-out objective."""
+    stopping, plateau = progress.stopping.after(objective), progress.plateau.after(objective)
+    drop = config.learning_rate_schedule == "plateau" and plateau.lost(config.plateau_epochs)
+    return progress.model_copy(
+        update={
+            "epoch": progress.epoch + 1,
+            "step": step,
+            "stopping": stopping,
+            "plateau": Patience(best=plateau.best) if drop else plateau,
+            "drops": progress.drops + drop,
+        }
+    )
+
+
+def _decay(progress: Progress, config: TrainConfig) -> float:
+    """What plateaus have left of the learning rate."""
+    return float(config.plateau_factor**progress.drops)
+
+
+def _metrics(totals: Totals, validation: Validation, epoch: int, rate: float) -> EpochMetrics:
     rows = totals.rows or math.nan
     return EpochMetrics(
         epoch=epoch,
@@ -182,9 +206,12 @@ def _metrics(totals: Totals, evaluation: Evaluation, epoch: int, rate: float) ->
         elbo=totals.elbo / rows,
         reconstruction=totals.reconstruction / rows,
         kl=totals.kl / rows,
-        beta=totals.beta,
-        held_out_elbo=evaluation.elbo,
-        active_units=evaluation.active_units,
+        loss=totals.loss / rows,
+        beta=totals.last.beta,
+        learning_rate=totals.last.learning_rate,
+        held_out_objective=validation.objective,
+        held_out_elbo=validation.elbo,
+        active_units=validation.active_units,
         skipped=totals.skipped,
         images_per_second=rate,
     )

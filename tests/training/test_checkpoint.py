@@ -14,7 +14,9 @@ from training.checkpoint import (
 )
 from training.config import TrainConfig
 from training.errors import RunError
-from training.train import make_optimiser, step
+from training.optimiser import make_optimiser
+from training.schedules import at_the_end
+from training.train import Learner, step
 from vae.manifest import MLP, Gaussian, InputSpec, ModelSpec
 from vae.networks import VAE
 
@@ -31,55 +33,50 @@ def make_spec(width: int = 4) -> ModelSpec:
 
 
 @pytest.fixture
-def trained(tmp_path: Path) -> tuple[Path, VAE, torch.optim.Optimizer]:
+def trained(tmp_path: Path) -> tuple[Path, Learner]:
     torch.manual_seed(0)
     vae = VAE(make_spec())
-    optimiser = make_optimiser(vae, CONFIG)
+    learner = Learner.start(vae, CONFIG, rows=5)
     best = {name: tensor.clone() for name, tensor in vae.state_dict().items()}
-    step(vae, optimiser, torch.randn(5, 3), torch.randn(5, 2), 1.0, 10.0)
+    step(learner, torch.randn(5, 3), torch.randn(1, 5, 2), at_the_end(CONFIG), 10.0)
     progress = Progress(spec=make_spec(), data="abc", epoch=4, step=9, best_epoch=3)
     path = tmp_path / "checkpoint.safetensors"
-    save_checkpoint(path, vae, optimiser, best, progress)
-    return path, vae, optimiser
+    save_checkpoint(path, vae, learner.optimiser, best, progress)
+    return path, learner
 
 
 def test_training_goes_on_bit_for_bit(
-    trained: tuple[Path, VAE, torch.optim.Optimizer],
+    trained: tuple[Path, Learner],
 ) -> None:
-    path, vae, optimiser = trained
-    other = VAE(make_spec())
-    other_optimiser = make_optimiser(other, CONFIG)
-    load_checkpoint(path, other, other_optimiser)
-    x, eps = torch.randn(5, 3), torch.randn(5, 2)
-    for model, its in ((vae, optimiser), (other, other_optimiser)):
-        step(model, its, x, eps, 1.0, 10.0)
-    pairs = zip(vae.parameters(), other.parameters(), strict=True)
+    path, learner = trained
+    other = Learner.start(VAE(make_spec()), CONFIG, rows=5)
+    load_checkpoint(path, other.vae, other.optimiser)
+    x, eps = torch.randn(5, 3), torch.randn(1, 5, 2)
+    for each in (learner, other):
+        step(each, x, eps, at_the_end(CONFIG), 10.0)
+    pairs = zip(learner.vae.parameters(), other.vae.parameters(), strict=True)
     assert all(torch.equal(*pair) for pair in pairs)
 
 
 def test_the_best_weights_are_kept_apart(
-    trained: tuple[Path, VAE, torch.optim.Optimizer],
+    trained: tuple[Path, Learner],
 ) -> None:
-    path, vae, _ = trained
+    path, learner = trained
     best, progress = load_best(path)
     assert progress == Progress(spec=make_spec(), data="abc", epoch=4, step=9, best_epoch=3)
-    assert not torch.equal(next(best.parameters()), next(vae.parameters()))
+    assert not torch.equal(next(best.parameters()), next(learner.vae.parameters()))
 
 
-def test_the_same_state_gives_the_same_bytes(
-    trained: tuple[Path, VAE, torch.optim.Optimizer], tmp_path: Path
-) -> None:
-    path, vae, optimiser = trained
+def test_the_same_state_gives_the_same_bytes(trained: tuple[Path, Learner], tmp_path: Path) -> None:
+    path, learner = trained
     again = tmp_path / "again.safetensors"
     best, progress = load_best(path)
-    save_checkpoint(again, vae, optimiser, best.state_dict(), progress)
+    save_checkpoint(again, learner.vae, learner.optimiser, best.state_dict(), progress)
     assert again.read_bytes() == path.read_bytes()
 
 
 @pytest.mark.parametrize("keep", [0, 4, 100, -1])
-def test_a_file_cut_short_is_named(
-    trained: tuple[Path, VAE, torch.optim.Optimizer], keep: int
-) -> None:
+def test_a_file_cut_short_is_named(trained: tuple[Path, Learner], keep: int) -> None:
     path, *_ = trained
     path.write_bytes(path.read_bytes()[:keep])
     with pytest.raises(RunError, match=rf"{path} (is damaged|cannot be read)"):
@@ -87,7 +84,7 @@ def test_a_file_cut_short_is_named(
 
 
 def test_a_missing_file_and_another_model_s_are_named(
-    trained: tuple[Path, VAE, torch.optim.Optimizer], tmp_path: Path
+    trained: tuple[Path, Learner], tmp_path: Path
 ) -> None:
     path, *_ = trained
     with pytest.raises(RunError, match=r"none\.safetensors cannot be read"):

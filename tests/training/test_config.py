@@ -1,15 +1,20 @@
 """The config of a run: names that follow from the data, and what is decided once it is read."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from pydantic import ValidationError
 
-from training.build import build, model_spec
+from training.aggregate import BetaTC
+from training.build import build, model_spec, objective
 from training.config import FREE_TO_CHANGE, TrainConfig, differences, resolve
 from training.data.dataset import Dataset
 from training.errors import ConfigError
+from training.importance import IWAE, DReG
+from training.mmd import InfoVAE
+from training.objective import ELBO
 from vae.manifest import InputSpec
 
 IMAGES = Dataset(
@@ -59,9 +64,65 @@ def test_resolving_twice_changes_nothing() -> None:
 
 def test_differences_name_what_would_change_the_result() -> None:
     before = TrainConfig(data="x")
-    assert differences(before, TrainConfig(data="y", epochs=9, threads=2)) == []
-    assert differences(before, TrainConfig(data="x", latent_dim=3)) == ["latent_dim: 16 → 3"]
+    free = before.free_to_change
+    assert differences(before, TrainConfig(data="y", epochs=9, threads=2), free=free) == []
+    other = TrainConfig(data="x", latent_dim=3)
+    assert differences(before, other, free=free) == ["latent_dim: 16 → 3"]
     assert TrainConfig.model_fields.keys() >= FREE_TO_CHANGE
+
+
+def test_the_epochs_of_a_curve_over_all_of_them_are_not_free_to_change() -> None:
+    for schedule, changed in (("constant", []), ("cosine", ["epochs: 9 → 10"])):
+        nine, ten = (
+            TrainConfig.model_validate(
+                {"data": "x", "epochs": epochs, "learning_rate_schedule": schedule}
+            )
+            for epochs in (9, 10)
+        )
+        assert differences(nine, ten, free=nine.free_to_change) == changed
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"free_bits": 0.1, "objective": "iwae", "draws": 2}, "free_bits: is for the elbo"),
+        ({"capacity": 5, "objective": "mmd"}, "capacity: is for the elbo objective, not mmd"),
+        ({"free_bits": 0.1, "capacity": 5}, "capacity: give it or free_bits"),
+        ({"capacity_epochs": 5}, "capacity_epochs: is for a capacity, which is 0"),
+        ({"objective": "iwae"}, "draws: iwae needs 2 or more, not 1"),
+        ({"objective": "beta-tc", "draws": 2}, "draws: is for elbo, iwae and dreg, not beta-tc"),
+        ({"objective": "dreg", "draws": 2, "beta": 0.5}, "beta: the gradients of dreg"),
+        ({"objective": "dreg", "draws": 2, "kl_anneal_epochs": 3}, "beta: the gradients of dreg"),
+        ({"mmd_weight": 3.0}, "mmd_weight: is for the mmd objective, not elbo"),
+        ({"kl_schedule": "sigmoid"}, "kl_schedule: is for kl_anneal_epochs"),
+        ({"kl_cycles": 2, "kl_anneal_epochs": 4}, "kl_cycles: is for the cyclical"),
+        ({"plateau_factor": 0.1}, "plateau_factor: is for the plateau learning_rate_schedule"),
+        ({"adam_betas": (0.9, 1.0)}, "adam_betas"),
+        ({"ema": 1.0}, "ema"),
+    ],
+)
+def test_options_that_would_be_ignored_or_contradict_are_refused(
+    options: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(ValidationError, match=message):
+        TrainConfig.model_validate({"data": "x", **options})
+
+
+@pytest.mark.parametrize(
+    ("options", "kind"),
+    [
+        ({}, ELBO),
+        ({"objective": "iwae", "draws": 5}, IWAE),
+        ({"objective": "dreg", "draws": 5}, DReG),
+        ({"objective": "beta-tc", "beta": 6}, BetaTC),
+        ({"objective": "mmd", "beta": 0}, InfoVAE),
+    ],
+)
+def test_the_objective_is_the_one_asked_for(options: dict[str, Any], kind: type) -> None:
+    config = TrainConfig.model_validate({"data": "x", **options})
+    found = objective(config, rows=100)
+    assert isinstance(found, kind)
+    assert found.noises == {IWAE: 5, DReG: 5, InfoVAE: 2}.get(kind, 1)
 
 
 def test_conv_takes_one_hidden_width() -> None:

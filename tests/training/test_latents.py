@@ -11,7 +11,8 @@ from training.data.dataset import Dataset
 from training.errors import ConfigError
 from training.evaluate import evaluate
 from training.export import MODULES, export_graph, gate_inputs
-from training.objective import elbo
+from training.objective import ELBO
+from training.schedules import at_the_end
 from vae.graphs import LATENT_GRAPHS
 from vae.latents.priors import VampPrior
 from vae.manifest import InputSpec
@@ -33,6 +34,7 @@ LATENTS: list[dict[str, object]] = [
 EXPORTED_BY_BUNDLES = 2
 """The last ones, which the bundles of the fixtures have."""
 
+NOW = at_the_end(TrainConfig(data="digits"))
 CASES = [
     pytest.param(NETWORKS[network] | latents, id="-".join(map(str, (network, *latents.values()))))
     for network, latents in zip(cycle(NETWORKS), LATENTS[:-EXPORTED_BY_BUNDLES])
@@ -63,9 +65,9 @@ def test_the_graphs_of_the_latents_pass_the_gate(options: dict[str, object]) -> 
 def test_the_evaluation_is_of_the_objective_s_terms(options: dict[str, object]) -> None:
     vae, x = make_vae(**options, hidden=(6,)), pictures().x
     found = evaluate(vae, x, samples=200, seed=0)
-    eps = torch.randn(200 * len(x), 3, generator=torch.Generator().manual_seed(1))
+    eps = torch.randn(200, len(x), 3, generator=torch.Generator().manual_seed(1))
     with torch.no_grad():
-        loss = elbo(vae, x.repeat(200, 1, 1), eps)
+        loss = ELBO(draws=200)(vae, x, eps, NOW)
     assert found.elbo == pytest.approx(loss.elbo.mean().item(), rel=1e-3)
     assert found.kl == pytest.approx(loss.kl.mean().item(), abs=0.02)
     assert found.elbo < found.importance_weighted
@@ -74,7 +76,7 @@ def test_the_evaluation_is_of_the_objective_s_terms(options: dict[str, object]) 
 @pytest.mark.parametrize("options", LATENTS)
 def test_every_weight_gets_a_gradient(options: dict[str, object]) -> None:
     vae = make_vae(**options, hidden=(6,))
-    elbo(vae, pictures().x, torch.randn(300, 3)).loss.backward()
+    ELBO()(vae, pictures().x, torch.randn(1, 300, 3), NOW).loss.backward()
     still = [name for name, weight in vae.named_parameters() if not weight.grad.any()]
     assert still == []
 
@@ -118,3 +120,10 @@ def test_what_does_not_fit_is_refused_before_training(
 ) -> None:
     with pytest.raises((ValueError, ConfigError), match=message):
         make_vae(**options)
+
+
+@pytest.mark.parametrize("objective", ["dreg", "beta-tc", "mmd"])
+def test_objectives_of_the_standard_latents_are_refused_others(objective: str) -> None:
+    draws = 2 if objective == "dreg" else 1
+    with pytest.raises(ConfigError, match=f"objective: {objective} needs a diagonal posterior"):
+        make_vae(objective=objective, draws=draws, prior="mixture")

@@ -5,11 +5,8 @@ import io
 import pytest
 from rich.console import Console
 
-from training.progress import PLAIN_LINES, EpochMetrics, TerminalReporter, reporter
-
-
-def metrics(epoch: int) -> EpochMetrics:
-    return EpochMetrics(epoch, epoch, -1.0, -0.5, 0.5, 1.0, float("nan"), 2, 0, 1000.0)
+from tests.training.models import epoch_metrics
+from training.progress import PLAIN_LINES, TerminalReporter, reporter
 
 
 @pytest.mark.parametrize("epochs", [1, 2, 19, 20, 21, 333])
@@ -18,7 +15,7 @@ def test_plain_lines_are_few_and_have_the_first_and_the_last(epochs: int) -> Non
     with reporter(Console(file=stream, width=200), rows=5, epochs=epochs, reached=0) as shown:
         for epoch in range(1, epochs + 1):
             shown.step(5)
-            shown.epoch(metrics(epoch))
+            shown.epoch(epoch_metrics(epoch))
     lines = stream.getvalue().splitlines()
     assert min(epochs, 10) <= len(lines) <= PLAIN_LINES + 1
     assert lines[0].startswith(f"epoch 1/{epochs} ")
@@ -31,11 +28,11 @@ def test_a_terminal_gets_a_bar_that_ends_full() -> None:
     with reporter(console, rows=5, epochs=2, reached=1) as shown:
         assert isinstance(shown, TerminalReporter)
         shown.step(5)
-        shown.epoch(metrics(2))
+        shown.epoch(epoch_metrics(2))
     assert "100%" in stream.getvalue()
     assert "ELBO -1.00" in stream.getvalue()
 
 
 def test_numbers_that_json_does_not_have_are_none() -> None:
-    assert metrics(1).as_json()["held_out_elbo"] is None
-    assert metrics(1).as_json()["elbo"] == -1.0
+    assert epoch_metrics(1).as_json()["held_out_elbo"] is None
+    assert epoch_metrics(1).as_json()["elbo"] == -1.0

@@ -33,6 +33,13 @@ OPTIONS: dict[str, Any] = {
     "epochs": EPOCHS,
     "threads": 1,
     "kl_anneal_epochs": 50.5,
+    "kl_schedule": "cyclical",
+    "free_bits": 0.05,
+    "learning_rate_schedule": "plateau",
+    "plateau_epochs": 4,
+    "warmup_epochs": 2.5,
+    "patience": EPOCHS,
+    "ema": 0.99,
     "importance_samples": 2,
     "checkpoint_seconds": 0.05,
 }

@@ -1,6 +1,8 @@
 """The loop, on tiny data: it learns, it skips what is not finite, it gives up in time."""
 
+import math
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -11,10 +13,12 @@ from training.checkpoint import Progress, load_best, read_progress
 from training.config import TrainConfig, resolve
 from training.data.dataset import Dataset
 from training.errors import RunError
-from training.objective import elbo
+from training.objective import ELBO
 from training.progress import PlainReporter
 from training.run import Run
-from training.train import make_optimiser, run_epoch, step, train
+from training.schedules import at_the_end
+from training.train import Learner, run_epoch, step, train
+from training.validate import validate
 from vae.manifest import InputSpec
 from vae.networks import VAE
 
@@ -73,7 +77,7 @@ def test_every_row_counts_once_also_in_a_short_last_batch() -> None:
     data = make_data(100)
     config = resolve(make_config(Path(), batch_size=64), data)
     vae = build(model_spec(config, data), 0)
-    totals = run_epoch(vae, make_optimiser(vae, config), data.x, config, 1, QUIET)
+    totals = run_epoch(Learner.start(vae, config, rows=len(data)), data.x, config, 1, QUIET)
     assert (totals.steps, totals.rows, totals.skipped) == (2, 100, 0)
 
 
@@ -92,19 +96,19 @@ def test_a_step_that_is_not_finite_leaves_weights_and_optimiser_alone() -> None:
     data = make_data()
     config = resolve(make_config(Path()), data)
     vae = build(model_spec(config, data), 0)
-    optimiser = make_optimiser(vae, config)
-    good, eps = data.x[:8], torch.zeros(8, 2)
+    learner, now = Learner.start(vae, config, rows=256), at_the_end(config)
+    good, eps = data.x[:8], torch.zeros(1, 8, 2)
     bad = good.clone()
     bad[3, 2] = torch.inf
-    step(vae, optimiser, good, eps, 1.0, 200.0)
+    step(learner, good, eps, now, 200.0)
     weights = [weight.clone() for weight in vae.parameters()]
-    moments = [state["exp_avg"].clone() for state in optimiser.state.values()]
-    counts = step(vae, optimiser, bad, eps, 1.0, 200.0)
-    assert counts.tolist() == [1, 0, 0, 0, 0]
+    moments = [state["exp_avg"].clone() for state in learner.optimiser.state.values()]
+    counts = step(learner, bad, eps, now, 200.0)
+    assert counts.tolist() == [1, 0, 0, 0, 0, 0]
     assert all(torch.equal(*pair) for pair in zip(weights, vae.parameters(), strict=True))
-    after = [state["exp_avg"] for state in optimiser.state.values()]
+    after = [state["exp_avg"] for state in learner.optimiser.state.values()]
     assert all(torch.equal(*pair) for pair in zip(moments, after, strict=True))
-    counts = step(vae, optimiser, good, eps, 1.0, 200.0)
+    counts = step(learner, good, eps, now, 200.0)
     assert counts[:2].tolist() == [0, 8]
     assert not torch.equal(weights[0], next(iter(vae.parameters())))
 
@@ -130,7 +134,8 @@ def test_gradients_are_clipped() -> None:
     data = make_data()
     config = resolve(make_config(Path()), data)
     vae = build(model_spec(config, data), 0)
-    step(vae, make_optimiser(vae, config), data.x, torch.zeros(256, 2), 1.0, clip_norm=0.01)
+    learner = Learner.start(vae, config, rows=256)
+    step(learner, data.x, torch.zeros(1, 256, 2), at_the_end(config), clip_norm=0.01)
     norm = torch.nn.utils.get_total_norm([p.grad for p in vae.parameters() if p.grad is not None])
     assert norm.item() == pytest.approx(0.01, rel=1e-3)
 
@@ -154,7 +159,61 @@ def test_the_means_of_an_epoch_are_those_of_the_objective() -> None:
     data = make_data(64)
     config = resolve(make_config(Path(), learning_rate=1e-30), data)
     vae = build(model_spec(config, data), 0)
-    totals = run_epoch(vae, make_optimiser(vae, config), data.x, config, 1, QUIET)
+    totals = run_epoch(Learner.start(vae, config, rows=len(data)), data.x, config, 1, QUIET)
     with torch.no_grad():
-        expected = elbo(vae, data.x, torch.randn(64, 2)).kl.sum().item()
+        expected = ELBO()(vae, data.x, torch.randn(1, 64, 2), at_the_end(config)).kl.sum().item()
     assert totals.kl == pytest.approx(expected, rel=1e-4)  # does not depend on the noise
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"objective": "iwae", "draws": 4},
+        {"objective": "dreg", "draws": 4},
+        {"objective": "beta-tc", "beta": 2},
+        {"objective": "mmd", "beta": 0.5},
+        {"free_bits": 0.1},
+        {"capacity": 3, "capacity_epochs": 5, "beta": 5},
+        {"draws": 3},
+    ],
+)
+def test_every_objective_is_raised(options: dict[str, Any], tmp_path: Path) -> None:
+    _, run = fit(make_config(tmp_path, **options), make_data())
+    first, *_, last = run.history()
+    for figure in ("held_out_objective", "held_out_elbo"):
+        assert last[figure] > first[figure] + 1
+
+
+def test_a_plateau_lowers_the_learning_rate(tmp_path: Path) -> None:
+    options = {"learning_rate_schedule": "plateau", "plateau_epochs": 3, "plateau_factor": 0.1}
+    config = make_config(tmp_path, epochs=200, learning_rate=0.05, **options)
+    _, run = fit(config, make_data())
+    rates = [line["learning_rate"] for line in run.history()]
+    assert rates == sorted(rates, reverse=True)
+    assert min(rates) < 0.01
+    best, since, rate = -math.inf, 0, 0.05
+    for line in run.history():
+        assert line["learning_rate"] == pytest.approx(rate)
+        since = 0 if line["held_out_objective"] > best else since + 1
+        best = max(best, line["held_out_objective"])
+        rate, since = (rate * 0.1, 0) if since == 3 else (rate, since)
+
+
+def test_a_run_ends_when_patience_is_lost_and_goes_on_with_more(tmp_path: Path) -> None:
+    few = make_data(16)  # soon learned by heart
+    options: dict[str, Any] = {"epochs": 300, "hidden": (64,), "batch_size": 16}
+    _, run = fit(make_config(tmp_path, patience=5, **options), few)
+    history = run.history()
+    reached = read_progress(run.checkpoint)
+    assert len(history) == reached.epoch == reached.best_epoch + 5 < 300
+    scores = [line["held_out_objective"] for line in history]
+    assert scores.index(max(scores)) + 1 == reached.best_epoch
+
+
+def test_the_average_of_the_weights_is_what_is_judged_and_kept(tmp_path: Path) -> None:
+    config = make_config(tmp_path, ema=0.9, keep="last", epochs=3)
+    vae, run = fit(config, make_data())
+    kept, _ = load_best(run.checkpoint)
+    assert not torch.equal(next(kept.parameters()), next(vae.parameters()))
+    found = validate(kept, ELBO(), make_data(64).x, at_the_end(config), config.seed)
+    assert run.history()[-1]["held_out_elbo"] == pytest.approx(found.elbo)

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 import torch
 
+from tests.training.models import epoch_metrics
 from tests.training.report.test_findings import make
 from training.config import TrainConfig
-from training.progress import EpochMetrics
 from training.report.writer import NAME, ReportWriter
 from training.run import Run
 from vae.networks import VAE
@@ -26,8 +26,7 @@ def writer(tmp_path: Path) -> ReportWriter:
 
 
 def log(path: Path, epoch: int) -> None:
-    line = EpochMetrics(epoch, epoch, -1.0, -0.5, 0.5, 1.0, -1.5, 2, 0, 1234.0)
-    Run(path).log(line.as_json())
+    Run(path).log(epoch_metrics(epoch).as_json())
 
 
 def test_a_run_that_goes_on_says_how_far_it_is(

@@ -1,0 +1,46 @@
+"""What a run is watched and judged by after every epoch, on rows that it does not train on."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from training.evaluate import Parts, active_units, in_batches
+from training.group import ALONE, Group
+from training.objective import Objective
+from training.schedules import Now
+from vae.networks import VAE
+
+
+@dataclass(frozen=True)
+class Validation:
+    """``objective`` is minus the loss, to be raised; the others are means in nats over the rows."""
+
+    objective: float
+    elbo: float
+    kl_per_latent: tuple[float, ...]
+    active_units: int
+
+
+@torch.inference_mode()
+def validate(
+    vae: VAE, objective: Objective, x: Tensor, now: Now, seed: int, group: Group = ALONE
+) -> Validation:
+    """The objective on x, (rows, *shape), with noise that is the same after every epoch."""
+    settled = vae.settled()
+
+    def work(rows: Tensor, noise: torch.Generator) -> Parts:
+        shape = (objective.noises, len(rows), vae.spec.latent_dim)
+        eps = torch.randn(shape, generator=noise, device=x.device)
+        found = objective(settled, rows, eps, now)
+        centre = settled.latents.centre(found.mu, found.logvar)
+        return found.loss.expand(len(rows)), found.elbo, found.kl_per_latent, centre
+
+    shapes = ((), (), (len(vae.latents.parts),), (vae.spec.latent_dim,))
+    loss, elbo, kl, z = in_batches(x, work, shapes, seed, group)
+    return Validation(
+        objective=-float(loss.double().mean()),
+        elbo=float(elbo.double().mean()),
+        kl_per_latent=tuple(kl.double().mean(dim=0).tolist()),
+        active_units=active_units(z),
+    )
