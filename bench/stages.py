@@ -28,7 +28,7 @@ from service.options import PosteriorOptions, ScoreOptions
 from service.settings import Settings
 from service.verbs import VERBS
 from service.wire.formats import FORMATS, JSON, NPY, PNG, SAFETENSORS, Format, acceptable, format_of
-from service.wire.request import read, row_spec
+from service.wire.request import read
 from service.wire.rows import RowSpec
 from vae.bundle import open_bundle
 from vae.graphs import DECODER, ENCODER
@@ -49,11 +49,9 @@ def stages(core: int) -> list[Stage]:
         home = Home(settings, metrics)
         home.move_in([open_bundle(path)])
         model = home.models.get()
-        spec = row_spec(VERBS[0], model.manifest, max_rows=4096, max_pixels=2**22)
-        assert spec is not None  # noqa: S101 (encode has rows)
         return [
             *_without_rows(metrics),
-            *_reading(spec, model),
+            *_reading(model.row_specs["inputs"], model),
             *_computing(reference),
             *_writing(model, reference),
             *asyncio.run(_verbs(model)),
@@ -74,7 +72,7 @@ def markdown(found: Sequence[Stage]) -> str:
 def _without_rows(metrics: Metrics) -> Iterator[Stage]:
     sample = next(verb for verb in VERBS if verb.name == "sample")
     options = json.dumps({"n": 64, "seed": 1}).encode()
-    yield "options of /sample, JSON", {1: _cost(lambda: read(sample, None, JSON, options, {}))}
+    yield "options of /sample, JSON", {1: _cost(lambda: read(sample, {}, JSON, options, {}))}
     yield (
         "choice of formats",
         {1: _cost(lambda: (format_of(b"application/json"), acceptable(b"*/*", picture=False)))},

@@ -16,10 +16,11 @@ import asyncio
 import logging
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Executor
+from contextvars import Context
 from math import ceil
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
@@ -39,60 +40,95 @@ class Observer(Protocol):
     def __call__(self, *, rows: int, queued: Sequence[float], compute: float) -> None: ...
 
 
-class Call(asyncio.Future[Rows]):
-    """One caller's arrays, equally many rows in each; it is the future of the outputs.
+class Call:
+    """One caller's arrays, equally many rows in each; awaiting it gives the outputs.
 
-    ``wake`` is called as soon as it is done, a turn of the loop before what awaits it as a future.
+    ``wake`` is called once, as soon as it is done. This is no future, which would cost more than
+    all else here; what an asyncio task asks of a future that it awaits, it has.
     """
 
+    _asyncio_future_blocking = False
+
     def __init__(self, inputs: Rows, leave: Callable[["Call"], None]) -> None:
-        super().__init__(loop=asyncio.get_running_loop())
         self.inputs = inputs
         self.rows = len(inputs[0])
         self.left = self.rows  # in no batch yet
         self.submitted = time.monotonic()
-        self.wake: Callable[[], None] | None = None
+        self.wake: Callable[[], object] | None = None
+        self.done = False
         self._leave = leave
+        self._outputs: Rows | None = None
+        self._error: BaseException | None = None
         self._parts: list[Rows] = []
-        self._missing = self.rows
+
+    def __await__(self) -> Generator[Any, None, Rows]:
+        if not self.done:
+            self._asyncio_future_blocking = True
+            yield self
+        return self.result()
+
+    def result(self) -> Rows:
+        """The outputs, once done. Raises what the call failed with."""
+        if self._error is not None:
+            raise self._error
+        if self._outputs is None:
+            raise AssertionError("the call is not done. This is a bug.")
+        return self._outputs
+
+    def get_loop(self) -> asyncio.AbstractEventLoop:
+        """For a task that awaits this."""
+        return asyncio.get_running_loop()
+
+    def add_done_callback(
+        self, callback: Callable[["Call"], object], *, context: Context | None = None
+    ) -> None:
+        """For the one task that awaits this."""
+        call_soon = asyncio.get_running_loop().call_soon
+        self.wake = lambda: call_soon(callback, self, context=context)
 
     def take(self, most: int) -> "Part":
         """The next rows, ``most`` at the most."""
+        if self.left == self.rows <= most:
+            self.left = 0
+            return Part(self, self.inputs, self.rows)
         start = self.rows - self.left
         stop = min(start + most, self.rows)
         self.left = self.rows - stop
-        if stop - start == self.rows:
-            return Part(self, self.inputs)
-        return Part(self, tuple(array[start:stop] for array in self.inputs))
+        return Part(self, tuple(array[start:stop] for array in self.inputs), stop - start)
 
     def complete(self, outputs: Rows) -> None:
         """Keep one part's outputs, in order; the last part wakes the caller."""
-        if self.done():
+        if self.done:
             return
-        self._parts.append(outputs)
-        self._missing -= len(outputs[0])
-        if self._missing == 0:
-            self.set_result(outputs if len(self._parts) == 1 else _join(self._parts))
-            self._wake()
+        if len(outputs[0]) < self.rows:
+            self._parts.append(outputs)
+            if sum(len(part[0]) for part in self._parts) < self.rows:
+                return
+            outputs = _join(self._parts)
+        self._outputs = outputs
+        self._finish()
 
-    def fail(self, error: Exception) -> None:
-        if not self.done():
-            self.set_exception(error)
-            self._wake()
+    def fail(self, error: BaseException) -> None:
+        if not self.done:
+            self._error = error
+            self._finish()
 
-    def _wake(self) -> None:
+    def cancel(self, msg: object = None) -> bool:  # noqa: ARG002 (a task gives one)
+        """The caller is gone: its place in the queue is free at once."""
+        if self.done:
+            return False
+        self._leave(self)
+        self.fail(asyncio.CancelledError())
+        return True
+
+    def _finish(self) -> None:
+        self.done = True
+        wake, self.wake = self.wake, None
         try:
-            if self.wake is not None:
-                self.wake()
+            if wake is not None:
+                wake()
         except Exception:  # the others of the batch are not to wait for ever
             logger.exception("a caller failed on its outputs. This is a bug.")
-
-    def cancel(self, msg: object | None = None) -> bool:
-        """The caller is gone: its place in the queue is free at once."""
-        cancelled = super().cancel(msg)
-        if cancelled:
-            self._leave(self)
-        return cancelled
 
 
 class Part(NamedTuple):
@@ -100,10 +136,7 @@ class Part(NamedTuple):
 
     call: Call
     inputs: Rows
-
-    @property
-    def rows(self) -> int:
-        return len(self.inputs[0])
+    rows: int
 
 
 class Batcher:
@@ -136,7 +169,8 @@ class Batcher:
         self._suspects: deque[list[Part]] = deque()
         self._queued_rows = 0
         self._batch: list[Part] = []
-        self._awake = False
+        self._awake = False  # a batch runs, or one is to start in this turn of the event loop
+        self._at_rest: asyncio.Future[None] | None = None
         self._closed = False
 
     @property
@@ -145,7 +179,7 @@ class Batcher:
         return self._queued_rows
 
     def submit(self, inputs: Rows) -> Call:
-        """Queue these rows; the call is the future of the outputs. Cancel it to leave the queue.
+        """Queue these rows; await the call for the outputs. Cancel it to leave the queue.
 
         Raises QueueFull when the rows do not fit in the queue and Unavailable after ``close``.
         """
@@ -163,7 +197,8 @@ class Batcher:
         self._queued_rows += rows
         if not self._awake:
             self._awake = True
-            call.get_loop().call_soon(self._start_batch, call.get_loop())
+            loop = asyncio.get_running_loop()
+            loop.call_soon(self._start_batch, loop)
         return call
 
     async def close(self) -> None:
@@ -172,9 +207,9 @@ class Batcher:
         while self._queue:
             self._queue.popleft().fail(Unavailable("the server is shutting down"))
         self._queued_rows = 0
-        running = [part.call for batch in (self._batch, *self._suspects) for part in batch]
-        if running:
-            await asyncio.wait(running)
+        if self._awake:
+            self._at_rest = asyncio.get_running_loop().create_future()
+            await self._at_rest
 
     def _leave(self, call: Call) -> None:
         self._queued_rows -= call.left
@@ -183,7 +218,7 @@ class Batcher:
     def _start_batch(self, loop: asyncio.AbstractEventLoop) -> None:
         self._batch = self._next_batch()
         if not self._batch:
-            self._awake = False
+            self._rest()
             return
         started = time.monotonic()
         rows = sum(part.rows for part in self._batch)
@@ -204,13 +239,13 @@ class Batcher:
         A call that does not fit whole gives what fits and goes to the end of the queue.
         """
         while self._suspects:
-            if again := [part for part in self._suspects.popleft() if not part.call.done()]:
+            if again := [part for part in self._suspects.popleft() if not part.call.done]:
                 return again
         batch: list[Part] = []
         room = self._max_batch_rows
         while self._queue and room:
             call = self._queue.popleft()
-            if call.done():
+            if call.done:
                 continue
             part = call.take(room)
             room -= part.rows
@@ -248,7 +283,15 @@ class Batcher:
             queued=[started - part.call.submitted for part in batch],
             compute=ended - started,
         )
-        loop.call_soon(self._start_batch, loop)  # what else is ready goes first
+        if self._queue or self._suspects:
+            loop.call_soon(self._start_batch, loop)  # what else is ready goes first
+        else:
+            self._rest()
+
+    def _rest(self) -> None:
+        self._awake = False
+        if self._at_rest is not None and not self._at_rest.done():
+            self._at_rest.set_result(None)
 
     def _deliver(self, batch: list[Part], outputs: Rows) -> None:
         if len(batch) == 1:

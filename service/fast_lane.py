@@ -6,13 +6,11 @@
 import asyncio
 import re
 import time
-from collections.abc import Coroutine
 from functools import lru_cache
 from typing import Any, Final, Protocol
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
-from service.batcher import Call
 from service.endpoint import (
     CLIENT_CLOSED_REQUEST,
     Admission,
@@ -21,10 +19,12 @@ from service.endpoint import (
     problem,
     service_error,
 )
-from service.errors import DeadlineExceeded
 from service.guard import Head, check_length
-from service.reception import Reception
+from service.heads import Opening
+from service.model import Model
+from service.reception import Reception, lines
 from service.verbs import VERBS
+from service.work import Work
 
 BY_PATH: Final = {verb.name.encode(): verb for verb in VERBS}
 TARGET: Final = re.compile(
@@ -50,7 +50,6 @@ def target_of(path: bytes) -> Target | None:
 class Line(Protocol):
     """What a request needs of its connection."""
 
-    parser: Any
     transport: asyncio.Transport
     server_state: Any
     reception: Reception
@@ -58,127 +57,137 @@ class Line(Protocol):
     def on_response_complete(self) -> None: ...
 
 
-class FastCycle:
+class FastCycle(Work[Reply]):
     """One request in the fast lane; stands where uvicorn has its RequestResponseCycle.
 
     The protocol reads and sets ``response_complete``, ``keep_alive``, ``disconnected``,
-    ``more_body`` and ``message_event``.
+    ``more_body`` and ``message_event``; it calls ``start`` when it is this request's turn.
     """
 
     message_event: Final = asyncio.Event()  # set by the protocol; nobody waits for it here
+    admission: Admission | None = None
+    length = 0
+    response_complete = False
+    disconnected = False
+    more_body = True
+    _chunks: tuple[bytes, ...] = ()
+    _model: Model | None = None  # until the door is passed, as in the slow lane
+    _op = "unknown"
 
-    def __init__(self, connection: Line, target: Target, head: Head, query: bytes) -> None:
-        self.response_complete = False
-        self.disconnected = False
-        self.more_body = True
-        self.keep_alive: bool = connection.parser.should_keep_alive()
-        self.deadline = 0.0
+    def __init__(
+        self, connection: Line, target: Target, head: Head, query: bytes, *, keep_alive: bool
+    ) -> None:
+        self.target, self.head, self.query = target, head, query
+        self.keep_alive = keep_alive
         self._connection = connection
-        self._target = target
-        self._head = head
-        self._query = query
-        self._chunks: list[bytes] = []
         self._received_at = time.monotonic()
-        self._op = "unknown"  # until the door is passed, as in the slow lane
-        self._label = ""
-        self._admission: Admission | None = None
-        self._work: Coroutine[Call, None, Reply] | None = None
-        self._call: Call | None = None
+
+    @classmethod
+    def whole(cls, connection: Line, opening: Opening, body: bytes) -> "FastCycle":
+        """A request of which all is here, and whose head was admitted before."""
+        target, query, head, keep_alive, admission, _ = opening
+        cycle = cls(connection, target, head, query, keep_alive=keep_alive)
+        cycle.admission = admission
+        cycle._chunks = (body,)
+        cycle.more_body = False
+        return cycle
+
+    @property
+    def opening(self) -> Opening | None:
+        """For the next request with this head; None unless this one was admitted and is whole."""
+        if self.admission is None or self.more_body:
+            return None
+        return Opening(
+            self.target, self.query, self.head, self.keep_alive, self.admission, self.length
+        )
 
     def start(self) -> None:
         """Its turn has come: what the head alone decides is decided, before the body is read."""
         try:
-            self._admission = self._admit()
+            if self.admission is None:
+                self._pass_door()
+            self._op = self.target.verb.name
+            self._model = self._connection.reception.endpoint.find(self.target)
+            if self.admission is None:
+                self.admission = self._connection.reception.endpoint.admit(
+                    self.target.verb, self.head
+                )
         except Exception as error:
-            self._fail(error)
+            self.fail(error)
         else:
             if not self.more_body:
-                self._answer(self._admission)
+                self._answer(self._model, self.admission)
 
     def receive(self, body: bytes) -> None:
         """A piece of the body; check_length has seen how long it will be."""
         if not self.response_complete:
-            self._chunks.append(body)
+            self._chunks += (body,)
 
     def receive_end(self) -> None:
         """The whole body is here."""
         self.more_body = False
-        if self._admission is not None and not self.response_complete:
-            self._answer(self._admission)
+        self.length = sum(map(len, self._chunks))
+        if self._model is not None and self.admission is not None and not self.response_complete:
+            self._answer(self._model, self.admission)
 
     def disconnect(self) -> None:
         """The client is gone: what waits in a queue leaves it and is never run."""
         if not self.response_complete:
             self.disconnected = True
+            self.abandon()
             self._finish(CLIENT_CLOSED_REQUEST)
 
-    def expire(self) -> None:
-        """The deadline has passed."""
-        self._fail(DeadlineExceeded("the time for this request is over"))
-
-    def _admit(self) -> Admission:
-        reception = self._connection.reception
-        reception.keys.check(self._head)
-        check_length(self._head, reception.max_body_bytes)
-        self._op = self._target.verb.name
-        model = reception.endpoint.find(self._target)
-        self._label = model.label
-        return reception.endpoint.admit(self._target.verb, model, self._head)
-
-    def _answer(self, admission: Admission) -> None:
-        body = self._chunks[0] if len(self._chunks) == 1 else b"".join(self._chunks)
-        self._chunks.clear()
-        self._work = self._connection.reception.endpoint.answer(admission, self._query, body)
-        self._step()
-        if not self.response_complete:
-            self.deadline = admission.deadline
-            self._connection.reception.deadlines.add(self)
-
-    def _step(self) -> None:
-        """Run the work up to its next call of a batcher, without a task of asyncio's around it."""
-        if self._work is None or self.response_complete:
-            return
-        try:
-            self._call = self._work.send(None)
-        except StopIteration as done:
-            self._reply(done.value)
-        except Exception as error:
-            self._fail(error)
+    def succeed(self, result: Reply) -> None:
+        """Write the reply."""
+        connection, status = self._connection, result.status
+        reception = connection.reception
+        head = b"%b%b%bcontent-length: %d\r\ncontent-type: %b\r\nx-request-id: %b\r\n%b\r\n" % (
+            STATUS_LINE[status],
+            reception.common_lines.of(connection.server_state.default_headers),
+            lines(result.headers),
+            len(result.body),
+            result.media_type,
+            reception.request_ids.of(self.head),
+            self._last_lines(),
+        )
+        if len(result.body) <= JOIN_UP_TO:
+            connection.transport.write(head + result.body)
         else:
-            self._call.wake = self._step
-
-    def _fail(self, error: Exception) -> None:
-        self._reply(problem(service_error(error, "POST", f"/{self._target.verb.name}")))
-
-    def _reply(self, reply: Reply) -> None:
-        connection = self._connection
-        request_id = connection.reception.request_ids.of(self._head)
-        pieces = [STATUS_LINE[reply.status]]
-        for name, value in (*connection.server_state.default_headers, *reply.headers):
-            pieces += (name, b": ", value, b"\r\n")
-        pieces += (b"x-request-id: ", request_id, b"\r\n")
-        if self._label:
-            pieces += (b"x-model: ", self._label.encode(), b"\r\n")
-        if not self.keep_alive:
-            pieces.append(b"connection: close\r\n")
-        pieces.append(b"\r\n")
-        if len(reply.body) <= JOIN_UP_TO:
-            pieces.append(reply.body)
-            connection.transport.write(b"".join(pieces))
-        else:
-            connection.transport.writelines((b"".join(pieces), reply.body))
-        self._finish(reply.status)
+            connection.transport.writelines((head, result.body))
+        self._finish(status)
         if not self.keep_alive:
             connection.transport.close()
         connection.on_response_complete()
 
+    def fail(self, error: Exception) -> None:
+        """Write the reply that the error stands for."""
+        self.abandon()
+        failed = service_error(error, "POST", f"/{self.target.verb.name}")
+        self.succeed(problem(failed))
+
+    def _pass_door(self) -> None:
+        reception = self._connection.reception
+        reception.keys.check(self.head)
+        check_length(self.head, reception.max_body_bytes)
+
+    def _answer(self, model: Model, admission: Admission) -> None:
+        body = self._chunks[0] if len(self._chunks) == 1 else b"".join(self._chunks)
+        self._chunks = ()
+        reception = self._connection.reception
+        self.deadline = self._received_at + admission.timeout
+        self.begin(reception.endpoint.answer(self.target.verb, model, admission, self.query, body))
+        if not self.response_complete:
+            reception.deadlines.add(self)
+
+    def _last_lines(self) -> bytes:
+        label = b"" if self._model is None else self._model.label_line
+        return label if self.keep_alive else label + b"connection: close\r\n"
+
     def _finish(self, status: int) -> None:
         self.response_complete = True
-        self._connection.reception.deadlines.discard(self)
-        if self._call is not None and not self._call.done():
-            self._call.cancel()
-        if self._work is not None:
-            self._work.close()
-        self._call = self._admission = None  # an idle connection keeps no model that was unloaded
+        reception = self._connection.reception
+        reception.deadlines.discard(self)
+        label = "" if self._model is None else self._model.label
+        self._model = self._call = self._coroutine = None  # an idle connection keeps no model
         elapsed = time.monotonic() - self._received_at
-        self._connection.reception.metrics.observe_request(self._op, self._label, status, elapsed)
+        reception.metrics.observe_request(self._op, label, status, elapsed)

@@ -28,7 +28,7 @@ class RequestIds:
     """Gives each request its id: the client's X-Request-Id, or a new one."""
 
     def __init__(self) -> None:
-        self._prefix = secrets.token_hex(6)
+        self._prefix = secrets.token_hex(6).encode()
         self._numbers = itertools.count()
 
     def of(self, head: Head) -> bytes:
@@ -36,7 +36,7 @@ class RequestIds:
         given = head.get(b"x-request-id")
         if given is not None and REQUEST_ID.fullmatch(given):
             return given
-        return b"%s-%d" % (self._prefix.encode(), next(self._numbers))
+        return b"%b-%d" % (self._prefix, next(self._numbers))
 
 
 class ApiKeys:

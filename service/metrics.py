@@ -18,6 +18,7 @@ from prometheus_client import (
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
 from service.batcher import Observer
+from service.tally import CounterTally, HistogramTally
 from vae.graphs import Graph
 from vae.manifest import Manifest
 
@@ -41,7 +42,7 @@ class Metrics:
             self._rendered = CollectorRegistry()
             multiprocess.MultiProcessCollector(self._rendered, str(shared))  # type: ignore[no-untyped-call]
         self._queues: dict[tuple[str, str], Callable[[], int]] = {}
-        # Looking labels up costs as much as all else.
+        self._tallies: list[CounterTally | HistogramTally] = []
         self._of_request = cache(self._make_of_request)
         counter = partial(Counter, registry=registry)
         histogram = partial(Histogram, registry=registry)
@@ -84,25 +85,31 @@ class Metrics:
 
         All labels come from routes and loaded models, never from the client.
         """
-        count, duration = self._of_request(op, label, code)
-        count.inc()
+        requests, duration = self._of_request(op, label, code)
+        requests.count += 1
         duration.observe(seconds)
 
-    def _make_of_request(self, op: str, label: str, code: int) -> tuple[Counter, Histogram]:
+    def _make_of_request(
+        self, op: str, label: str, code: int
+    ) -> tuple[CounterTally, HistogramTally]:
         model, _, version = label.partition("/")
-        return (
-            self._requests.labels(op, model, version, str(code)),
-            self._request_seconds.labels(op, model, version),
-        )
+        requests = CounterTally(self._requests.labels(op, model, version, str(code)))
+        self._tallies.append(requests)
+        return requests, self._tally(self._request_seconds, op, model, version)
+
+    def _tally(self, histogram: Histogram, *labels: str) -> HistogramTally:
+        tally = HistogramTally(histogram.labels(*labels))
+        self._tallies.append(tally)
+        return tally
 
     def batch_observer(self, manifest: Manifest) -> Callable[[Graph], Observer]:
         """An observer for each graph of a model."""
 
         def for_graph(graph: Graph) -> Observer:
             labels = (manifest.name, str(manifest.version), graph.name)
-            queue_seconds = self._queue_seconds.labels(*labels)
-            compute_seconds = self._compute_seconds.labels(*labels)
-            batch_rows = self._batch_rows.labels(*labels)
+            queue_seconds = self._tally(self._queue_seconds, *labels)
+            compute_seconds = self._tally(self._compute_seconds, *labels)
+            batch_rows = self._tally(self._batch_rows, *labels)
 
             def observe(*, rows: int, queued: Sequence[float], compute: float) -> None:
                 batch_rows.observe(rows)
@@ -141,10 +148,13 @@ class Metrics:
         )
 
     def refresh(self) -> None:
-        """Measure what changes without an event. Each worker does so every second for the others.
+        """Pass on what was counted, and measure what changes without an event.
 
-        Not a callback of the gauge: those cannot be shared between processes.
+        Each worker does so ten times a second for the others, of which one answers a scrape. Not
+        a callback of the gauge: those cannot be shared between processes.
         """
+        for tally in self._tallies:
+            tally.flush()
         for labels, queued_rows in self._queues.items():
             self._queue_rows.labels(*labels).set(queued_rows())
 

@@ -23,7 +23,12 @@ ADMIN_PATH: Final = re.compile(r"/models/[^/]*/versions/[^/]*/(load|unload)")
 def to_response(reply: Reply) -> Response:
     """The reply as starlette has it, with exactly these headers."""
     response = Response(status_code=reply.status)
-    response.body, response.raw_headers = reply.body, reply.headers
+    response.body = reply.body
+    response.raw_headers = [
+        *reply.headers,
+        (b"content-length", b"%d" % len(reply.body)),
+        (b"content-type", reply.media_type),
+    ]
     return response
 
 

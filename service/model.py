@@ -1,7 +1,7 @@
 """One loaded bundle: the verbs, composed of its graphs, each behind a batcher.
 
 Every protocol calls this one class. Arrays that come in are valid rows of this model (float32,
-finite, of the right shape); what goes out is finite or an error.
+finite, of the right shape); what goes out is finite and contiguous, or an error.
 """
 
 from collections.abc import Callable, Mapping
@@ -12,7 +12,7 @@ from typing import Protocol
 import numpy as np
 
 from service.arrays import Arrays, Float32, all_finite
-from service.batcher import Batcher, Observer
+from service.batcher import Batcher, Call, Observer
 from service.cost import Cost
 from service.errors import InvalidInput
 from service.finite import require_finite
@@ -20,6 +20,7 @@ from service.latents import latents
 from service.noise import standard_normal
 from service.options import DecodeOptions, PosteriorOptions, SampleOptions, ScoreOptions
 from service.runtimes.runtime import Runtime
+from service.wire.rows import row_specs
 from vae.bundle import Bundle, BundleError
 from vae.graphs import DECODER, ENCODER, SCORER, Graph
 from vae.manifest import Manifest
@@ -35,13 +36,16 @@ class Limits(Protocol):
     @property
     def max_request_rows(self) -> int: ...
     @property
+    def max_image_pixels(self) -> int: ...
+    @property
     def inline_ms(self) -> float: ...
 
 
 class Model:
     """Serves the verbs of one bundle. Use on one event loop; ``close`` when done.
 
-    ``label`` is its name and version, as in the X-Model header.
+    ``label`` is its name and version, as in the X-Model header; ``row_specs`` say what rows the
+    verbs take.
     """
 
     def __init__(
@@ -53,6 +57,10 @@ class Model:
     ) -> None:
         self.manifest: Manifest = bundle.manifest
         self.label = f"{bundle.manifest.name}/{bundle.manifest.version}"
+        self.label_line = f"x-model: {self.label}\r\n".encode()
+        self.row_specs = row_specs(
+            self.manifest, max_rows=limits.max_request_rows, max_pixels=limits.max_image_pixels
+        )
         self._max_rows = limits.max_request_rows
         self._held_out_elbo = _held_out_elbo(bundle)
         graphs = self.manifest.graphs
@@ -149,8 +157,8 @@ class Model:
             await batcher.close()
         self._executor.shutdown()
 
-    async def _run(self, graph: Graph, *inputs: Float32) -> tuple[Float32, ...]:
-        return await self._batchers[graph.name].submit(inputs)
+    def _run(self, graph: Graph, *inputs: Float32) -> Call:
+        return self._batchers[graph.name].submit(inputs)
 
     async def _infer(self, mu: Float32, logvar: Float32, options: PosteriorOptions) -> Float32:
         """The z of each row: a draw from q(z|x) or its centre."""
@@ -179,7 +187,7 @@ def _run_finite(runtime: Runtime, graph: Graph, inputs: tuple[Float32, ...]) -> 
 
     One look at the whole batch; the batcher finds out whose row it was.
     """
-    outputs = runtime.run(graph, inputs)
+    outputs = tuple(map(np.ascontiguousarray, runtime.run(graph, inputs)))
     for name, array in zip(graph.outputs, outputs, strict=True):
         require_finite(name, array)
     return outputs

@@ -28,9 +28,23 @@ class Connection(HttpToolsProtocol):
         self.answering: Any = None  # the cycle whose turn it is, where ``cycle`` is the latest read
         self.held = False  # nothing is begun until the client has read more of its replies
         self.declines = False  # the upgrade that the request being read asks for
+        self.partial = False  # a request has begun to come and has not ended
 
     def data_received(self, data: bytes) -> None:
-        self._unset_keepalive_if_required()
+        self.reception.idle.discard(self)
+        if self.partial or self._owes_reply():
+            self._parse(data)
+            return
+        head = data[: data.find(b"\r\n\r\n") + 4]
+        opening = self.reception.heads.get(head)
+        if opening is not None and len(data) == len(head) + opening.length:
+            self.cycle = FastCycle.whole(self, opening, data[len(head) :])
+            self._start_asgi_task(self.cycle, self.app)
+        else:
+            self._parse(data)
+            self._remember(head, data)
+
+    def _parse(self, data: bytes) -> None:
         try:
             self.parser.feed_data(data)
         except httptools.HttpParserUpgrade as upgrade:
@@ -39,7 +53,15 @@ class Connection(HttpToolsProtocol):
         except httptools.HttpParserError:
             self.send_400_response("Invalid HTTP request received.")
 
+    def _remember(self, head: bytes, data: bytes) -> None:
+        """Keep what was made of a head whose request was all of ``data``, as the parser found."""
+        if not self.partial and isinstance(self.cycle, FastCycle) and not self.pipeline:
+            opening = self.cycle.opening
+            if opening is not None and len(head) + opening.length == len(data):
+                self.reception.heads.remember(head, opening)
+
     def on_message_begin(self) -> None:
+        self.partial = True
         self.url = b""
         self.expect_100_continue = False
         self.headers = []
@@ -57,7 +79,8 @@ class Connection(HttpToolsProtocol):
             self._take_slow_lane()
             return
         waits = self.held or self._owes_reply()
-        self.cycle = FastCycle(self, target, head, query)
+        keep_alive = self.parser.should_keep_alive()
+        self.cycle = FastCycle(self, target, head, query, keep_alive=keep_alive)
         if waits:  # for the replies to what was asked before on this connection
             self.flow.pause_reading()
             self.pipeline.appendleft((self.cycle, self.app))
@@ -71,6 +94,7 @@ class Connection(HttpToolsProtocol):
             super().on_body(body)
 
     def on_message_complete(self) -> None:
+        self.partial = False
         if self.declines:
             return
         if isinstance(self.cycle, FastCycle):

@@ -50,8 +50,7 @@ class Server(uvicorn.Server):
         await super().main_loop()
 
     async def on_tick(self, counter: int) -> bool:
-        if counter % 10 == 0:  # a tick is a tenth of a second
-            self._metrics.refresh()
+        self._metrics.refresh()
         return await super().on_tick(counter)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
@@ -65,6 +64,7 @@ class Server(uvicorn.Server):
             # and a signal that comes before uvicorn listens to any is not lost.
             signal.signal(stop, self.handle_exit)
         self.run(list(sockets) or None)
+        self._metrics.refresh()
 
 
 def configure_logging(settings: Settings) -> None:

@@ -15,7 +15,7 @@ from service.options import (
 )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Verb:
     """A verb of the HTTP API.
 

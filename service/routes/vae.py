@@ -2,21 +2,21 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable
-from typing import Annotated, TypeVar
+from collections.abc import Coroutine
+from typing import Annotated
 
 from fastapi import APIRouter, Path, Request, Response
 from starlette.requests import ClientDisconnect
 from starlette.types import Receive
 
-from service.endpoint import CLIENT_CLOSED_REQUEST, Endpoint, Target
-from service.errors import DeadlineExceeded
+from service.batcher import Call
+from service.endpoint import CLIENT_CLOSED_REQUEST, Endpoint, Reply, Target
 from service.guard import head_of
 from service.middleware import MODEL_LABEL, to_response
 from service.routes.openapi import operation
 from service.verbs import VERBS, Verb
+from service.work import Work
 
-T = TypeVar("T")
 ModelPath = Annotated[str, Path(description="a name from /models")]
 VersionPath = Annotated[int, Path(ge=1, description="a version from /models/{model}")]
 
@@ -57,41 +57,56 @@ def _add_routes(router: APIRouter, verb: Verb, endpoint: Endpoint) -> None:
 
 
 async def _answer(endpoint: Endpoint, request: Request, target: Target) -> Response:
+    received_at = time.monotonic()
     model = endpoint.find(target)
     request.scope[MODEL_LABEL] = model.label
-    admission = endpoint.admit(target.verb, model, head_of(request.scope["headers"]))
+    admission = endpoint.admit(target.verb, head_of(request.scope["headers"]))
     try:
         body = await request.body()
     except ClientDisconnect:
         return Response(status_code=CLIENT_CLOSED_REQUEST)
-    work = endpoint.answer(admission, request.scope["query_string"], body)
-    reply = await _while_wanted(work, request.receive, admission.deadline)
+    work = endpoint.answer(target.verb, model, admission, request.scope["query_string"], body)
+    reply = await Errand(work).outcome(request.receive, received_at + admission.timeout)
     if reply is None:
         return Response(status_code=CLIENT_CLOSED_REQUEST)
     return to_response(reply)
 
 
-async def _while_wanted(work: Awaitable[T], receive: Receive, deadline: float) -> T | None:
-    """The result of ``work``; None when the client hangs up first, which cancels the work.
+class Errand(Work[Reply]):
+    """A request's work, for the task of asyncio's that every request has in this lane."""
 
-    Raises DeadlineExceeded when the time is over. A cancelled call leaves the queue and never runs.
-    """
-    task = asyncio.ensure_future(work)
-    watcher = asyncio.ensure_future(_disconnected(receive))
-    try:
-        await asyncio.wait(
-            (task, watcher),
-            timeout=deadline - time.monotonic(),
-            return_when=asyncio.FIRST_COMPLETED,
-        )
-        if task.done():
-            return task.result()
-        if watcher.done():
-            return None
-        raise DeadlineExceeded("the time for this request is over")
-    finally:
-        task.cancel()
-        watcher.cancel()
+    def __init__(self, coroutine: Coroutine[Call, None, Reply]) -> None:
+        self._outcome: asyncio.Future[Reply | None] = asyncio.get_running_loop().create_future()
+        self.begin(coroutine)
+
+    def succeed(self, result: Reply) -> None:
+        self._outcome.set_result(result)
+
+    def fail(self, error: Exception) -> None:
+        self.abandon()
+        if not self._outcome.done():
+            self._outcome.set_exception(error)
+
+    async def outcome(self, receive: Receive, deadline: float) -> Reply | None:
+        """The reply; None when the client hangs up first.
+
+        Raises what the work does, and DeadlineExceeded when the time is over.
+        """
+        if self._outcome.done():
+            return self._outcome.result()
+        watcher = asyncio.ensure_future(_disconnected(receive))
+        watcher.add_done_callback(lambda _: self._hang_up())
+        timer = asyncio.get_running_loop().call_later(deadline - time.monotonic(), self.expire)
+        try:
+            return await self._outcome
+        finally:
+            timer.cancel()
+            watcher.cancel()
+            self.abandon()
+
+    def _hang_up(self) -> None:
+        if not self._outcome.done():
+            self._outcome.set_result(None)
 
 
 async def _disconnected(receive: Receive) -> None:

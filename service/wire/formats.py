@@ -21,8 +21,8 @@ OptionValues = Mapping[str, Any]
 class Format:
     """``read``: a body to the rows of a RowSpec and the options that stand in it.
 
-    ``write``: named arrays, in order of importance, and the image they show, to a body. A format
-    that carries options reads a request without rows, too.
+    ``write``: named arrays, contiguous and in order of importance, and the image they show, to a
+    body. A format that carries options reads a request without rows, too.
     """
 
     media_type: str

@@ -24,6 +24,7 @@ SPARE_PARSERS: Final[list[simdjson.Parser]] = []
 """A parser keeps its memory, and the pages of a new one cost as much as the parsing. It cannot be
 used while anything of its document lives, so it comes back here only when a read has ended well."""
 SPARE_UP_TO: Final = 2**20  # bytes of a body; a parser's memory is some ten times that
+FAR_APART: Final = 500  # bytes
 BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
 
 
@@ -46,7 +47,7 @@ def read(body: bytes, spec: RowSpec) -> tuple[Float32, dict[str, Any]]:
         raise InvalidInput(
             f"{spec.name} is not an array", expected=spec.describe(), given=_name_of(array)
         )
-    rows, options = _rows(array, spec, body.count(b"[")), _plain(members)
+    rows, options = _rows(array, spec, body), _plain(members)
     if len(body) <= SPARE_UP_TO:
         SPARE_PARSERS.append(parser)
     return rows, options
@@ -59,8 +60,7 @@ def read_options(body: bytes) -> dict[str, Any]:
 
 def write(arrays: Arrays, image: InputSpec) -> bytes:  # noqa: ARG001 (the seam of all formats)
     """``{"mu": [[…]], …}``."""
-    contiguous = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
-    return orjson.dumps(contiguous, option=orjson.OPT_SERIALIZE_NUMPY)
+    return orjson.dumps(arrays, option=orjson.OPT_SERIALIZE_NUMPY)
 
 
 def _members(parser: simdjson.Parser, body: bytes) -> dict[str, Any]:
@@ -74,12 +74,11 @@ def _members(parser: simdjson.Parser, body: bytes) -> dict[str, Any]:
         raise Malformed(f"the body is not JSON: {error}") from None
     if not isinstance(document, simdjson.Object):
         raise Malformed("the body is not a JSON object", given=_name_of(document))
-    if len(document) > MAX_MEMBERS:
-        raise Malformed(
-            "the JSON object has too many members", expected=MAX_MEMBERS, given=len(document)
-        )
+    count = len(document)
+    if count > MAX_MEMBERS:
+        raise Malformed("the JSON object has too many members", expected=MAX_MEMBERS, given=count)
     names = list(document.keys())
-    if len(set(names)) < len(names):
+    if count > 1 and len(set(names)) < count:
         raise Malformed("the JSON object names a member twice", given=names)
     try:
         return {name: document[name] for name in names}
@@ -94,7 +93,7 @@ def _plain(members: dict[str, Any]) -> dict[str, Any]:
     return members
 
 
-def _rows(array: simdjson.Array, spec: RowSpec, brackets: int) -> Float32:
+def _rows(array: simdjson.Array, spec: RowSpec, body: bytes) -> Float32:
     count = len(array)
     spec.check_count(count)
     shape = _row_shape(array[0], spec)
@@ -106,13 +105,25 @@ def _rows(array: simdjson.Array, spec: RowSpec, brackets: int) -> Float32:
             )
     # As many brackets as the shape needs: nothing is nested more deeply. (A bracket in a string,
     # where the text holds one, only costs the closer look.)
-    if brackets != 1 + count * _arrays_in(shape) and _holds_arrays(array, 1 + len(shape)):
+    enough = 1 + count * _arrays_in(shape)
+    if _holds_more(body, b"[", enough) and _holds_arrays(array, 1 + len(shape)):
         raise InvalidInput(f"{spec.name} is nested too deeply", expected=spec.describe())
     try:
         flat = np.frombuffer(array.as_buffer(of_type="d"))
     except TypeError:
         raise InvalidInput(f"{spec.name} holds a value that is not a number") from None
     return spec.to_float32(flat.reshape(count, *spec.shape))
+
+
+def _holds_more(body: bytes, byte: bytes, count: int) -> bool:
+    """Whether ``byte`` occurs more than ``count`` times.
+
+    ``find`` leaps from one to the next many times as fast as ``count`` walks, but each leap costs.
+    """
+    if len(body) < FAR_APART * count:
+        return body.count(byte) > count
+    place = -1
+    return all((place := body.find(byte, place + 1)) >= 0 for _ in range(count + 1))
 
 
 def _row_shape(first: Any, spec: RowSpec) -> tuple[int, ...]:

@@ -13,32 +13,23 @@ from service.verbs import Verb
 from service.wire import json
 from service.wire.formats import JSON, Format
 from service.wire.rows import RowSpec
-from vae.manifest import Manifest
-
-
-def row_spec(verb: Verb, manifest: Manifest, *, max_rows: int, max_pixels: int) -> RowSpec | None:
-    """What the rows of a request must be; None for a verb without rows."""
-    match verb.rows:
-        case "inputs":
-            spec = manifest.input
-            return RowSpec("inputs", spec.shape, max_rows, max_pixels, image=spec)
-        case "latents":
-            return RowSpec("latents", (manifest.latent_dim,), max_rows, max_pixels)
-        case None:
-            return None
 
 
 def read(
-    verb: Verb, spec: RowSpec | None, form: Format, body: bytes, query: Mapping[str, str]
+    verb: Verb,
+    specs: Mapping[str, RowSpec],
+    form: Format,
+    body: bytes,
+    query: Mapping[str, str],
 ) -> tuple[Float32 | None, Options]:
-    """The rows, when the verb has them, and the options.
+    """The rows, when the verb has them, and the options. ``specs`` are those of the model.
 
     Options stand among the members of a JSON body or in the query string, not in both. Raises
     Malformed, UnsupportedFormat or InvalidInput.
     """
     rows = None
-    if spec is not None:
-        rows, values = form.read(body, spec)
+    if verb.rows is not None:
+        rows, values = form.read(body, specs[verb.rows])
     elif not body:
         values = {}
     elif form is JSON:

@@ -5,6 +5,7 @@ body and written without a copy of their own; the header's claims are checked ag
 came before anything else.
 """
 
+from functools import lru_cache
 from math import prod
 from struct import Struct
 from typing import Any, Final
@@ -12,7 +13,7 @@ from typing import Any, Final
 import numpy as np
 import orjson
 
-from service.arrays import Array, Arrays, Float32
+from service.arrays import Arrays, Float32
 from service.errors import InvalidInput, Malformed
 from service.wire.rows import RowSpec
 from vae.manifest import InputSpec
@@ -35,48 +36,60 @@ def read(body: bytes, spec: RowSpec) -> tuple[Float32, dict[str, str]]:
     Raises Malformed when the body is no whole safetensors file, and InvalidInput when it holds
     another array, or one of a dtype that is not read here.
     """
-    header, data = _split(body)
-    header.pop("__metadata__", None)
-    if header.keys() != {spec.name}:
-        raise InvalidInput(
-            "the body does not hold the one array that is expected",
-            expected=spec.name,
-            given=", ".join(header) or "none",
-        )
-    return spec.check(_array(spec.name, header[spec.name], data)), {}
-
-
-def write(arrays: Arrays, image: InputSpec) -> bytes:  # noqa: ARG001 (the seam of all formats)
-    """All arrays under their names, as float32."""
-    header, parts, end = {}, [], 0
-    for name, array in arrays.items():
-        start, end = end, end + array.nbytes
-        header[name] = {"dtype": "F32", "shape": array.shape, "data_offsets": (start, end)}
-        parts.append(np.ascontiguousarray(array).data)
-    text = orjson.dumps(header)
-    text += b" " * (-len(text) % 8)  # so that the data are aligned for whoever maps them
-    return b"".join((HEADER_LENGTH.pack(len(text)), text, *parts))
-
-
-def _split(body: bytes) -> tuple[dict[str, Any], memoryview]:
-    """The header and the data after it."""
     if len(body) < HEADER_LENGTH.size:
         raise _malformed("it has no header")
     (length,) = HEADER_LENGTH.unpack_from(body)
     start = HEADER_LENGTH.size + length
     if length > MAX_HEADER_BYTES or start > len(body):
         raise _malformed(f"its header claims {length} bytes")
+    dtype, shape, end = _layout(body[HEADER_LENGTH.size : start], spec.name)
+    if start + end != len(body):
+        raise _malformed(f"{spec.name} of shape {shape} and dtype {dtype} does not fill its data")
     try:
-        header = orjson.loads(memoryview(body)[HEADER_LENGTH.size : start])
+        array = np.frombuffer(body, dtype, offset=start).reshape(shape)
+    except ValueError as error:  # more dimensions, or a larger one, than an array can have
+        raise _malformed(f"the shape of {spec.name}: {error}") from None
+    return spec.check(array), {}
+
+
+def write(arrays: Arrays, image: InputSpec) -> bytes:  # noqa: ARG001 (the seam of all formats)
+    """All arrays under their names, as float32."""
+    header = _header(tuple((name, array.shape) for name, array in arrays.items()))
+    return b"".join((header, *(array.data for array in arrays.values())))
+
+
+@lru_cache(maxsize=64)
+def _header(layout: tuple[tuple[str, tuple[int, ...]], ...]) -> bytes:
+    """The header of these arrays with its length; clients get the same few again and again."""
+    header, end = {}, 0
+    for name, shape in layout:
+        start, end = end, end + 4 * prod(shape)
+        header[name] = {"dtype": "F32", "shape": shape, "data_offsets": (start, end)}
+    text = orjson.dumps(header)
+    text += b" " * (-len(text) % 8)  # so that the data are aligned for whoever maps them
+    return HEADER_LENGTH.pack(len(text)) + text
+
+
+@lru_cache(maxsize=64)
+def _layout(text: bytes, name: str) -> tuple[np.dtype[Any], tuple[int, ...], int]:
+    """Dtype, shape and bytes of the array, which must be the only one of the header."""
+    try:
+        header = orjson.loads(text)
     except orjson.JSONDecodeError as error:
         raise _malformed(f"its header is not JSON: {error}") from None
     if not isinstance(header, dict):
         raise _malformed("its header is not a JSON object")
-    return header, memoryview(body)[start:]
+    header.pop("__metadata__", None)
+    if header.keys() != {name}:
+        raise InvalidInput(
+            "the body does not hold the one array that is expected",
+            expected=name,
+            given=", ".join(header) or "none",
+        )
+    return _entry(name, header[name])
 
 
-def _array(name: str, entry: Any, data: memoryview) -> Array:
-    """The array that an entry of the header describes, which must be all of the data."""
+def _entry(name: str, entry: Any) -> tuple[np.dtype[Any], tuple[int, ...], int]:
     match entry:
         case {"dtype": str(code), "shape": [*shape], "data_offsets": [0, int(end)]}:
             pass
@@ -87,12 +100,9 @@ def _array(name: str, entry: Any, data: memoryview) -> Array:
     if not all(type(size) is int and size >= 0 for size in shape):
         raise _malformed(f"the shape of {name} is not a list of sizes")
     dtype = DTYPES[code]
-    if not prod(shape) * dtype.itemsize == end == len(data):
+    if prod(shape) * dtype.itemsize != end:
         raise _malformed(f"{name} of shape {shape} and dtype {code} does not fill its data")
-    try:
-        return np.frombuffer(data, dtype).reshape(shape)
-    except ValueError as error:  # more dimensions, or a larger one, than an array can have
-        raise _malformed(f"the shape of {name}: {error}") from None
+    return dtype, tuple(shape), end
 
 
 def _malformed(reason: str) -> Malformed:

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from service.batcher import Batcher
+from service.batcher import Batcher, Call
 from service.cost import Cost
 from service.errors import InternalError, QueueFull, Unavailable
 
@@ -77,13 +77,21 @@ def run(
     asyncio.run(body())
 
 
+async def gather(*calls: Call, return_exceptions: bool = False) -> list[Any]:
+    async def outputs(call: Call) -> Any:
+        return await call
+
+    tasks = (outputs(call) for call in calls)
+    return await asyncio.gather(*tasks, return_exceptions=return_exceptions)
+
+
 def rows(*values: float) -> tuple[Any, ...]:
     return (np.array(values, dtype=np.float32)[:, None],)
 
 
 def test_calls_of_one_turn_of_the_loop_make_one_batch() -> None:
     async def test(batcher: Batcher, double: Double, log: Log) -> None:
-        results = await asyncio.gather(*(batcher.submit(rows(i)) for i in range(5)))
+        results = await gather(*(batcher.submit(rows(i)) for i in range(5)))
         assert [outputs[0].tolist() for outputs in results] == [[[2 * i]] for i in range(5)]
         assert double.batches == [[0, 1, 2, 3, 4]]
         assert (log.rows, log.queued) == ([5], [5])
@@ -99,7 +107,7 @@ def test_what_queued_while_a_batch_ran_is_the_next_batch() -> None:
         later = [batcher.submit(rows(i)) for i in (1, 2, 3)]
         await asyncio.sleep(0.01)
         double.gate.set()
-        await asyncio.gather(first, *later)
+        await gather(first, *later)
         assert double.batches == [[0], [1, 2, 3]]
 
     run(test)
@@ -150,7 +158,7 @@ def test_any_interleaving_gives_each_caller_what_it_would_get_alone(
 def test_a_poisoned_call_fails_alone() -> None:
     async def test(batcher: Batcher, double: Double, log: Log) -> None:
         calls = [batcher.submit(rows(value)) for value in (1, POISON, 2)]
-        results = await asyncio.gather(*calls, return_exceptions=True)
+        results = await gather(*calls, return_exceptions=True)
         assert double.batches[0] == [1, POISON, 2]
         assert isinstance(results[1], InternalError)
         assert [results[i][0].tolist() for i in (0, 2)] == [[[2]], [[4]]]  # type: ignore[index]
@@ -161,7 +169,7 @@ def test_a_poisoned_call_fails_alone() -> None:
 def test_one_guilty_call_among_many_is_found_by_halves() -> None:
     async def test(batcher: Batcher, double: Double, log: Log) -> None:
         calls = [batcher.submit(rows(value)) for value in (*range(31), POISON)]
-        results = await asyncio.gather(*calls, return_exceptions=True)
+        results = await gather(*calls, return_exceptions=True)
         assert [isinstance(result, InternalError) for result in results] == [False] * 31 + [True]
         assert len(double.batches) == 1 + 2 * 5
 
@@ -206,7 +214,7 @@ def test_a_cancelled_call_is_never_run_and_frees_its_place() -> None:
         assert batcher.queued_rows == 0
         stays = batcher.submit(rows(*range(20)))
         double.gate.set()
-        await asyncio.gather(running, stays)
+        await gather(running, stays)
         assert not any(value >= 100 for batch in double.batches for value in batch)
 
     run(test, max_queue_rows=20)
@@ -233,7 +241,7 @@ def test_a_long_call_is_split_and_lets_others_pass() -> None:
         short = batcher.submit(rows(50))
         double.gate.set()
         await short
-        assert not long.done()
+        assert not long.done
         assert (await long)[1].tolist() == list(range(20))
         assert max(map(len, double.batches)) == 4
 
@@ -251,7 +259,7 @@ def test_a_full_queue_refuses_at_once_and_says_when_to_come_back() -> None:
         assert refused.value.retry_after >= 1
         fits = batcher.submit(rows(7))
         double.gate.set()
-        await asyncio.gather(running, waiting, fits)
+        await gather(running, waiting, fits)
 
     run(test, max_queue_rows=6)
 

@@ -1,0 +1,62 @@
+"""The work of one request: a coroutine over batchers, run without a task around it.
+
+A verb awaits nothing but calls of batchers, and a call says itself when it is done. So what a task
+of asyncio's would add, a handle in the event loop's queue for every step, is left out; both lanes
+run their requests this way.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Coroutine
+from typing import Generic, TypeVar
+
+from service.batcher import Call
+from service.errors import DeadlineExceeded
+
+T = TypeVar("T")
+
+
+class Work(ABC, Generic[T]):
+    """Runs a coroutine up to each call it waits for; ``deadline`` is of the monotonic clock."""
+
+    deadline: float
+    _call: Call | None = None
+    _coroutine: Coroutine[Call, None, T] | None = None
+
+    @abstractmethod
+    def succeed(self, result: T) -> None:
+        """What the coroutine returned."""
+
+    @abstractmethod
+    def fail(self, error: Exception) -> None:
+        """What the coroutine raised, or that the deadline has passed."""
+
+    def begin(self, coroutine: Coroutine[Call, None, T]) -> None:
+        """Run it; it may be done when this returns."""
+        self._coroutine = coroutine
+        self._advance()
+
+    def abandon(self) -> None:
+        """Nobody wants the result: what waits in a queue leaves it and is never run."""
+        if self._call is not None:
+            self._call.wake = None
+            self._call.cancel()
+        if self._coroutine is not None:
+            self._coroutine.close()
+
+    def expire(self) -> None:
+        """The deadline has passed."""
+        self.fail(DeadlineExceeded("the time for this request is over"))
+
+    def _advance(self) -> None:
+        try:
+            call = self._coroutine.send(None)  # type: ignore[union-attr]  # begun
+        except StopIteration as done:
+            result = done.value
+        except Exception as error:
+            self.fail(error)
+            return
+        else:
+            self._call = call
+            call.wake = self._advance
+            return
+        self.succeed(result)
