@@ -39,6 +39,8 @@ def model_spec(config: TrainConfig, train: Dataset) -> ModelSpec:
         )
     except ValidationError as error:
         raise ConfigError(error.errors()[0]["msg"].removeprefix("Value error, ")) from None
+    if config.binarise != "no" and train.input.range is None:
+        raise ConfigError("binarise: needs values with known bounds, as images have them")
     if config.likelihood == "bernoulli":
         _check_unit_interval(spec, train, config.scaling)
     if config.objective in CLOSED_FORM and not spec.latents.closed_form:

@@ -70,6 +70,7 @@ def _figures(evaluation: Evaluation) -> str:
             f"{evaluation.importance_weighted:.2f}",
         ),
         ("bits per dimension", f"{evaluation.bits_per_dimension:.3f}"),
+        *((name.replace("_", " "), f"{nats:.2f}") for name, nats in evaluation.terms.items()),
         ("active units", f"{evaluation.active_units} of {evaluation.latents}"),
     ]
     return "\n".join(["| | |", "|---|---:|", *(f"| {name} | {value} |" for name, value in rows)])

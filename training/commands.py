@@ -7,6 +7,7 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 
+import safetensors.torch
 import torch
 from rich.console import Console
 from rich.table import Table
@@ -24,6 +25,7 @@ from training.config import (
     differences,
     resolve,
 )
+from training.data.binarise import binarised
 from training.data.dataset import Dataset, split
 from training.data.load import load
 from training.devices import open_device
@@ -37,7 +39,7 @@ from training.progress import Reporter, Reporters, reporter
 from training.report.writer import ReportWriter
 from training.run import Run, hold
 from training.train import train
-from vae.bundle import write_bundle
+from vae.bundle import open_bundle, write_bundle
 from vae.manifest import FileName
 from vae.networks import VAE
 
@@ -63,23 +65,25 @@ def run_train(command: TrainCommand, console: Console) -> None:
             train(vae, x, unseen, config, run, progress, shown, group)
         seconds = time.monotonic() - began
         best, progress = _trained(run, data, device, group)
-        evaluation = _evaluate(best, held_out, config.importance_samples, config, device, group)
+        draws = config.importance_samples
+        evaluation = _evaluate(best, held_out, draws, config.seed, device, group)
         if group.main:
             bundle = _publish(run, config, data, held_out, best, evaluation, progress.best_epoch)
             _conclude(console, config, evaluation, bundle, seconds)
 
 
 def run_evaluate(command: EvaluateCommand, console: Console) -> None:
-    """Print the figures of the run's checkpoint and store them as ``evaluation.json``."""
+    """Print the figures of a run's checkpoint or of a bundle.
+
+    Those of a run on its own held-out rows are stored as its ``evaluation.json``.
+    """
     device = open_device(command.device)
     with join(device) as group:
-        run = Run(command.run)
-        config = run.config()
-        data, held_out = _data(config)
-        vae, _ = _trained(run, data, device, group)
-        evaluation = _evaluate(vae, held_out, command.samples, config, device, group)
+        vae, rows, seed = _subject(command, device, group)
+        evaluation = _evaluate(vae, rows, command.samples, seed, device, group)
         if group.main:
-            _store(run, evaluation)
+            if command.run and not command.data:
+                _store(Run(command.run), evaluation)
             console.print(table(evaluation))
 
 
@@ -93,7 +97,8 @@ def run_export(command: ExportCommand, console: Console) -> None:
             config = config.model_copy(update={"models": command.models})
         data, held_out = _data(config)
         vae, progress = _trained(run, data, device, group)
-        evaluation = _evaluate(vae, held_out, config.importance_samples, config, device, group)
+        draws = config.importance_samples
+        evaluation = _evaluate(vae, held_out, draws, config.seed, device, group)
         if group.main:
             bundle = _publish(run, config, data, held_out, vae, evaluation, progress.best_epoch)
             console.print(f"bundle {bundle}", soft_wrap=True)
@@ -113,7 +118,7 @@ def use_threads(config: TrainConfig, vae: VAE) -> None:
 
 def table(evaluation: Evaluation) -> Table:
     """The figures, for a terminal."""
-    shown = Table(title=f"{evaluation.rows:,} held-out rows, {evaluation.samples} draws of z each")
+    shown = Table(title=f"{evaluation.rows:,} rows, {evaluation.samples} draws of z each")
     shown.add_column("")
     shown.add_column("nats a row", justify="right")
     for name in ("elbo", "reconstruction", "kl", "importance_weighted"):
@@ -121,6 +126,8 @@ def table(evaluation: Evaluation) -> Table:
     shown.add_section()
     shown.add_row("bits per dimension", f"{evaluation.bits_per_dimension:.4f}")
     shown.add_row("active units", f"{evaluation.active_units} of {evaluation.latents}")
+    for name, nats in evaluation.terms.items():
+        shown.add_row(name.replace("_", " "), f"{nats:.3f}")
     for place, kl in evaluation.kl_by_place().items():
         shown.add_row(f"kl of {place}", f"{kl:.3f}")
     return shown
@@ -135,7 +142,12 @@ def _data(config: TrainConfig) -> tuple[Dataset, Dataset]:
     dataset = load(
         config.data, image_size=config.image_size, gray=config.gray, columns=config.columns
     )
-    return split(dataset, config.held_out, config.seed)
+    if config.binarise == "fixed":
+        dataset = binarised(dataset, config.seed)
+    train, held_out = split(dataset, config.held_out, config.seed)
+    if config.binarise == "dynamic":
+        held_out = binarised(held_out, config.seed)
+    return train, held_out
 
 
 def _held(command: TrainCommand, group: Group) -> AbstractContextManager[Run]:
@@ -200,30 +212,72 @@ def _resume(run: Run, config: TrainConfig, fresh: Progress) -> Progress:
 
 
 def _trained(run: Run, data: Dataset, device: torch.device, group: Group) -> tuple[VAE, Progress]:
-    vae, progress = load_best(run.checkpoint, group)
-    if not progress.best_epoch:
-        raise RunError(f"run {run.path}: no epoch ended with a finite held-out ELBO")
+    vae, progress = _of_run(run, group)
     if progress.data != fingerprint(data.x):
         raise RunError(f"the data is not that of run {run.path}: its rows have changed")
     return fast(vae).to(device).eval(), progress
 
 
+def _of_run(run: Run, group: Group) -> tuple[VAE, Progress]:
+    vae, progress = load_best(run.checkpoint, group)
+    if not progress.best_epoch:
+        raise RunError(f"run {run.path}: no epoch ended with a finite held-out ELBO")
+    return vae, progress
+
+
 def _evaluate(
     vae: VAE,
-    held_out: Dataset,
+    rows: Dataset,
     samples: int,
-    config: TrainConfig,
+    seed: int,
     device: torch.device,
     group: Group,
 ) -> Evaluation:
-    x = held_out.x.to(device)
-    evaluation = evaluate(vae, x, samples=samples, seed=config.seed, group=group)
+    evaluation = evaluate(vae, rows.x.to(device), samples=samples, seed=seed, group=group)
     if not evaluation.finite:
         raise RunError(
-            f"run {config.run}: the model's scores of held-out rows are not finite; its training "
+            "the model's scores of rows that it was not trained on are not finite; its training "
             "diverged, or the data holds rows unlike all others"
         )
     return evaluation
+
+
+def _subject(
+    command: EvaluateCommand, device: torch.device, group: Group
+) -> tuple[VAE, Dataset, int]:
+    """The model to evaluate, the rows, and the seed of the noise."""
+    if command.bundle:
+        vae = fast(_of_bundle(command.bundle)).to(device).eval()
+        return vae, _rows_for(vae, command), command.seed
+    if command.run is None:
+        raise AssertionError("the command has neither run nor bundle. This is a bug.")
+    run = Run(command.run)
+    if command.data:
+        vae = fast(_of_run(run, group)[0]).to(device).eval()
+        return vae, _rows_for(vae, command), command.seed
+    config = run.config()
+    data, held_out = _data(config)
+    return _trained(run, data, device, group)[0], held_out, config.seed
+
+
+def _of_bundle(path: Path) -> VAE:
+    bundle = open_bundle(path)
+    vae = VAE(bundle.manifest)
+    vae.load_state_dict(safetensors.torch.load(bundle.files["checkpoint.safetensors"]))
+    return vae
+
+
+def _rows_for(vae: VAE, command: EvaluateCommand) -> Dataset:
+    """The data of the command. Raises ConfigError when its rows are not the model's."""
+    source = command.data or ""
+    is_table = Path(source).suffix.lower() in (".csv", ".parquet")
+    rows = load(source, columns=vae.spec.input.columns if is_table else None)
+    if rows.input.shape != vae.spec.input.shape:
+        raise ConfigError(
+            f"data: rows of {source} are {rows.input.shape}, those of the model "
+            f"{vae.spec.input.shape}"
+        )
+    return binarised(rows, command.seed) if command.binarise else rows
 
 
 def _store(run: Run, evaluation: Evaluation) -> None:

@@ -109,6 +109,10 @@ class TrainConfig(BaseModel):
         description="range: low and high to 0 and 1; standardise: mean 0, deviation 1; none; "
         "auto: range where the data has one, else standardise",
     )
+    binarise: Literal["no", "fixed", "dynamic"] = Field(
+        "no",
+        description="draw gray values as black or white: once, or for training anew each epoch",
+    )
     held_out: float = Field(
         0.1, gt=0, lt=1, description="share of the rows kept from training, for evaluation"
     )
@@ -360,13 +364,29 @@ class TrainCommand(TrainConfig, _WithFile):
 
 
 class EvaluateCommand(_WithFile):
-    """Evaluate a run's model on its held-out rows, in nats."""
+    """Evaluate a run's model on its held-out rows, or a run's or a bundle's on other data."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    run: Path = Field(description="directory of the run")
+    run: Path | None = Field(None, description="directory of the run")
+    bundle: Path | None = Field(None, description="directory of a version of a bundle; needs data")
+    data: str | None = Field(
+        None, description="data to evaluate on, all of its rows; without it those held out"
+    )
+    binarise: bool = Field(False, description="draw the data's gray values as black or white, once")
+    seed: NonNegativeInt = Field(0, description="decides the noise and how data is binarised")
     samples: PositiveInt = Field(100, description="draws of z a row")
     device: Device = Field("cpu", description="cpu, cuda or cuda:<number>")
+
+    @model_validator(mode="after")
+    def _one_model_and_its_data(self) -> Self:
+        if (self.run is None) == (self.bundle is None):
+            raise ValueError("run or bundle: give one of the two")
+        if self.bundle is not None and self.data is None:
+            raise ValueError("data: a bundle has none of its own")
+        if self.data is None and (self.binarise or self.seed):
+            raise ValueError("binarise and seed: are for data; a run's own rows are as it had them")
+        return self
 
 
 class ExportCommand(_WithFile):

@@ -19,6 +19,8 @@ class Purpose(IntEnum):
     EVALUATION = 3
     EXPORT = 4
     PICTURES = 5
+    BINARISATION = 6
+    DECOMPOSITION = 7
 
 
 def generator(

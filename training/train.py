@@ -21,6 +21,7 @@ from training.average import Average
 from training.build import objective as make_objective
 from training.checkpoint import Progress, Weights, load_checkpoint, save_checkpoint
 from training.config import TrainConfig
+from training.data.binarise import binarise
 from training.errors import RunError
 from training.group import ALONE, Group
 from training.objective import Loss, Objective
@@ -133,6 +134,8 @@ def run_epoch(
     """One pass over x in an order of its own; ``decay`` is on the learning rate."""
     order = torch.randperm(len(x), generator=generator(config.seed, Purpose.ORDER, epoch))
     noise = generator(config.seed, Purpose.NOISE, epoch, x.device)
+    limits = learner.vae.spec.input.range if config.binarise == "dynamic" else None
+    drawing = generator(config.seed, Purpose.BINARISATION, epoch, x.device)
     batches = torch.split(order.to(x.device), config.batch_size)
     totals = torch.zeros(6, dtype=torch.float64, device=x.device)
     for number, rows in enumerate(batches):
@@ -140,7 +143,10 @@ def run_epoch(
         shape = (learner.objective.noises, len(rows), config.latent_dim)
         eps = torch.randn(shape, generator=noise, device=x.device)
         mine = learner.group.part(len(rows))
-        batch = x.index_select(0, rows[mine]).float()
+        batch = x.index_select(0, rows).float()
+        if limits:
+            batch = binarise(batch, limits, drawing)
+        batch = batch[mine]
         share = len(batch) / len(rows)
         totals += step(learner, batch, eps[:, mine], now, config.clip_norm, share)
         if learner.average:

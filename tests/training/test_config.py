@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from training.aggregate import BetaTC
 from training.build import build, model_spec, objective
-from training.config import FREE_TO_CHANGE, TrainConfig, differences, resolve
+from training.config import FREE_TO_CHANGE, EvaluateCommand, TrainConfig, differences, resolve
 from training.data.dataset import Dataset
 from training.errors import ConfigError
 from training.importance import IWAE, DReG
@@ -134,6 +134,7 @@ def test_conv_takes_one_hidden_width() -> None:
     ("options", "data", "message"),
     [
         ({"network": "conv"}, TABLE, "conv network needs images"),
+        ({"binarise": "dynamic"}, TABLE, "binarise: needs values with known bounds"),
         ({"likelihood": "bernoulli", "scaling": "none"}, TABLE, r"needs values in \[0, 1\]"),
     ],
 )
@@ -153,3 +154,17 @@ def test_the_seed_alone_decides_the_first_weights() -> None:
     assert torch.equal(torch.get_rng_state(), before)
     assert all(torch.equal(first[name], again[name]) for name in first)
     assert not torch.equal(first["encoder.0.weight"], other["encoder.0.weight"])
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({}, "run or bundle: give one of the two"),
+        ({"run": "a", "bundle": "b"}, "run or bundle: give one of the two"),
+        ({"bundle": "b"}, "data: a bundle has none"),
+        ({"run": "a", "binarise": True}, "binarise and seed: are for data"),
+    ],
+)
+def test_an_evaluation_is_of_one_model_on_known_rows(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
+        EvaluateCommand(**options)

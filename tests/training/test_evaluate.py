@@ -7,7 +7,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from tests.training.models import mixture_vae
+from training.aggregate import decompose
 from training.evaluate import ROWS, evaluate
+from training.seeds import Purpose, generator
 from vae.manifest import MLP, Bernoulli, Gaussian, InputSpec, ModelSpec
 from vae.networks import VAE
 
@@ -108,3 +111,17 @@ def test_bernoulli_rows_of_bytes_are_evaluated_as_they_are() -> None:
     found = evaluate(VAE(spec), torch.ones(4, 2, 2, dtype=torch.uint8), samples=1, seed=0)
     assert found.finite
     assert found.rows == 4
+
+
+def test_the_terms_of_the_kl_are_those_of_the_whole_data() -> None:
+    vae, x = make_vae(), torch.randn(2 * ROWS + 3, 3)
+    found = evaluate(vae, x, samples=1, seed=0)
+    with torch.no_grad():
+        noise = generator(0, Purpose.DECOMPOSITION)
+        assert found.decomposition == decompose(*vae.encode(x), noise)
+    assert sum(found.terms.values()) == pytest.approx(found.kl, abs=0.2)
+    assert found.terms.items() <= found.figures().items()
+
+
+def test_latents_that_are_learned_have_no_terms() -> None:
+    assert evaluate(mixture_vae(), torch.randn(20, 5), samples=1, seed=0).terms == {}

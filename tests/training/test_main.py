@@ -59,6 +59,16 @@ def test_train_evaluate_and_export_on_a_table(
     assert evaluation["samples"] == 7
     assert len(evaluation["kl_per_latent"]) == 3
 
+    figures = []
+    for model in ("--run=runs/people", "--bundle=models/people/1"):
+        assert main(["evaluate", model, f"--data={table_file}", "--samples=3"]) == 0
+        figures.append(capsys.readouterr().out)
+    assert figures[0] == figures[1]
+    assert "200 rows" in figures[0]
+    assert json.loads((tmp_path / "runs/people/evaluation.json").read_text())["samples"] == 7
+    assert main(["evaluate", "--bundle=models/people/1", "--data=digits"]) == 2
+    assert "rows of digits are (8, 8), those of the model (3,)" in capsys.readouterr().err
+
     assert main(["export", "--run=runs/people"]) == 0
     assert "models/people/2" in capsys.readouterr().out
     again = open_bundle(tmp_path / "models" / "people" / "2")

@@ -1,6 +1,7 @@
 """The loop, on tiny data: it learns, it skips what is not finite, it gives up in time."""
 
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,10 @@ from training.checkpoint import Progress, load_best, read_progress
 from training.config import TrainConfig, resolve
 from training.data.dataset import Dataset
 from training.errors import RunError
-from training.objective import ELBO
+from training.objective import ELBO, Loss
 from training.progress import PlainReporter
 from training.run import Run
-from training.schedules import at_the_end
+from training.schedules import Now, at_the_end
 from training.train import Learner, run_epoch, step, train
 from training.validate import validate
 from vae.manifest import InputSpec
@@ -217,3 +218,38 @@ def test_the_average_of_the_weights_is_what_is_judged_and_kept(tmp_path: Path) -
     assert not torch.equal(next(kept.parameters()), next(vae.parameters()))
     found = validate(kept, ELBO(), make_data(64).x, at_the_end(config), config.seed)
     assert run.history()[-1]["held_out_elbo"] == pytest.approx(found.elbo)
+
+
+class Recorder:
+    """An ELBO that keeps every batch that it saw."""
+
+    noises = 1
+    of_rows = True
+
+    def __init__(self) -> None:
+        self.seen: list[torch.Tensor] = []
+
+    def __call__(self, vae: VAE, x: torch.Tensor, eps: torch.Tensor, now: Now) -> Loss:
+        self.seen.append(x)
+        return ELBO()(vae, x, eps, now)
+
+
+def pictures_of(epoch: int, seed: int = 0) -> torch.Tensor:
+    """What an epoch of dynamically binarised pictures shows, in the order of the rows."""
+    spec = InputSpec(kind="image", shape=(2, 2), dtype="uint8", range=(0, 255))
+    levels = torch.arange(100, dtype=torch.uint8).repeat_interleave(4).reshape(100, 2, 2)
+    data = Dataset(levels, spec)
+    options = {"binarise": "dynamic", "likelihood": "bernoulli", "seed": seed, "batch_size": 30}
+    config = resolve(make_config(Path(), **options), data)
+    recorder = Recorder()
+    learner = Learner.start(build(model_spec(config, data), 0), config, rows=100)
+    run_epoch(replace(learner, objective=recorder), data.x, config, epoch, QUIET)
+    return torch.cat(recorder.seen)
+
+
+def test_dynamic_binarisation_depends_on_the_seed_and_the_epoch_alone() -> None:
+    first = pictures_of(epoch=3)
+    assert set(first.unique().tolist()) == {0.0, 255.0}
+    assert torch.equal(first, pictures_of(epoch=3))
+    ones = [pictures_of(epoch).sum().item() for epoch in (1, 2, 3)]
+    assert len(set(ones)) == 3
