@@ -3,8 +3,9 @@ PYTHON ?= python3
 BIN := .venv/bin
 MODELS ?= models
 ARGS ?=
+REVISION := $(shell git rev-parse HEAD 2>/dev/null)
 
-.PHONY: demo serve train test test-browser bench check format clean
+.PHONY: demo serve train test test-browser test-docker image audit bench check format clean
 
 demo: $(MODELS)/digits/1/manifest.json  ## train on the embedded digits, then serve them
 	$(BIN)/python -m service --models $(MODELS) --default-model digits $(ARGS)
@@ -24,6 +25,19 @@ test: .venv/installed-dev  ## every test that needs no Docker, browser or hours
 test-browser: .venv/installed-dev  ## the playground in a real browser; needs Chromium
 	$(BIN)/pip install -c constraints.txt playwright
 	$(BIN)/python -m pytest -m browser tests/browser $(ARGS)
+
+test-docker: .venv/installed-dev  ## the images and compose; needs a Docker engine and some minutes
+	$(BIN)/python -m pytest -m docker tests/docker $(ARGS)
+
+image: image-service image-training  ## build the images of service and training
+
+image-%:  ## the image of one stage of the Dockerfile; what is in it goes to build/
+	docker build --target $* --tag vae-server:$* --build-arg REVISION=$(REVISION) --build-arg PIP_EXTRA_INDEX_URL .
+	mkdir -p build
+	docker run --rm --entrypoint python vae-server:$* -c 'print(open("/sbom.cdx.json").read())' > build/$*.cdx.json
+
+audit:  ## ask whether the pinned versions have known vulnerabilities; needs Docker and a network
+	docker build --target audit --no-cache-filter audit .
 
 bench: .venv/installed-dev  ## servers side by side; needs wrk, two free cores and some minutes
 	$(BIN)/python -m bench $(ARGS)

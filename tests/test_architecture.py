@@ -14,7 +14,7 @@ ALLOWED = {
     "service": {"service", "vae"},
     "client": {"vae_client"},
 }
-OURS = {"vae", "training", "service", "vae_client", "tests", "bench"}
+OURS = {"vae", "training", "service", "vae_client", "tests", "bench", "deploy"}
 NO_TORCH = ("vae/bundle.py", "vae/graphs.py", "vae/manifest.py", "vae/parity.py")
 
 
