@@ -1,7 +1,7 @@
 """From the config and the data to a VAE with its first weights, and to what it is trained for."""
 
 import torch
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 from torch import Tensor
 
 from training.aggregate import BetaTC
@@ -19,7 +19,7 @@ from training.objective import ELBO, Objective
 from training.seeds import Purpose, derive, generator
 from vae import manifest
 from vae.latents.priors import VampPrior
-from vae.manifest import ModelSpec
+from vae.manifest import COUNTS, ModelSpec
 from vae.networks import VAE, Preprocess
 
 CLOSED_FORM = frozenset({"dreg", "beta-tc", "mmd"})
@@ -41,8 +41,7 @@ def model_spec(config: TrainConfig, train: Dataset) -> ModelSpec:
         raise ConfigError(error.errors()[0]["msg"].removeprefix("Value error, ")) from None
     if config.binarise != "no" and train.input.range is None:
         raise ConfigError("binarise: needs values with known bounds, as images have them")
-    if config.likelihood == "bernoulli":
-        _check_unit_interval(spec, train, config.scaling)
+    _check_values(spec, train, config.scaling)
     if config.objective in CLOSED_FORM and not spec.latents.closed_form:
         raise ConfigError(
             f"objective: {config.objective} needs a diagonal posterior and a standard normal prior"
@@ -103,9 +102,12 @@ def _scaling(config: TrainConfig) -> Scaling:
 
 
 def _likelihood(config: TrainConfig) -> manifest.Likelihood:
-    if config.likelihood == "bernoulli":
-        return manifest.Bernoulli()
-    return manifest.Gaussian(variance=config.variance)
+    options: dict[str, dict[str, object]] = {
+        "gaussian": {"variance": config.variance},
+        "logistic": {"components": config.logistics},
+    }
+    section = {"kind": config.likelihood, **options.get(config.likelihood, {})}
+    return TypeAdapter[manifest.Likelihood](manifest.Likelihood).validate_python(section)
 
 
 def _latents(config: TrainConfig) -> manifest.Latents:
@@ -153,12 +155,27 @@ def _network(config: TrainConfig) -> manifest.Network:
     return manifest.MLP(**dict(layers), hidden=config.hidden)
 
 
-def _check_unit_interval(spec: ModelSpec, train: Dataset, scaling: str) -> None:
-    preprocess = Preprocess(spec.preprocessing)
+def _check_values(spec: ModelSpec, train: Dataset, scaling: str) -> None:
+    """Refuse rows that the likelihood gives no probability."""
+    kind = spec.likelihood.kind
+    if kind in ("bernoulli", "continuous-bernoulli"):
+        low, high = _reach(Preprocess(spec.preprocessing), train)
+        if low < 0 or high > 1:
+            raise ConfigError(
+                f"likelihood {kind} needs values in [0, 1]; with scaling {scaling} the "
+                f"training rows reach from {low:g} to {high:g}"
+            )
+    if kind in COUNTS:
+        odd = train.x[(train.x < 0) | (train.x != train.x.round())][:1]
+        if len(odd):
+            raise ConfigError(
+                f"likelihood {kind} needs counts, 0, 1, 2 and so on; "
+                f"the training rows hold {odd.item():g}"
+            )
+
+
+def _reach(preprocess: Preprocess, train: Dataset) -> tuple[float, float]:
+    """The smallest and the largest value of the preprocessed rows."""
     low = min(float(preprocess(rows).min()) for rows in torch.split(train.x, 4096))
     high = max(float(preprocess(rows).max()) for rows in torch.split(train.x, 4096))
-    if low < 0 or high > 1:
-        raise ConfigError(
-            f"likelihood bernoulli needs values in [0, 1]; with scaling {scaling} the "
-            f"training rows reach from {low:g} to {high:g}"
-        )
+    return low, high

@@ -4,11 +4,12 @@ from training.config import TrainConfig
 from training.evaluate import Evaluation
 from vae.manifest import (
     AutoregressiveFlow,
-    Bernoulli,
     CouplingFlow,
     Diagonal,
+    Gaussian,
     GaussianMixture,
     InputSpec,
+    Logistic,
     ModelSpec,
     StandardNormal,
     VampPrior,
@@ -120,9 +121,15 @@ def _what(spec: InputSpec, *, one: bool = False) -> str:
 
 
 def _likelihood(spec: ModelSpec) -> str:
-    if isinstance(spec.likelihood, Bernoulli):
-        return "Bernoulli"
-    return f"Gaussian ({spec.likelihood.variance} variance)"
+    match spec.likelihood:
+        case Gaussian(variance=str(variance)):
+            return f"Gaussian ({variance} variance)"
+        case Gaussian(variance=variance):
+            return f"Gaussian (variance {variance:g})"
+        case Logistic(components=components):
+            return f"logistic ({components} mixed)"
+        case section:
+            return section.kind.replace("-", " ").replace("bernoulli", "Bernoulli")
 
 
 def _reconstructions(spec: InputSpec) -> str:

@@ -179,6 +179,11 @@ def _begin(run: Run, config: TrainConfig, fresh: Progress, group: Group) -> Prog
 
 def check_group(config: TrainConfig, fresh: Progress, group: Group) -> None:
     """Raise ConfigError or RunError when these processes cannot do one run together."""
+    if config.variance == "optimal" and group.size > 1:
+        raise ConfigError(
+            f"variance: optimal is of a whole batch, which {group.size} processes share; "
+            "take learned instead"
+        )
     if config.batch_size < group.size:
         raise ConfigError(
             f"batch_size: {config.batch_size} is too few rows for {group.size} processes"

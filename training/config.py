@@ -18,7 +18,7 @@ from pydantic import (
 )
 
 from training.data.dataset import Dataset, Scaling
-from vae.manifest import Activation, ModelName
+from vae.manifest import Activation, ModelName, PositiveVariance
 
 DEFAULT_HIDDEN = {"mlp": (128,), "conv": (256,)}
 DEFAULT_COMPONENTS = 64
@@ -26,6 +26,17 @@ DEFAULT_FLOW_LAYERS = 4
 DEFAULT_LATENTS_HIDDEN = 64
 DEFAULT_STEPS = 3_000
 """Training steps when no number of epochs is given: seconds for 8×8 digits, minutes for MNIST."""
+
+SCALINGS: dict[str, tuple[Scaling, ...]] = {
+    "bernoulli": ("range", "none"),
+    "continuous-bernoulli": ("range", "none"),
+    "gaussian": ("range", "standardise", "none"),
+    "categorical": ("range",),
+    "logistic": ("range",),
+    "poisson": ("none",),
+    "negative-binomial": ("none",),
+}
+"""What a likelihood can be on: 0 to 1, any real numbers, levels scaled to 0 to 1, counts."""
 
 FREE_TO_CHANGE = frozenset(
     {
@@ -49,8 +60,10 @@ PLACES = frozenset({"data", "run", "models", "device", "threads"})
 
 
 def _listed(value: Any) -> Any:
-    """``"28x28"`` and ``"256,128"`` as a shell and an environment variable have them."""
-    return tuple(re.split(r"[,x×]", value)) if isinstance(value, str) else value
+    """``"28x28"``, ``"256,128"`` and ``""`` as a shell and an environment variable have them."""
+    if not isinstance(value, str):
+        return value
+    return tuple(re.split(r"[,x×]", value)) if value else ()
 
 
 def _named(value: Any) -> Any:
@@ -65,6 +78,16 @@ Pair = Annotated[
     BeforeValidator(_listed),
 ]
 Share = Annotated[float, Field(ge=0, lt=1)]
+LikelihoodName = Literal[
+    "bernoulli",
+    "continuous-bernoulli",
+    "gaussian",
+    "categorical",
+    "logistic",
+    "poisson",
+    "negative-binomial",
+]
+Variance = Literal["unit", "learned", "optimal", "per-element", "decoder"] | PositiveVariance
 Device = Annotated[str, StringConstraints(pattern=r"^(cpu|cuda(:\d+)?)$")]
 
 
@@ -126,7 +149,7 @@ class TrainConfig(BaseModel):
     hidden: Widths | None = Field(
         None,
         description="widths of the fully connected layers from x to z; conv takes one; without it "
-        "128 for mlp and 256 for conv",
+        "128 for mlp and 256 for conv; empty for a linear mlp",
     )
     channels: Annotated[Widths, Field(min_length=1)] = Field(
         (32, 64), description="channels of the conv layers; each halves height and width"
@@ -167,12 +190,17 @@ class TrainConfig(BaseModel):
         "without it "
         f"{DEFAULT_LATENTS_HIDDEN}",
     )
-    likelihood: Literal["auto", "bernoulli", "gaussian"] = Field(
+    likelihood: LikelihoodName | Literal["auto"] = Field(
         "auto",
         description="p(x|z); auto: bernoulli for images scaled by range, else gaussian",
     )
-    variance: Literal["unit", "learned"] = Field(
-        "learned", description="of the gaussian likelihood: 1, or one number learned from the data"
+    variance: Variance = Field(
+        "learned",
+        description="of the gaussian likelihood: unit, a number, learned (one for all), optimal "
+        "(the same in closed form), per-element (learned for each), decoder (of each, from z)",
+    )
+    logistics: PositiveInt = Field(
+        1, description="of the logistic likelihood: how many are mixed for a pixel"
     )
     objective: Literal["elbo", "iwae", "dreg", "beta-tc", "mmd"] = Field(
         "elbo",
@@ -282,11 +310,23 @@ class TrainConfig(BaseModel):
         plain = self.posterior == "diagonal" and self.ladder is None
         if plain and self.latents_hidden is not None:
             raise ValueError("latents_hidden: there is neither a flow nor a ladder to have it")
-        if self.likelihood == "bernoulli" and self.scaling == "standardise":
-            raise ValueError("likelihood: bernoulli needs values in [0, 1]; scaling is standardise")
+        _check_likelihood(self)
         _check_objective(self)
         _check_schedules(self)
         return self
+
+
+def _check_likelihood(config: TrainConfig) -> None:
+    likelihood = config.likelihood
+    mixed, real = likelihood == "logistic", likelihood in ("auto", "gaussian")
+    _only(config, "logistics", mixed, f"the logistic likelihood, not {likelihood}")
+    _only(config, "variance", real, f"the gaussian likelihood, not {likelihood}")
+    allowed = SCALINGS.get(likelihood)
+    if allowed and config.scaling not in ("auto", *allowed):
+        raise ValueError(
+            f"likelihood: {likelihood} goes with scaling {' or '.join(allowed)}, "
+            f"not {config.scaling}"
+        )
 
 
 def _check_objective(config: TrainConfig) -> None:
@@ -324,9 +364,7 @@ def _only(config: TrainConfig, name: str, fits: bool, reason: str) -> None:
 
 def resolve(config: TrainConfig, train: Dataset) -> TrainConfig:
     """The same config with everything that depends on the data decided."""
-    scaling = config.scaling
-    if scaling == "auto":
-        scaling = "standardise" if train.input.range is None else "range"
+    scaling = _scaling(config, train)
     likelihood = config.likelihood
     if likelihood == "auto":
         by_range = train.input.kind == "image" and scaling == "range"
@@ -337,6 +375,15 @@ def resolve(config: TrainConfig, train: Dataset) -> TrainConfig:
     return config.model_copy(
         update={"scaling": scaling, "likelihood": likelihood, "epochs": epochs, "hidden": hidden}
     )
+
+
+def _scaling(config: TrainConfig, train: Dataset) -> Scaling:
+    """By range where the data has one, else to deviation 1, as far as the likelihood allows."""
+    if config.scaling != "auto":
+        return config.scaling
+    preferred: Scaling = "standardise" if train.input.range is None else "range"
+    allowed = SCALINGS.get(config.likelihood, (preferred,))
+    return preferred if preferred in allowed else "none"
 
 
 def differences(stored: TrainConfig, given: TrainConfig, *, free: frozenset[str]) -> list[str]:

@@ -31,8 +31,9 @@ class Evaluation:
     """Means over ``rows`` held-out examples, with ``samples`` draws of z for each.
 
     ``importance_weighted`` is the bound of Burda et al. 2016, equation 8, with k = ``samples``: it
-    lies between the ELBO and log p(x). ``bits_per_dimension`` is minus the ELBO in bits for one
-    element. Both belong to the preprocessed x; a density there is not one in units of the data.
+    lies between the ELBO and log p(x). Both belong to the preprocessed x. ``bits_per_dimension`` is
+    minus the ELBO in bits for one element of x in units of the data, masses where x are whole
+    numbers: other than nats it compares between likelihoods and scalings.
     ``kl_per_latent`` has a number for each of ``parts``, which says of how many latents it is: more
     than one where only those together have a density. ``scores`` are the single-draw ELBOs of the
     rows in order, what a server answers on /score. ``decomposition`` is of the standard latents.
@@ -103,16 +104,17 @@ def evaluate(vae: VAE, x: Tensor, *, samples: int, seed: int, group: Group = ALO
     def work(rows: Tensor, noise: torch.Generator) -> Parts:
         return _evaluate_rows(settled, rows, samples, noise)
 
-    shapes = ((vae.spec.latent_dim,), (len(vae.latents.parts),), (), (), ())
-    z, kl, reconstruction, bound, score = in_batches(x, work, shapes, seed, group)
+    shapes = ((vae.spec.latent_dim,), (len(vae.latents.parts),), (), (), (), ())
+    z, kl, reconstruction, bound, score, units = in_batches(x, work, shapes, seed, group)
     elbo = float((reconstruction - kl.sum(dim=1)).double().mean())
+    in_units = elbo + float(units.double().mean())
     return Evaluation(
         rows=len(x),
         samples=samples,
         elbo=elbo,
         reconstruction=float(reconstruction.double().mean()),
         kl=float(kl.sum(dim=1).double().mean()),
-        bits_per_dimension=-elbo / (vae.spec.input.size * math.log(2)),
+        bits_per_dimension=-in_units / (vae.spec.input.size * math.log(2)),
         importance_weighted=float(bound.double().mean()),
         active_units=active_units(z),
         kl_per_latent=tuple(kl.double().mean(dim=0).tolist()),
@@ -162,12 +164,12 @@ def in_batches(
 
 
 def _evaluate_rows(vae: VAE, x: Tensor, samples: int, noise: torch.Generator) -> Parts:
-    """z at the centre, KL by part, mean log p(x|z), importance-weighted bound and single-draw ELBO
-    by row.
+    """By row: z at the centre, KL by part, mean log p(x|z), importance-weighted bound, single-draw
+    ELBO, and what is added to log p(x|z) to have it in units of the data.
     """
     mu, logvar = vae.encode(x)
     kl = mu.new_zeros(len(mu), len(vae.latents.parts))
-    reconstruction = score = mu.new_zeros(len(mu))
+    reconstruction = score = units = mu.new_zeros(len(mu))
     log_sum = torch.full_like(reconstruction, -math.inf)
     for sample in range(samples):
         eps = torch.randn(mu.shape, generator=noise, device=mu.device)
@@ -176,7 +178,8 @@ def _evaluate_rows(vae: VAE, x: Tensor, samples: int, noise: torch.Generator) ->
         log_sum = torch.logaddexp(log_sum, log_px_z - draw.log_ratio)
         if sample == 0:
             score = log_px_z - draw.kl.sum(dim=1)
+            units = vae.log_px_z_in_units(x, draw.z) - log_px_z
         kl = kl + draw.kl / samples
         reconstruction = reconstruction + log_px_z / samples
     bound = log_sum - math.log(samples)
-    return vae.latents.centre(mu, logvar), kl, reconstruction, bound, score
+    return vae.latents.centre(mu, logvar), kl, reconstruction, bound, score, units

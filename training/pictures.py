@@ -13,7 +13,6 @@ from PIL import Image
 from torch import Tensor
 
 from training.seeds import Purpose, generator
-from vae.likelihoods import Gaussian
 from vae.manifest import InputSpec
 from vae.networks import VAE
 
@@ -66,17 +65,16 @@ def reconstructions(vae: VAE, held_out: Tensor) -> bytes:
 
 def draw(vae: VAE, rows: int, noise: torch.Generator) -> Tensor:
     """(rows, *shape) with z from the prior: means of p(x|z) for images, whose noise nobody wants to
-    see; for vectors draws from it where it is Gaussian.
+    see; for vectors draws from it.
     """
     device = next(vae.parameters()).device
     eps = torch.randn(rows, vae.spec.noise_dim, generator=noise).to(device)
     z = vae.prior(eps, torch.ones(rows, device=device))
-    if vae.spec.input.kind == "image" or not isinstance(vae.likelihood, Gaussian):
+    if vae.spec.input.kind == "image":
         return vae.decode(z).cpu()
-    mean = vae.decoder(z)
-    sigma = torch.exp(0.5 * vae.likelihood.log_variance)
-    eps = torch.randn(mean.shape, generator=noise).to(device)
-    return vae.preprocess.invert(mean + sigma * eps).cpu()
+    seed = int(torch.randint(2**62, (), generator=noise))
+    there = torch.Generator(device).manual_seed(seed)
+    return vae.preprocess.invert(vae.likelihood.sample(vae.decoder(z), there)).cpu()
 
 
 def reconstruct(vae: VAE, x: Tensor) -> Tensor:

@@ -44,7 +44,7 @@ class ConvDecoder(nn.Module):
     no checkerboard of a strided transposed convolution.
     """
 
-    def __init__(self, spec: ModelSpec, network: Conv) -> None:
+    def __init__(self, spec: ModelSpec, network: Conv, per_element: int) -> None:
         super().__init__()
         *sizes, (height, breadth) = _sizes(spec, network)
         deepest = width(network.channels[-1], network.activation)
@@ -59,7 +59,8 @@ class ConvDecoder(nn.Module):
                 *_blocks(inputs, network),
                 Upsample(inputs, outputs, size, network.activation),
             ]
-        self.convolutions = nn.Sequential(*layers, CONVOLUTION(channels[-1], _colours(spec)))
+        outputs = _colours(spec) * per_element
+        self.convolutions = nn.Sequential(*layers, CONVOLUTION(channels[-1], outputs))
 
     def forward(self, z: Tensor) -> Tensor:
         planes = self.convolutions(self.head(z).reshape(-1, *self.small))

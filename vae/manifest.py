@@ -27,6 +27,7 @@ SCHEMA_VERSION: Final = 1
 
 ModelName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+PositiveVariance = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 FileName = Literal[
     "checkpoint.safetensors",
     "encoder.onnx",
@@ -73,6 +74,13 @@ class InputSpec(Section):
     def size(self) -> int:
         """The number of elements in one row."""
         return math.prod(self.shape)
+
+    @property
+    def levels(self) -> int | None:
+        """How many values an element can have, where they are whole numbers of a known range."""
+        if self.dtype != "uint8" or self.range is None:
+            return None
+        return round(self.range[1] - self.range[0]) + 1
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -139,11 +147,48 @@ class Bernoulli(Section):
     kind: Literal["bernoulli"] = "bernoulli"
 
 
+class ContinuousBernoulli(Section):
+    """The same with the constant that normalises it on [0, 1]."""
+
+    kind: Literal["continuous-bernoulli"] = "continuous-bernoulli"
+
+
 class Gaussian(Section):
-    """p(x|z) = N(mean(z), σ²): σ = 1, or one σ shared by all elements and learned."""
+    """p(x|z) = N(mean(z), σ²), where σ² is
+
+    ``unit``, 1, or another number; ``learned``, one for all elements; ``optimal``, one for all in
+    closed form; ``per-element``, learned for each; ``decoder``, put out beside the mean.
+    """
 
     kind: Literal["gaussian"] = "gaussian"
-    variance: Literal["unit", "learned"] = "unit"
+    variance: Literal["unit", "learned", "optimal", "per-element", "decoder"] | PositiveVariance = (
+        "unit"
+    )
+
+
+class Categorical(Section):
+    """p(x|z) on the levels of the input, each with a probability of its own."""
+
+    kind: Literal["categorical"] = "categorical"
+
+
+class Logistic(Section):
+    """p(x|z) on the levels of the input: a mixture of that many discretised logistics."""
+
+    kind: Literal["logistic"] = "logistic"
+    components: PositiveInt = 1
+
+
+class Poisson(Section):
+    """p(x|z) on counts, whose mean is their variance."""
+
+    kind: Literal["poisson"] = "poisson"
+
+
+class NegativeBinomial(Section):
+    """p(x|z) on counts, with a dispersion learned for each element."""
+
+    kind: Literal["negative-binomial"] = "negative-binomial"
 
 
 class StandardNormal(Section):
@@ -242,7 +287,18 @@ class Latents(Section):
 
 
 Network = Annotated[MLP | Conv, Field(discriminator="kind")]
-Likelihood = Annotated[Bernoulli | Gaussian, Field(discriminator="kind")]
+LEVELS: Final = frozenset(("categorical", "logistic"))
+COUNTS: Final = frozenset(("poisson", "negative-binomial"))
+Likelihood = Annotated[
+    Bernoulli
+    | ContinuousBernoulli
+    | Gaussian
+    | Categorical
+    | Logistic
+    | Poisson
+    | NegativeBinomial,
+    Field(discriminator="kind"),
+]
 
 
 class ModelSpec(Section):
@@ -285,6 +341,22 @@ class ModelSpec(Section):
             raise ValueError("the conv network needs images; the input is a vector")
         if self.network.kind == "conv" and min(self.input.shape[:2]) < 8:
             raise ValueError(f"the conv network needs 8×8 or more, not {self.input.shape}")
+        return self
+
+    @model_validator(mode="after")
+    def _likelihood_fits(self) -> Self:
+        kind = self.likelihood.kind
+        if kind in LEVELS:
+            if self.input.levels is None or self.input.range is None:
+                raise ValueError(
+                    f"likelihood {kind} needs whole numbers of a known range, stored as bytes; "
+                    f"the rows are {self.input.dtype}"
+                )
+            low, high = self.input.range
+            if self.preprocessing != Preprocessing(shift=(low,), scale=(high - low,)):
+                raise ValueError(f"likelihood {kind} needs its levels scaled by range")
+        if kind in COUNTS and self.preprocessing != Preprocessing():
+            raise ValueError(f"likelihood {kind} needs counts as they are, without scaling")
         return self
 
 

@@ -13,7 +13,8 @@ from torch import Tensor, nn
 from vae import likelihoods
 from vae.convolutional import ConvDecoder, ConvEncoder
 from vae.latents.build import build as build_latents
-from vae.manifest import MLP, Conv, ModelSpec, Preprocessing
+from vae.likelihoods.counts import LogCounts
+from vae.manifest import COUNTS, MLP, Conv, ModelSpec, Preprocessing
 from vae.perceptron import perceptron
 
 
@@ -28,9 +29,11 @@ class VAE(nn.Module):
         super().__init__()
         self.spec = spec
         self.preprocess = Preprocess(spec.preprocessing)
-        self.encoder, self.decoder = _build_networks(spec)
+        self.likelihood = likelihoods.build(spec)
+        self.encoder, self.decoder = _build_networks(spec, self.likelihood.params_per_element)
+        if spec.likelihood.kind in COUNTS:
+            self.encoder = nn.Sequential(LogCounts(), self.encoder)
         self.latents = build_latents(spec, self.infer)
-        self.likelihood = likelihoods.build(spec.likelihood)
 
     def infer(self, flat: Tensor) -> tuple[Tensor, Tensor]:
         """mu and logvar, each (batch, latent_dim), of preprocessed rows, (batch, size)."""
@@ -50,6 +53,16 @@ class VAE(nn.Module):
         """log p(x|z) in nats of the preprocessed x, (batch,)."""
         return self.likelihood.log_prob(self.decoder(z), self.preprocess(x))
 
+    def log_px_z_in_units(self, x: Tensor, z: Tensor) -> Tensor:
+        """log p(x|z) in nats of x in the units of the data, (batch,).
+
+        A mass where x are whole numbers, and comparable between likelihoods and scalings; see
+        Likelihood.log_prob_in_units.
+        """
+        whole = self.spec.input.dtype == "uint8"
+        params, flat = self.decoder(z), self.preprocess(x)
+        return self.likelihood.log_prob_in_units(params, flat, self.preprocess.scale, whole=whole)
+
     def posterior(self, mu: Tensor, logvar: Tensor, eps: Tensor) -> tuple[Tensor, Tensor]:
         """z ~ q(z|x), (batch, latent_dim), and the draw's KL from p(z) in nats, (batch,)."""
         draw = self.latents.draw(mu, logvar, eps)
@@ -60,10 +73,13 @@ class VAE(nn.Module):
         return self.latents.sample(noise, temperature)
 
     def settled(self) -> "VAE":
-        """A copy for weights that no longer change: what depends on them alone is computed once."""
+        """A copy for weights that no longer change: what depends on them alone is computed once.
+
+        It is in evaluation mode.
+        """
         settled = copy.deepcopy(self)
         settled.latents = settled.latents.settled()
-        return settled
+        return settled.eval()
 
 
 class Preprocess(nn.Module):
@@ -86,7 +102,8 @@ class Preprocess(nn.Module):
         return units
 
 
-def _build_networks(spec: ModelSpec) -> tuple[nn.Module, nn.Module]:
+def _build_networks(spec: ModelSpec, per_element: int) -> tuple[nn.Module, nn.Module]:
+    """Encoder and decoder; the latter puts out ``per_element`` numbers for each element of x."""
     network = spec.network
     match network:
         case MLP():
@@ -96,7 +113,7 @@ def _build_networks(spec: ModelSpec) -> tuple[nn.Module, nn.Module]:
             )
             return (
                 build((*widths, 2 * spec.latent_dim)),
-                build((spec.latent_dim, *reversed(widths))),
+                build((spec.latent_dim, *reversed(widths[1:]), widths[0] * per_element)),
             )
         case Conv():
-            return ConvEncoder(spec, network), ConvDecoder(spec, network)
+            return ConvEncoder(spec, network), ConvDecoder(spec, network, per_element)

@@ -52,6 +52,51 @@ def test_images_with_a_range_get_bernoulli_and_tables_a_learned_gaussian() -> No
     )
 
 
+@pytest.mark.parametrize(
+    ("likelihood", "data", "scaling"),
+    [
+        ("categorical", IMAGES, "range"),
+        ("gaussian", IMAGES, "range"),
+        ("poisson", IMAGES, "none"),
+        ("negative-binomial", TABLE, "none"),
+        ("bernoulli", TABLE, "none"),
+    ],
+)
+def test_the_scaling_is_one_that_the_likelihood_allows(
+    likelihood: str, data: Dataset, scaling: str
+) -> None:
+    config = TrainConfig.model_validate({"data": "x", "likelihood": likelihood})
+    assert resolve(config, data).scaling == scaling
+
+
+def test_a_scaling_that_the_likelihood_does_not_allow_is_refused() -> None:
+    with pytest.raises(ValidationError, match="poisson goes with scaling none, not range"):
+        TrainConfig(data="x", likelihood="poisson", scaling="range")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"logistics": 5, "likelihood": "categorical"}, "logistics: is for .*, not categorical"),
+        ({"logistics": 5}, "logistics: is for the logistic likelihood"),
+        ({"variance": 0.5, "likelihood": "poisson"}, "variance: is for .*, not poisson"),
+    ],
+)
+def test_an_option_of_another_likelihood_is_refused(
+    options: dict[str, object], message: str
+) -> None:
+    with pytest.raises(ValidationError, match=message):
+        TrainConfig.model_validate({"data": "x", **options})
+
+
+def test_a_variance_is_a_word_or_a_number_and_widths_may_be_none_at_all() -> None:
+    config = TrainConfig.model_validate({"data": "x", "variance": "0.5", "hidden": ""})
+    assert (config.variance, config.hidden) == (0.5, ())
+    for variance in ("0", "-1", "nan", "inf", "some"):
+        with pytest.raises(ValidationError, match="variance"):
+            TrainConfig.model_validate({"data": "x", "variance": variance})
+
+
 def test_epochs_make_the_default_number_of_steps() -> None:
     assert resolve(TrainConfig(data="x", batch_size=30), IMAGES).epochs == 750  # 4 steps each
     assert resolve(TrainConfig(data="x", epochs=7), IMAGES).epochs == 7
@@ -136,6 +181,10 @@ def test_conv_takes_one_hidden_width() -> None:
         ({"network": "conv"}, TABLE, "conv network needs images"),
         ({"binarise": "dynamic"}, TABLE, "binarise: needs values with known bounds"),
         ({"likelihood": "bernoulli", "scaling": "none"}, TABLE, r"needs values in \[0, 1\]"),
+        ({"likelihood": "continuous-bernoulli"}, TABLE, r"needs values in \[0, 1\]"),
+        ({"likelihood": "categorical"}, TABLE, "categorical needs whole numbers .* are float32"),
+        ({"likelihood": "logistic"}, TABLE, "logistic needs whole numbers .* are float32"),
+        ({"likelihood": "poisson"}, TABLE, "poisson needs counts, .* the training rows hold -"),
     ],
 )
 def test_parts_that_do_not_fit_are_named(

@@ -11,6 +11,7 @@ from tests.training.models import mixture_vae
 from training.aggregate import decompose
 from training.evaluate import ROWS, evaluate
 from training.seeds import Purpose, generator
+from vae.likelihoods.gaussian import OptimalGaussian, SharedGaussian
 from vae.manifest import MLP, Bernoulli, Gaussian, InputSpec, ModelSpec
 from vae.networks import VAE
 
@@ -99,6 +100,29 @@ def test_a_number_that_is_not_finite_is_noticed() -> None:
     vae = make_vae()
     assert evaluate(vae, torch.randn(5, 3), samples=1, seed=0).finite
     assert not evaluate(vae, torch.full((5, 3), 1e30), samples=1, seed=0).finite
+
+
+def test_bits_per_dimension_are_of_the_data_whatever_its_scaling() -> None:
+    x = torch.randn(200, 3)
+    found = []
+    for scale in (1.0, 4.0):
+        vae = make_vae()
+        vae.preprocess.scale.fill_(scale)
+        vae.likelihood = SharedGaussian(1 / scale**2)
+        for network in (vae.encoder, vae.decoder):
+            for parameter in network.parameters():
+                parameter.data.zero_()
+        found.append(evaluate(vae, x, samples=1, seed=0))
+    assert found[0].bits_per_dimension == pytest.approx(found[1].bits_per_dimension)
+    assert found[0].elbo < found[1].elbo - 3
+
+
+def test_the_model_is_evaluated_in_its_evaluation_mode_and_left_as_it_was() -> None:
+    vae = make_vae()
+    vae.likelihood = OptimalGaussian()
+    evaluate(vae.train(), torch.randn(20, 3), samples=2, seed=0)
+    assert vae.training
+    assert vae.likelihood.batches == 0
 
 
 def test_bernoulli_rows_of_bytes_are_evaluated_as_they_are() -> None:

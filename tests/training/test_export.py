@@ -2,45 +2,83 @@
 
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from training.export import Decoder, Encoder, Scorer, export_graph
 from training.gate import BATCH_SIZES
 from vae.graphs import DECODER, ENCODER, SCORER, Graph
 from vae.layers import FUNCTIONS
 from vae.manifest import (
+    COUNTS,
     MLP,
     Bernoulli,
+    Categorical,
+    ContinuousBernoulli,
     Conv,
     Gaussian,
     InputSpec,
     Likelihood,
+    Logistic,
     ModelSpec,
+    NegativeBinomial,
     Network,
+    Poisson,
+    Preprocessing,
 )
 from vae.networks import VAE
 from vae.parity import magnitudes
 
-COLOURS = InputSpec(kind="image", shape=(9, 8, 3), dtype="uint8", range=(0, 1))
+COLOURS = InputSpec(kind="image", shape=(9, 8, 3), dtype="uint8", range=(0, 255))
 NETWORKS: list[Network] = [
     MLP(hidden=()),
     MLP(hidden=(4, 3), activation="gated", residual_blocks=1),
     Conv(channels=(2,), hidden=3),
     *(Conv(channels=(2,), hidden=3, activation=name, residual_blocks=1) for name in FUNCTIONS),
 ]
-LIKELIHOODS: list[Likelihood] = [Bernoulli(), Gaussian(variance="learned")]
-MODULES = {ENCODER: Encoder, DECODER: Decoder, SCORER: Scorer}
+LIKELIHOODS: list[Likelihood] = [
+    Bernoulli(),
+    ContinuousBernoulli(),
+    Gaussian(variance="learned"),
+    Gaussian(variance="optimal"),
+    Gaussian(variance="per-element"),
+    Gaussian(variance="decoder"),
+    Categorical(),
+    Logistic(components=2),
+    Poisson(),
+    NegativeBinomial(),
+]
+BOTH = Graph("decoder and scorer", inputs=("x", "z"), outputs=("mean", "log_px_z"))
+
+
+class Both(nn.Module):
+    """What depends on the likelihood, in one export instead of two."""
+
+    def __init__(self, vae: VAE) -> None:
+        super().__init__()
+        self.vae = vae
+
+    def forward(self, x: Tensor, z: Tensor) -> tuple[Tensor, Tensor]:
+        return self.vae.decode(z), self.vae.log_px_z(x, z)
+
+
+MODULES = {ENCODER: Encoder, DECODER: Decoder, SCORER: Scorer, BOTH: Both}
 
 
 def export_graphs(network: Network, likelihood: Likelihood, *graphs: Graph) -> None:
     """Through the gate, or ExportError; with weights that are all far from 0."""
     torch.manual_seed(0)
-    spec = ModelSpec(input=COLOURS, latent_dim=2, likelihood=likelihood, network=network)
+    spec = ModelSpec(
+        input=COLOURS,
+        preprocessing=Preprocessing(scale=(1.0 if likelihood.kind in COUNTS else 255.0,)),
+        latent_dim=2,
+        likelihood=likelihood,
+        network=network,
+    )
     vae = VAE(spec).eval()
     for parameter in vae.parameters():
         nn.init.normal_(parameter, std=0.3)
     rows = max(BATCH_SIZES)
-    x = torch.randint(0, 2, (rows, *COLOURS.shape)).float()
+    x = torch.randint(0, 256, (rows, *COLOURS.shape)).float()
     inputs = {"x": x, "z": torch.randn(rows, 2)}
     for graph in graphs:
         export_graph(graph, MODULES[graph](vae), inputs, magnitudes(spec))
@@ -54,4 +92,4 @@ def test_every_network_is_exported(network: Network) -> None:
 @pytest.mark.parametrize("likelihood", LIKELIHOODS, ids=str)
 @pytest.mark.parametrize("network", [MLP(hidden=(3,)), Conv(channels=(2,), hidden=3)], ids=str)
 def test_every_likelihood_is_exported(network: Network, likelihood: Likelihood) -> None:
-    export_graphs(network, likelihood, DECODER, SCORER)
+    export_graphs(network, likelihood, BOTH)

@@ -12,13 +12,16 @@ from vae.manifest import (
     REQUIRED_FILES,
     Bernoulli,
     Calibration,
+    Categorical,
     Content,
     Conv,
     GaussianMixture,
     InputSpec,
     Latents,
+    Logistic,
     Manifest,
     ModelSpec,
+    Poisson,
     Preprocessing,
 )
 
@@ -180,6 +183,12 @@ def test_an_input_that_contradicts_itself_is_refused(fields: dict[str, Any], mes
             "2 values; expected 1 or 3",
         ),
         ({"network": Conv()}, "conv network needs images"),
+        ({"likelihood": Categorical()}, "needs whole numbers of a known range"),
+        ({"likelihood": Logistic(), "input": InputSpec(**IMAGE)}, "levels scaled by range"),
+        (
+            {"likelihood": Poisson(), "preprocessing": Preprocessing(scale=(2.0,))},
+            "needs counts as they are",
+        ),
         (
             {"network": Conv(), "input": InputSpec(**{**IMAGE, "shape": (7, 9)})},
             "needs 8×8 or more",

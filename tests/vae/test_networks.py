@@ -81,6 +81,21 @@ def test_colours_stay_with_their_pixels(network: Network) -> None:
     torch.testing.assert_close(mean.flatten(1), torch.sigmoid(logits))
 
 
+@pytest.mark.parametrize("network", NETWORKS)
+def test_the_parameters_of_an_element_lie_side_by_side(network: Network) -> None:
+    """Two a colour: a mean and a log variance, of each colour of each pixel in turn."""
+    spec = make_image_vae((8, 9, 3), network).spec
+    vae = VAE(spec.model_copy(update={"likelihood": Gaussian(variance="decoder")}))
+    last = [module for module in vae.decoder.modules() if hasattr(module, "bias")][-1]
+    with torch.no_grad():
+        last.weight.zero_()
+        last.bias.copy_(torch.arange(last.bias.numel()))
+        params = vae.decoder(torch.zeros(1, 3)).reshape(8, 9, 3, 2)
+        mean = vae.decode(torch.zeros(1, 3))[0] / 255
+    torch.testing.assert_close(mean, params[..., 0])
+    assert torch.equal(params[..., 1], params[..., 0] + 1)
+
+
 def test_conv_sees_neighbours_as_neighbours() -> None:
     vae = make_image_vae((16, 16, 3), Conv(channels=(4,), hidden=6))
     planes: list[Tensor] = []
