@@ -184,7 +184,7 @@ def test_conv_takes_one_hidden_width() -> None:
         ({"likelihood": "continuous-bernoulli"}, TABLE, r"needs values in \[0, 1\]"),
         ({"likelihood": "categorical"}, TABLE, "categorical needs whole numbers .* are float32"),
         ({"likelihood": "logistic"}, TABLE, "logistic needs whole numbers .* are float32"),
-        ({"likelihood": "poisson"}, TABLE, "poisson needs counts, .* the training rows hold -"),
+        ({"likelihood": "poisson"}, TABLE, "poisson needs counts, .* the training rows hold "),
     ],
 )
 def test_parts_that_do_not_fit_are_named(
