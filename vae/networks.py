@@ -10,9 +10,9 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from vae import likelihoods
 from vae.convolutional import ConvDecoder, ConvEncoder
 from vae.latents.build import build as build_latents
+from vae.likelihoods.build import build as build_likelihood
 from vae.likelihoods.counts import LogCounts
 from vae.manifest import COUNTS, MLP, Conv, ModelSpec, Preprocessing
 from vae.perceptron import perceptron
@@ -29,7 +29,7 @@ class VAE(nn.Module):
         super().__init__()
         self.spec = spec
         self.preprocess = Preprocess(spec.preprocessing)
-        self.likelihood = likelihoods.build(spec)
+        self.likelihood = build_likelihood(spec)
         self.encoder, self.decoder = _build_networks(spec, self.likelihood.params_per_element)
         if spec.likelihood.kind in COUNTS:
             self.encoder = nn.Sequential(LogCounts(), self.encoder)

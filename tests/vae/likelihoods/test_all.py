@@ -6,8 +6,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from vae import likelihoods, manifest
-from vae.likelihoods import Likelihood
+from vae import manifest
+from vae.likelihoods.base import Likelihood
+from vae.likelihoods.build import build
 from vae.manifest import InputSpec, ModelSpec, Preprocessing
 
 
@@ -31,7 +32,7 @@ class Case:
             likelihood=self.section,
             network=manifest.MLP(),
         )
-        built = likelihoods.build(spec)
+        built = build(spec)
         for parameter in built.parameters():
             parameter.data += torch.randn(parameter.shape)
         return built.eval()
