@@ -5,7 +5,7 @@ MODELS ?= models
 ARGS ?=
 REVISION := $(shell git rev-parse HEAD 2>/dev/null)
 
-.PHONY: demo serve train test test-browser test-docker image audit bench check format clean
+.PHONY: demo serve train test test-browser test-chaos test-docker image audit bench check format clean
 
 demo: $(MODELS)/digits/1/manifest.json  ## train on the embedded digits, then serve them
 	$(BIN)/python -m service --models $(MODELS) --default-model digits $(ARGS)
@@ -25,6 +25,9 @@ test: .venv/installed-dev  ## every test that needs no Docker, browser or hours
 test-browser: .venv/installed-dev  ## the playground in a real browser; needs Chromium
 	$(BIN)/pip install -c constraints.txt playwright
 	$(BIN)/python -m pytest -m browser tests/browser $(ARGS)
+
+test-chaos: .venv/installed-dev  ## what hurts a server for minutes, with its figures
+	$(BIN)/python -m pytest -m chaos -s tests/chaos $(ARGS)
 
 test-docker: .venv/installed-dev  ## the images and compose; needs a Docker engine and some minutes
 	$(BIN)/python -m pytest -m docker tests/docker $(ARGS)

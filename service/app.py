@@ -48,7 +48,7 @@ def create_app(
     app.exception_handler(RequestValidationError)(_on_bad_path)
     app.exception_handler(HTTPException)(_on_http_exception)
     app.include_router(vae.create_router(reception.endpoint))
-    app.include_router(ops.create_router(models, metrics))
+    app.include_router(ops.create_router(models, metrics, reception.departure))
     if steward and settings.admin_keys:
         app.include_router(admin.create_router(steward))
     app.mount("/static", playground.Files(), name="static")

@@ -44,16 +44,18 @@ class Metrics:
         self._queues: dict[tuple[str, str], Callable[[], int]] = {}
         self._tallies: list[CounterTally | HistogramTally] = []
         self._of_request = cache(self._make_of_request)
+        self._tally = cache(self._make_tally)
         counter = partial(Counter, registry=registry)
         histogram = partial(Histogram, registry=registry)
         gauge = partial(Gauge, registry=registry)
         model = ("model", "version")
-        graph = (*model, "graph")
+        # Times and sizes are of a model and not of its versions: those come and go for ever.
+        graph = ("model", "graph")
         self._requests = counter("vae_requests", "Requests answered", ("op", *model, "code"))
         self._request_seconds = histogram(
             "vae_request_duration_seconds",
             "From the request's head to the reply's last byte",
-            ("op", *model),
+            ("op", "model"),
             buckets=SECONDS,
         )
         self._queue_seconds = histogram(
@@ -95,9 +97,9 @@ class Metrics:
         model, _, version = label.partition("/")
         requests = CounterTally(self._requests.labels(op, model, version, str(code)))
         self._tallies.append(requests)
-        return requests, self._tally(self._request_seconds, op, model, version)
+        return requests, self._tally(self._request_seconds, op, model)
 
-    def _tally(self, histogram: Histogram, *labels: str) -> HistogramTally:
+    def _make_tally(self, histogram: Histogram, *labels: str) -> HistogramTally:
         tally = HistogramTally(histogram.labels(*labels))
         self._tallies.append(tally)
         return tally
@@ -106,7 +108,7 @@ class Metrics:
         """An observer for each graph of a model."""
 
         def for_graph(graph: Graph) -> Observer:
-            labels = (manifest.name, str(manifest.version), graph.name)
+            labels = (manifest.name, graph.name)
             queue_seconds = self._tally(self._queue_seconds, *labels)
             compute_seconds = self._tally(self._compute_seconds, *labels)
             batch_rows = self._tally(self._batch_rows, *labels)

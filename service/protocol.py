@@ -129,6 +129,18 @@ class Connection(HttpToolsProtocol):
             self.held = False
             self._go_on()
 
+    @property
+    def is_expected_to_ask(self) -> bool:
+        """Whether this connection was opened and its first request is still to come."""
+        return self.cycle is None and not self.transport.is_closing()
+
+    def shutdown(self) -> None:
+        """Close when what was asked is answered; what is being asked is closed by its turn."""
+        if self._owes_reply():
+            self._close_after(self.cycle)
+        elif not self.partial:
+            self.transport.close()
+
     def send_400_response(self, msg: str) -> None:
         """What came is not HTTP. Said in place of a reply that is still to come, it would be taken
         for that; the connection then only closes, after the last reply where there can be one."""
@@ -155,6 +167,12 @@ class Connection(HttpToolsProtocol):
         self.declines = False
         self.parser = httptools.HttpRequestParser(self)
         self.data_received(b"\r\n".join(lines) + b"\r\n\r\n" + rest)
+
+    def _close_after(self, cycle: Any) -> None:
+        """Have a reply say that it is the last of its connection."""
+        cycle.keep_alive = False
+        if not isinstance(cycle, FastCycle):
+            cycle.default_headers = [*cycle.default_headers, (b"connection", b"close")]
 
     def _owes_reply(self) -> bool:
         return self.cycle is not None and not self.cycle.response_complete
@@ -204,6 +222,8 @@ class Connection(HttpToolsProtocol):
         """The turn of this request has come."""
         self.held = False
         self.answering = cycle
+        if self.reception.departure.announced and not self.pipeline:
+            self._close_after(cycle)
         if isinstance(cycle, FastCycle):
             cycle.start()
         else:

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from service.deadlines import Deadlines
+from service.departure import Departure
 from service.endpoint import Endpoint
 from service.guard import ApiKeys, RequestIds
 from service.heads import Heads
@@ -44,6 +45,7 @@ class Reception:
     heads: Heads
     deadlines: Deadlines  # of requests
     idle: Deadlines  # of connections
+    departure: Departure
 
     @classmethod
     def open(cls, models: Repository, settings: Settings, metrics: Metrics) -> "Reception":
@@ -59,4 +61,5 @@ class Reception:
             heads=Heads(),
             deadlines=Deadlines(tick_seconds=0.01),
             idle=Deadlines(tick_seconds=0.5),
+            departure=Departure(),
         )

@@ -3,23 +3,27 @@
 import asyncio
 import gc
 import logging
+import os
 import signal
 import socket
 from collections.abc import Callable, Coroutine, Sequence
 from functools import partial
 from math import ceil
-from typing import Any
+from types import FrameType
+from typing import Any, cast
 
 import uvicorn
 from prometheus_client import disable_created_metrics
 
 from service.app import create_app
 from service.catalog import Catalog
+from service.departure import close_door
 from service.home import Home
 from service.keeper import Keeper, Steward
 from service.metrics import Metrics
 from service.policy import Policy
 from service.protocol import Connection
+from service.reception import Reception
 from service.settings import Settings
 from service.shelf import Shelf
 
@@ -32,13 +36,25 @@ class Server(uvicorn.Server):
     """uvicorn, which keeps the gauges of a process fresh, and has a companion.
 
     The companion is what else this process does on the event loop, from when it accepts connections
-    until the last of them is closed.
+    until the last of them is closed. A ``supervised`` process is hurried by nobody but its
+    supervisor: a signal to all processes of a service comes to it twice.
     """
 
-    def __init__(self, config: uvicorn.Config, metrics: Metrics, companion: Companion) -> None:
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        settings: Settings,
+        reception: Reception,
+        companion: Companion,
+        *,
+        supervised: bool,
+    ) -> None:
         super().__init__(config)
-        self._metrics = metrics
+        self._notice_seconds = settings.notice_seconds
+        self._metrics = reception.metrics
+        self._departure = reception.departure
         self._companion = companion
+        self._supervised = supervised
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
@@ -51,18 +67,31 @@ class Server(uvicorn.Server):
 
     async def on_tick(self, counter: int) -> bool:
         self._metrics.refresh()
-        return await super().on_tick(counter)
+        if await super().on_tick(counter):
+            self._departure.announce(self._notice_seconds)
+        return self._departure.is_due
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Close the door, let requests finish, and end."""
+        listeners = [each.fileno() for server in self.servers for each in server.sockets]
+        await close_door(listeners, cast("set[Connection]", self.server_state.connections))
         await super().shutdown(sockets)
         self._accompanying.cancel()
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002
+        """The first signal begins the departure; the second ends the process at once.
+
+        uvicorn's own would have the signal raised again after all is done, and the exit status be
+        the signal's.
+        """
+        if self.should_exit and not self._supervised:
+            os._exit(1)
+        self.should_exit = True
 
     def serve_until_told(self, sockets: Sequence[socket.socket] = ()) -> None:
         """Serve on these sockets, else on the host and port of the configuration; then drain."""
         for stop in (signal.SIGINT, signal.SIGTERM):
-            # uvicorn raises a signal again after it drained; by this handler the exit status is 0,
-            # and a signal that comes before uvicorn listens to any is not lost.
-            signal.signal(stop, self.handle_exit)
+            signal.signal(stop, self.handle_exit)  # also before uvicorn listens to any
         self.run(list(sockets) or None)
         self._metrics.refresh()
 
@@ -94,14 +123,21 @@ def create_lone_server(settings: Settings, metrics: Metrics) -> Server:
 
 
 def create_server(
-    home: Home, steward: Steward, companion: Companion, settings: Settings, metrics: Metrics
+    home: Home,
+    steward: Steward,
+    companion: Companion,
+    settings: Settings,
+    metrics: Metrics,
+    *,
+    supervised: bool = False,
 ) -> Server:
     """The application over loaded models, in a server."""
     disable_created_metrics()  # type: ignore[no-untyped-call]  # they double the series and tell what nobody asks
     app = create_app(home.models, settings, metrics, steward)
+    reception: Reception = app.state.reception
     config = uvicorn.Config(
         app,
-        http=partial(Connection, reception=app.state.reception),  # type: ignore[arg-type]
+        http=partial(Connection, reception=reception),  # type: ignore[arg-type]
         host=settings.host,
         port=settings.port,
         ws="none",
@@ -111,4 +147,4 @@ def create_server(
         timeout_keep_alive=settings.keep_alive_seconds,
         timeout_graceful_shutdown=ceil(settings.drain_seconds),
     )
-    return Server(config, metrics, companion)
+    return Server(config, settings, reception, companion, supervised=supervised)

@@ -91,6 +91,9 @@ class Settings(BaseSettings):
     timeout_ms: PositiveInt = Field(
         30_000, description="milliseconds for one request; X-Timeout-Ms may ask for less"
     )
+    notice_seconds: NonNegativeFloat = Field(
+        1.0, description="seconds between saying not ready and closing the port at a shutdown"
+    )
     drain_seconds: PositiveFloat = Field(
         30.0, description="seconds that requests under way get to finish at a shutdown"
     )

@@ -28,7 +28,7 @@ from service.restarts import Restarts
 from service.settings import Settings
 from service.shelf import Key, Shelf
 from service.snapshot import Copy, Snapshot
-from service.worker import CLOSING_SECONDS, Order
+from service.worker import Order, longest_drain
 
 logger = logging.getLogger(__name__)
 
@@ -150,9 +150,7 @@ class Supervisor:
         self._send(signal.SIGTERM)
         ended = asyncio.gather(*(worker.end() for worker in self._workers.values()))
         try:
-            await asyncio.wait_for(
-                asyncio.shield(ended), self._settings.drain_seconds + CLOSING_SECONDS
-            )
+            await asyncio.wait_for(asyncio.shield(ended), longest_drain(self._settings))
         except TimeoutError:
             logger.error("workers did not end in time and are killed")
             self._send(signal.SIGKILL)

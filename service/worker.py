@@ -95,7 +95,7 @@ def main() -> int:
         print(f"vae-serve: {error}", file=sys.stderr)  # noqa: T201
         return 1
     follower = Follower(supervisor, home)
-    server = create_server(home, follower, follower.run, settings, counts)
+    server = create_server(home, follower, follower.run, settings, counts, supervised=True)
     server.serve_until_told([socket.socket(fileno=number) for number in order.listeners])
     return 0
 
@@ -110,8 +110,13 @@ def _end_with(supervisor: socket.socket, order: Order) -> None:
     end.poll()
     shutil.rmtree(order.private, ignore_errors=True)
     os.kill(os.getpid(), signal.SIGTERM)
-    time.sleep(order.settings.drain_seconds + CLOSING_SECONDS)
+    time.sleep(longest_drain(order.settings))
     os._exit(1)
+
+
+def longest_drain(settings: Settings) -> float:
+    """Seconds from SIGTERM after which a worker that still runs does not end by itself."""
+    return settings.notice_seconds + settings.drain_seconds + CLOSING_SECONDS
 
 
 def _plain(value: Any) -> Any:

@@ -7,6 +7,8 @@ from pydantic import AwareDatetime, BaseModel
 
 from service import metrics as prometheus
 from service.catalog import Entry
+from service.departure import Departure
+from service.errors import Unavailable
 from service.metrics import Metrics
 from service.model import Model
 from service.repository import Repository
@@ -41,7 +43,7 @@ class ModelList(BaseModel):
     versions: list[Entry]
 
 
-def create_router(models: Repository, metrics: Metrics) -> APIRouter:
+def create_router(models: Repository, metrics: Metrics, departure: Departure) -> APIRouter:
     """/health/live, /health/ready, /metrics, /models and the description of each model."""
     router = APIRouter(tags=["operations"])
 
@@ -51,6 +53,10 @@ def create_router(models: Repository, metrics: Metrics) -> APIRouter:
 
     @router.get("/health/ready", operation_id="ready", summary="May it be sent requests?")
     async def ready() -> dict[str, Any]:
+        if departure.announced:
+            raise Unavailable("the server is shutting down")
+        if not models.names():
+            raise Unavailable("no model is served")
         return {"ready": True, "models": [model.label for model in models]}
 
     @router.get(

@@ -1,5 +1,6 @@
 """Several workers: real processes on a real port, with what happens to them in production."""
 
+import os
 import re
 import signal
 import socket
@@ -178,6 +179,22 @@ def test_a_killed_worker_is_replaced_from_the_snapshot_and_others_do_not_notice(
         assert during.count(200) > 10
         answered = len(before) + during.count(200)
         assert answered <= service.encoded() <= answered + during.count(0)
+
+
+def test_a_worker_that_hangs_is_replaced_and_a_pause_of_all_is_no_hang(models: Path) -> None:
+    with workers(models, *FAST, "--hang-seconds", "1.5") as service:
+        everybody = [service.process.pid, *(process for _, process in service.starts())]
+        for process in everybody:
+            os.kill(process, signal.SIGSTOP)
+        time.sleep(2.5)
+        for process in everybody:
+            os.kill(process, signal.SIGCONT)
+        time.sleep(1.5)
+        assert len(service.starts()) == 2, service.log
+        os.kill(everybody[1], signal.SIGSTOP)
+        service.wait_for_starts(3, seconds=10)
+        assert service.log.find(f"process ({everybody[1]}) does not answer and is killed")
+        assert [service.encode() for _ in range(10)] == [200] * 10
 
 
 def test_sigterm_lets_requests_finish_and_leaves_nothing_behind(

@@ -1,0 +1,93 @@
+"""How a real server leaves."""
+
+import asyncio
+import json
+import signal
+import time
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.fakes import SLOW, write_fake_bundle
+from tests.load import Load, Outcome, request
+from tests.servers import Server, serving
+
+FAST = ("--runtime", "tests.fakes:FakeRuntime")
+ENCODE = request("/encode", json.dumps({"inputs": [[1] * 20]}).encode())
+ONE_OR_TWO = pytest.mark.parametrize("workers", ["1", "2"])
+
+
+@pytest.fixture
+def models(tmp_path: Path) -> Path:
+    write_fake_bundle(tmp_path / "models")
+    return tmp_path / "models"
+
+
+@ONE_OR_TWO
+def test_the_notice_says_not_ready_and_goes_on_to_answer(models: Path, workers: str) -> None:
+    body = {"inputs": [[1] * 20]}
+    with serving(models, *FAST, "--workers", workers, "--notice-seconds", "1.5") as server:
+        with httpx.Client(base_url=server.url) as client:
+            assert "connection" not in client.post("/encode", json=body).headers
+            server.process.send_signal(signal.SIGTERM)
+            time.sleep(0.5)
+            answers = [client.get("/health/ready"), client.get("/health/live")]
+            answers += [client.post("/encode", json=body)]
+        assert [answer.status_code for answer in answers] == [503, 200, 200]
+        assert {answer.headers.get("connection") for answer in answers} == {"close"}
+        assert answers[0].json()["detail"] == "the server is shutting down"
+        assert server.process.wait(10) == 0
+
+
+async def stop_under_load(server: Server, connections: int) -> Outcome:
+    async with Load(server.port, ENCODE, connections) as load:
+        await asyncio.sleep(0.3)
+        server.process.send_signal(signal.SIGTERM)
+        await load.until_refused()
+    return load.outcome
+
+
+@ONE_OR_TWO
+@pytest.mark.parametrize("lane", ["--fast-lane", "--no-fast-lane"])
+def test_sigterm_under_load_loses_nothing(models: Path, workers: str, lane: str) -> None:
+    options = (*FAST, "--workers", workers, "--notice-seconds", "0.2", lane)
+    with serving(models, *options) as server:
+        outcome = asyncio.run(stop_under_load(server, 16))
+        assert outcome.lost == []
+        assert outcome.statuses.keys() == {200}
+        assert server.process.wait(10) == 0
+
+
+def test_a_request_that_is_still_coming_is_answered(models: Path) -> None:
+    head, _, body = ENCODE.partition(b"\r\n\r\n")
+
+    async def ask(server: Server) -> bytes:
+        reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+        writer.write(ENCODE)
+        await reader.readuntil(b"}")
+        writer.write(head + b"\r\n\r\n" + body[:10])
+        await asyncio.sleep(0.2)
+        server.process.send_signal(signal.SIGTERM)
+        await asyncio.sleep(0.8)
+        writer.write(body[10:])
+        reply = await reader.read()  # to the end
+        writer.close()
+        return reply
+
+    with serving(models, *FAST, "--notice-seconds", "0") as server:
+        reply = asyncio.run(ask(server))
+        assert reply.startswith(b"HTTP/1.1 200")
+        assert b"connection: close" in reply
+        assert server.process.wait(10) == 0
+
+
+def test_a_second_signal_ends_one_process_at_once(models: Path) -> None:
+    slow = ("--runtime", "tests.fakes:SlowRuntime", "--max-batch-rows", "1")
+    with serving(models, *slow) as server, httpx.Client(base_url=server.url) as client:
+        with pytest.raises(httpx.ReadTimeout):  # 20 rows of half a second
+            client.post("/encode", json={"inputs": [[SLOW] * 20] * 20}, timeout=0.3)
+        for _ in range(2):
+            server.process.send_signal(signal.SIGTERM)
+            time.sleep(0.2)
+        assert server.process.wait(2) == 1
