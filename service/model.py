@@ -69,6 +69,8 @@ class Model:
             graph.name: self._make_batcher(graph, bundle, runtime, limits, observe(graph))
             for graph in graphs
         }
+        # Without self: in a cycle, the sessions of a model that is unloaded would wait for the gc.
+        self._run = partial(_submit, self._batchers)
         self._latents = latents(self.manifest, self._run)
 
     def _make_batcher(
@@ -157,9 +159,6 @@ class Model:
             await batcher.close()
         self._executor.shutdown()
 
-    def _run(self, graph: Graph, *inputs: Float32) -> Call:
-        return self._batchers[graph.name].submit(inputs)
-
     async def _infer(self, mu: Float32, logvar: Float32, options: PosteriorOptions) -> Float32:
         """The z of each row: a draw from q(z|x) or its centre."""
         if not options.sample:
@@ -180,6 +179,10 @@ def _held_out_elbo(bundle: Bundle) -> Float32:
     if not (ascending and elbo.size and all_finite(elbo)):
         raise BundleError(bundle.path, "calibration.npz: elbo is not an ascending list of numbers")
     return elbo
+
+
+def _submit(batchers: Mapping[str, Batcher], graph: Graph, *inputs: Float32) -> Call:
+    return batchers[graph.name].submit(inputs)
 
 
 def _run_finite(runtime: Runtime, graph: Graph, inputs: tuple[Float32, ...]) -> tuple[Float32, ...]:

@@ -316,9 +316,9 @@ def test_metrics_count_what_was_answered(tmp_path: Path) -> None:
     assert value("vae_requests_total", op="encode", code="200", **model) == 3
     assert value("vae_requests_total", op="encode", code="422", **model) == 1
     assert value("vae_requests_total", op="unknown", code="404", model="", version="") == 1
-    assert value("vae_request_duration_seconds_count", op="encode", **model) == 4
-    assert value("vae_batch_rows_sum", graph="encoder", **model) == 6
-    assert value("vae_queue_duration_seconds_count", graph="encoder", **model) == 3
+    assert value("vae_request_duration_seconds_count", op="encode", model="fake") == 4
+    assert value("vae_batch_rows_sum", graph="encoder", model="fake") == 6
+    assert value("vae_queue_duration_seconds_count", graph="encoder", model="fake") == 3
     assert value("vae_queue_rows", **model) == 0
     assert not any("xxx" in str(key) for key in samples)
 
