@@ -2,6 +2,7 @@
 
 import logging
 import os
+import re
 import signal
 import sys
 from collections.abc import Sequence
@@ -9,14 +10,16 @@ from collections.abc import Sequence
 from pydantic import ValidationError
 from pydantic_settings import CliApp, SettingsError
 
-from service import cpus, supervisor
+from service import cpus, keys, supervisor, tls
 from service.errors import UnknownModel
+from service.keys import KeysUnusable
 from service.listeners import CannotListen
 from service.metrics import Metrics
 from service.runtimes.runtime import RuntimeUnusable
 from service.server import configure_logging, create_lone_server
 from service.settings import Settings, unknown_variables
 from service.supervisor import CannotStart
+from service.tls import TlsUnusable
 from vae.bundle import BundleError
 
 logger = logging.getLogger("service")
@@ -34,7 +37,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     configure_logging(settings)
     for name in unknown_variables(os.environ):
         logger.warning("%s is no setting of this service", name)
-    settings = _with_cpus(settings)
+    try:
+        settings = _with_keys(_with_cpus(settings))
+        tls.check(settings)
+    except (KeysUnusable, TlsUnusable) as error:
+        print(f"vae-serve: {error}", file=sys.stderr)  # noqa: T201
+        return 2
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until there is somebody to heed it
     try:
         if settings.workers > 1:
@@ -58,13 +66,30 @@ def _with_cpus(settings: Settings) -> Settings:
     return settings.model_copy(update={"workers": plan.workers, "threads": plan.threads})
 
 
+def _with_keys(settings: Settings) -> Settings:
+    """The settings with the keys of the files among them, so that no worker reads these again."""
+    return settings.model_copy(
+        update={
+            "api_keys": (*settings.api_keys, *keys.read(settings.api_keys_file)),
+            "admin_keys": (*settings.admin_keys, *keys.read(settings.admin_keys_file)),
+            "api_keys_file": None,
+            "admin_keys_file": None,
+        }
+    )
+
+
 def _explain(error: ValidationError | SettingsError) -> str:
-    if isinstance(error, SettingsError):  # of the one variable that is a list
-        return 'VAE_API_KEYS is not a JSON list of keys, such as ["first", "second"]'
+    if isinstance(error, SettingsError):  # of a variable that is a list
+        named = re.search(r'field "(\w+)"', str(error))
+        name = f"VAE_{named[1]}".upper() if named else "a variable"
+        return f'{name} is not a JSON list, such as ["first", "second"]'
     first = error.errors()[0]
     name = ".".join(map(str, first["loc"])).replace("_", "-")
     message = first["msg"].removeprefix("Value error, ")
-    return f"--{name}: {message}, not {first['input']!r}" if name else message
+    if not name:
+        return message
+    secret = name.startswith(("api-keys", "admin-keys"))
+    return f"--{name}: {message}" + ("" if secret else f", not {first['input']!r}")
 
 
 if __name__ == "__main__":

@@ -1,17 +1,19 @@
 """The application: the table of routers, middleware and error handlers."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from importlib.metadata import version
+from typing import Any, Final
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import Response
 from starlette.types import Lifespan
 
-from service import playground
+from service import pages
 from service.endpoint import problem
 from service.errors import RoutingError, UnknownModel
 from service.guard import ApiKeys
@@ -21,7 +23,11 @@ from service.middleware import Doorkeeper, Failures, ReplyHeaders, RequestMetric
 from service.reception import Reception
 from service.repository import Repository
 from service.routes import admin, ops, vae
+from service.routes.openapi import say_which_keys
 from service.settings import Settings
+
+CORS_REQUEST_HEADERS: Final = ("X-API-Key", "Authorization", "X-Timeout-Ms", "X-Request-Id")
+CORS_REPLY_HEADERS: Final = ("X-Request-Id", "X-Model", "Retry-After")
 
 
 def create_app(
@@ -34,26 +40,38 @@ def create_app(
     Its state holds the Reception, for the fast lane to share.
     """
     reception = Reception.open(models, settings, metrics)
-    app = FastAPI(
+    app = Application(
         title="VAE server",
         version=version("vae-server"),
         summary="Encode, decode, sample, reconstruct and score with variational autoencoders",
         lifespan=_closing(models),
-        docs_url="/docs" if settings.docs else None,
+        docs_url=None,
         redoc_url=None,
         openapi_url="/openapi.json" if settings.docs else None,
         middleware=_middleware(reception, settings),
     )
     app.state.reception = reception
+    app.state.asks_for_keys = bool(reception.keys)
     app.exception_handler(RequestValidationError)(_on_bad_path)
     app.exception_handler(HTTPException)(_on_http_exception)
     app.include_router(vae.create_router(reception.endpoint))
     app.include_router(ops.create_router(models, metrics, reception.departure))
     if steward and settings.admin_keys:
         app.include_router(admin.create_router(steward))
-    app.mount("/static", playground.Files(), name="static")
-    app.add_api_route("/", playground.page, name="playground", include_in_schema=False)
+    app.mount("/static", pages.Files(), name="static")
+    app.add_route("/", pages.playground, include_in_schema=False)
+    if settings.docs:
+        app.add_route("/docs", pages.docs, include_in_schema=False)
     return app
+
+
+class Application(FastAPI):
+    """FastAPI, whose document says which operations ask for a key."""
+
+    def openapi(self) -> dict[str, Any]:
+        if self.openapi_schema is None:
+            say_which_keys(super().openapi(), api=self.state.asks_for_keys)
+        return super().openapi()
 
 
 def _middleware(reception: Reception, settings: Settings) -> list[Middleware]:
@@ -62,6 +80,7 @@ def _middleware(reception: Reception, settings: Settings) -> list[Middleware]:
     return [
         Middleware(ReplyHeaders, request_ids=reception.request_ids),
         Middleware(RequestMetrics, metrics=reception.metrics),
+        *_cross_origin(settings.cors_origins),
         Middleware(Failures),
         Middleware(
             Doorkeeper,
@@ -69,6 +88,21 @@ def _middleware(reception: Reception, settings: Settings) -> list[Middleware]:
             admin_keys=admin_keys,
             max_bytes=reception.max_body_bytes,
         ),
+    ]
+
+
+def _cross_origin(origins: Sequence[str]) -> list[Middleware]:
+    """What lets pages of other origins ask. It is around the refusals: they may read these, too."""
+    if not origins:
+        return []
+    return [
+        Middleware(
+            CORSMiddleware,
+            allow_origins=origins,
+            allow_methods=("GET", "POST"),
+            allow_headers=CORS_REQUEST_HEADERS,
+            expose_headers=CORS_REPLY_HEADERS,
+        )
     ]
 
 

@@ -13,6 +13,7 @@ from hmac import compare_digest
 from typing import Final
 
 from service.errors import Malformed, TooLarge, Unauthorized
+from service.keys import digest
 
 Head = Mapping[bytes, bytes]
 
@@ -43,7 +44,7 @@ class ApiKeys:
     """The keys that open every route but health; none means that none is asked for."""
 
     def __init__(self, keys: Iterable[str]) -> None:
-        self._digests = [sha256(key.encode()).digest() for key in keys]
+        self._digests = [digest(key) for key in keys]
 
     def __bool__(self) -> bool:
         """Whether a key is asked for."""
@@ -62,8 +63,8 @@ class ApiKeys:
 
     def _is_known(self, key: bytes) -> bool:
         # Digests have one length and every one is compared, so that time tells nothing of a key.
-        digest = sha256(key).digest()
-        return sum(compare_digest(digest, known) for known in self._digests) > 0
+        presented = sha256(key).digest()
+        return sum(compare_digest(presented, known) for known in self._digests) > 0
 
 
 def _presented_key(head: Head) -> bytes:

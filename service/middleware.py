@@ -16,7 +16,7 @@ from service.guard import ApiKeys, RequestIds, check_length, head_of, too_large
 from service.metrics import Metrics
 
 MODEL_LABEL: Final = "vae.model"  # routes put the name/version that answers into the scope here
-OPEN_PATHS: Final = ("/health/live", "/health/ready", "/")
+OPEN_PATHS: Final = ("/health/live", "/health/ready", "/", "/docs")
 ADMIN_PATH: Final = re.compile(r"/models/[^/]*/versions/[^/]*/(load|unload)")
 
 
@@ -32,8 +32,8 @@ def to_response(reply: Reply) -> Response:
     return response
 
 
-def _is_open(path: str) -> bool:
-    """Whether a path answers without a key: health, and the page that asks for the key."""
+def is_open(path: str) -> bool:
+    """Whether a path answers without a key: health, and the pages that ask for the key."""
     return path in OPEN_PATHS or path.startswith("/static/")
 
 
@@ -132,7 +132,7 @@ class Doorkeeper:
         head = head_of(scope["headers"])
         if self._admin_keys and ADMIN_PATH.fullmatch(scope["path"]):
             self._admin_keys.check(head)
-        elif not _is_open(scope["path"]):
+        elif not is_open(scope["path"]):
             self._keys.check(head)
         check_length(head, self._max_bytes)
         received = 0

@@ -207,6 +207,7 @@ class Connection(HttpToolsProtocol):
         return (
             self.expect_100_continue
             or b"transfer-encoding" in head
+            or (self.reception.cross_origin and b"origin" in head)
             or self.parser.should_upgrade()
             or self.parser.get_http_version() != "1.1"
         )

@@ -43,6 +43,7 @@ class Reception:
     max_body_bytes: int
     fast_lane: bool
     heads: Heads
+    cross_origin: bool  # pages of some other origins may ask, by the slow lane
     deadlines: Deadlines  # of requests
     idle: Deadlines  # of connections
     departure: Departure
@@ -59,6 +60,7 @@ class Reception:
             max_body_bytes=settings.max_body_bytes,
             fast_lane=settings.fast_lane,
             heads=Heads(),
+            cross_origin=bool(settings.cors_origins),
             deadlines=Deadlines(tick_seconds=0.01),
             idle=Deadlines(tick_seconds=0.5),
             departure=Departure(),

@@ -144,6 +144,9 @@ def create_server(
         log_config=None,
         access_log=settings.log_level == "debug",
         server_header=False,
+        headers=[("X-Content-Type-Options", "nosniff")],  # a browser must not guess what a reply is
+        ssl_certfile=settings.tls_cert,
+        ssl_keyfile=settings.tls_key,
         timeout_keep_alive=settings.keep_alive_seconds,
         timeout_graceful_shutdown=ceil(settings.drain_seconds),
     )

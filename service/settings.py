@@ -17,9 +17,11 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from service.keys import well_formed
 from service.policy import Policy
 
 MiB = 2**20
+ORIGIN = r"^(\*|https?://[A-Za-z0-9.-]+(:\d+)?|https?://\[[0-9a-fA-F:.]+\](:\d+)?)$"
 OF_TRAINING = ("VAE_TRAIN_", "VAE_EVALUATE_", "VAE_EXPORT_")
 
 
@@ -37,6 +39,8 @@ def _policy(text: str) -> str:
 
 
 IntOrAuto = Annotated[NonNegativeInt, BeforeValidator(_zero_for_auto)]
+Key = Annotated[SecretStr, Field(min_length=1), AfterValidator(well_formed)]
+Origin = Annotated[str, Field(pattern=ORIGIN)]
 
 
 class Settings(BaseSettings):
@@ -97,12 +101,27 @@ class Settings(BaseSettings):
     drain_seconds: PositiveFloat = Field(
         30.0, description="seconds that requests under way get to finish at a shutdown"
     )
-    api_keys: tuple[Annotated[SecretStr, Field(min_length=1)], ...] = Field(
+    tls_cert: Path | None = Field(
+        None, description="a PEM file with the certificate and its chain; with it, HTTPS is served"
+    )
+    tls_key: Path | None = Field(None, description="a PEM file with the certificate's private key")
+    api_keys: tuple[Key, ...] = Field(
         (),
         description="a list, in the variable as JSON; when given, every route but health and the "
-        "playground's files asks for one of them",
+        "pages' files asks for one of them; sha256:<hex> stands for the key with that digest",
     )
-    admin_keys: tuple[Annotated[SecretStr, Field(min_length=1)], ...] = Field(
+    api_keys_file: Path | None = Field(
+        None, description="a file with more of them, one a line, read at the start"
+    )
+    admin_keys_file: Path | None = Field(
+        None, description="a file with more admin_keys, one a line, read at the start"
+    )
+    cors_origins: tuple[Origin, ...] = Field(
+        (),
+        description="a list, in the variable as JSON, of origins whose pages may ask, such as "
+        "https://example.org, or *; none by default",
+    )
+    admin_keys: tuple[Key, ...] = Field(
         (),
         description="a list, in the variable as JSON, of keys that load and unload models; without "
         "one there are no such routes",
@@ -128,6 +147,12 @@ class Settings(BaseSettings):
                 f"max_request_rows is {self.max_request_rows}, but the queue holds "
                 f"max_queue_rows = {self.max_queue_rows}: such a request could never run"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _a_certificate_has_a_key(self) -> Self:
+        if (self.tls_cert is None) != (self.tls_key is None):
+            raise ValueError("tls_cert and tls_key go together: expected both or neither")
         return self
 
     @model_validator(mode="after")

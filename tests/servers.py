@@ -2,6 +2,7 @@
 
 import os
 import socket
+import ssl
 import subprocess
 import sys
 import time
@@ -38,13 +39,15 @@ def command(*arguments: str) -> subprocess.Popen[str]:
 
 
 @contextmanager
-def serving(models: Path, *arguments: str) -> Iterator[Server]:
-    """A ready server of these models; killed in the end if it still runs."""
+def serving(
+    models: Path, *arguments: str, verify: ssl.SSLContext | None = None
+) -> Iterator[Server]:
+    """A ready server of these models, by TLS if ``verify`` is given; killed if it still runs."""
     port = free_port()
     process = command("--models", str(models), "--port", str(port), *arguments)
-    server = Server(f"http://127.0.0.1:{port}", port, process)
+    server = Server(f"http{'s' if verify else ''}://127.0.0.1:{port}", port, process)
     try:
-        _wait_until_ready(server)
+        _wait_until_ready(server, verify)
         yield server
     finally:
         process.kill()
@@ -59,14 +62,14 @@ def free_port() -> int:
         return port
 
 
-def _wait_until_ready(server: Server) -> None:
+def _wait_until_ready(server: Server, verify: ssl.SSLContext | None) -> None:
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         if server.process.poll() is not None:
             assert server.process.stdout is not None
             raise AssertionError(f"the server ended: {server.process.stdout.read()}")
         try:
-            if httpx.get(f"{server.url}/health/ready").status_code == 200:
+            if httpx.get(f"{server.url}/health/ready", verify=verify or True).status_code == 200:
                 return
         except httpx.TransportError:
             time.sleep(0.05)

@@ -3,6 +3,7 @@
 from typing import Any, Final
 
 from service.errors import MEDIA_TYPE
+from service.middleware import ADMIN_PATH, is_open
 from service.verbs import Verb
 from service.wire.formats import FORMATS, JSON, PNG
 
@@ -28,6 +29,16 @@ PROBLEM: Final[JsonSchema] = {
         "expected": {"description": "what would have been right"},
         "given": {"description": "what came"},
     },
+}
+KEYS: Final[JsonSchema] = {
+    "ApiKey": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
+    "AdminKey": {
+        "type": "apiKey",
+        "in": "header",
+        "name": "X-API-Key",
+        "description": "one of admin_keys",
+    },
+    "Bearer": {"type": "http", "scheme": "bearer", "description": "the same key"},
 }
 ERRORS: Final = {
     400: "The body is not what it claims to be",
@@ -91,6 +102,20 @@ def operation(verb: Verb) -> JsonSchema:
             },
         },
     }
+
+
+def say_which_keys(document: JsonSchema, *, api: bool) -> None:
+    """Add to the whole document how keys are presented, and which operation wants which.
+
+    ``api`` says whether there are any but those of administrators.
+    """
+    document["components"].setdefault("securitySchemes", {}).update(KEYS)
+    for path, operations in document["paths"].items():
+        for each in operations.values():
+            if ADMIN_PATH.fullmatch(path):
+                each["security"] = [{"AdminKey": []}, {"Bearer": []}]
+            elif api and not is_open(path):
+                each["security"] = [{"ApiKey": []}, {"Bearer": []}]
 
 
 def _content(schema: JsonSchema, example: JsonSchema, *, binary: bool) -> JsonSchema:

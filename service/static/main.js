@@ -67,7 +67,7 @@ async function start() {
   });
 }
 
-/** The documentation pages can be switched off, or ask for the key, which a link does not send. */
+/** The documentation can be switched off. */
 async function linkDocs(link) {
   link.hidden = !(await fetch(address("docs"), { method: "HEAD" }).catch(() => ({ ok: false }))).ok;
 }

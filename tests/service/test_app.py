@@ -3,6 +3,7 @@
 import asyncio
 import io
 from collections.abc import Callable
+from hashlib import sha256
 from pathlib import Path
 from secrets import token_hex
 from typing import Any
@@ -230,8 +231,7 @@ def test_keys_guard_every_route_but_health_and_the_playground(ask: Ask) -> None:
     settings = {"api_keys": (SecretStr("k-one"), SecretStr("schlüssel"))}
     paths = [("POST", f"/{verb}") for verb in VERBS]
     paths += [
-        ("GET", path)
-        for path in ("/models", "/metrics", "/docs", "/openapi.json", "/static", "/nope")
+        ("GET", path) for path in ("/models", "/metrics", "/openapi.json", "/static", "/nope")
     ]
     for method, path in paths:
         response = ask(method, path, settings=settings)
@@ -249,6 +249,14 @@ def test_keys_guard_every_route_but_health_and_the_playground(ask: Ask) -> None:
         assert ask("GET", "/models", settings=settings, headers=encoded).status_code == 200
     assert ask("GET", "/health/live", settings=settings).json() == {"live": True}
     assert ask("GET", "/health/ready", settings=settings).json()["ready"] is True
+
+
+def test_a_key_may_be_configured_by_its_digest(ask: Ask) -> None:
+    hashed = f"sha256:{sha256(b'k-one').hexdigest()}"
+    settings = {"api_keys": (SecretStr(hashed), SecretStr("k-two"))}
+    for key, status in (("k-one", 200), ("k-two", 200), (hashed, 401), ("k-three", 401)):
+        headers = {"x-api-key": key}
+        assert ask("GET", "/models", settings=settings, headers=headers).status_code == status
 
 
 def test_an_empty_key_in_the_settings_opens_nothing(ask: Ask) -> None:
@@ -285,6 +293,41 @@ def test_openapi_describes_every_verb(ask: Ask) -> None:
         assert content["application/x-npy"]["schema"] == {"type": "string", "format": "binary"}
         assert ("image/png" in content) == (verb in ("decode", "sample", "reconstruct"))
         assert {"400", "404", "422", "429", "503", "504"} <= operation["responses"].keys()
+
+
+def test_openapi_says_which_operations_ask_for_a_key(ask: Ask) -> None:
+    open_document = ask("GET", "/openapi.json").json()
+    settings = {"api_keys": (SecretStr("k"),)}
+    document = ask("GET", "/openapi.json", settings=settings, headers={"x-api-key": "k"}).json()
+    assert document["components"]["securitySchemes"]["ApiKey"]["name"] == "X-API-Key"
+    for path, operations in document["paths"].items():
+        for method, operation in operations.items():
+            asks = not path.startswith("/health/")
+            assert (operation.get("security") == [{"ApiKey": []}, {"Bearer": []}]) == asks, path
+            assert "security" not in open_document["paths"][path][method]
+
+
+ORIGIN = "https://example.org"
+
+
+def test_pages_of_other_origins_are_told_nothing_by_default(ask: Ask) -> None:
+    response = ask("GET", "/models", headers={"origin": ORIGIN})
+    assert not [name for name in response.headers if name.startswith("access-control")]
+    problem(ask("OPTIONS", "/encode", headers={"origin": ORIGIN}), 405)
+
+
+def test_pages_of_named_origins_may_ask_and_read_refusals(ask: Ask) -> None:
+    settings = {"cors_origins": (ORIGIN,), "api_keys": (SecretStr("k"),)}
+    asks = {"access-control-request-method": "POST", "access-control-request-headers": "x-api-key"}
+    preflight = ask("OPTIONS", "/encode", settings=settings, headers={"origin": ORIGIN} | asks)
+    assert preflight.status_code == 200
+    refused = ask("POST", "/encode", settings=settings, headers={"origin": ORIGIN}, json=JSON)
+    problem(refused, 401)
+    for response in (preflight, refused):
+        assert response.headers["access-control-allow-origin"] == ORIGIN
+    assert "X-Request-Id" in refused.headers["access-control-expose-headers"]
+    other = ask("GET", "/health/live", settings=settings, headers={"origin": "https://evil.test"})
+    assert "access-control-allow-origin" not in other.headers
 
 
 def test_the_docs_can_be_switched_off(ask: Ask) -> None:

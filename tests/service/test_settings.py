@@ -37,6 +37,11 @@ def test_keys_are_a_list_and_stay_secret(monkeypatch: pytest.MonkeyPatch) -> Non
     [
         ("--device", "tpu"),
         ("--api-keys", ""),
+        ("--api-keys", "sha256:abc"),
+        ("--tls-cert", "cert.pem"),
+        ("--tls-key", "key.pem"),
+        ("--cors-origins", "example.org"),
+        ("--cors-origins", "https://example.org/path"),
         ("--port", "70000"),
         ("--threads", "-1"),
         ("--max-request-rows", "10", "--max-queue-rows", "9"),

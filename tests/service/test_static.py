@@ -1,4 +1,4 @@
-"""The playground's files: complete, self-contained, and served so that they stay that."""
+"""The pages' files: complete, self-contained, and served so that they stay that."""
 
 import asyncio
 import re
@@ -9,10 +9,10 @@ import httpx
 import pytest
 from pydantic import SecretStr
 
-from service.playground import DIRECTORY
+from service.pages import DIRECTORY
 from tests.fakes import call, fake_service
 
-HTML = (DIRECTORY / "index.html").read_text()
+PAGES = {"index.html": "main.js", "docs.html": "docs.js"}  # each with its first module
 FILES = sorted(DIRECTORY.iterdir())
 MODULES = [file for file in FILES if file.suffix == ".js"]
 NAMESPACE = "http://www.w3.org/2000/svg"  # a name, which nothing fetches
@@ -21,13 +21,13 @@ NAMESPACE = "http://www.w3.org/2000/svg"  # a name, which nothing fetches
 class Page(HTMLParser):
     """Collects what the page refers to and what it holds itself."""
 
-    def __init__(self) -> None:
+    def __init__(self, name: str) -> None:
         super().__init__()
         self.references: list[str] = []
         self.inline: list[str] = []
         self.ids: list[str] = []
         self._open = ""
-        self.feed(HTML)
+        self.feed((DIRECTORY / name).read_text())
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self._open = tag
@@ -62,17 +62,19 @@ def get(models: Path, path: str, **settings: object) -> httpx.Response:
     return asyncio.run(ask())
 
 
-def test_what_the_page_refers_to_exists() -> None:
-    page = Page()
+@pytest.mark.parametrize("name", PAGES)
+def test_what_the_page_refers_to_exists(name: str) -> None:
+    page = Page(name)
     files = [name for name in page.references if name.startswith("static/")]
-    assert {"static/main.js", "static/style.css", "static/icon.svg"} <= set(files)
+    assert {f"static/{PAGES[name]}", "static/style.css", "static/icon.svg"} <= set(files)
     assert [name for name in files if not (DIRECTORY.parent / name).is_file()] == []
-    rest = set(page.references) - set(files)
-    assert rest == {"docs", "#panels"}
+    rest = {target for target in page.references if not target.startswith(("static/", "#"))}
+    assert rest <= {".", "docs", "openapi.json"}
+    assert {f"#{name}" for name in page.ids} >= {t for t in page.references if t[0] == "#"}
 
 
-def test_every_module_is_reached_from_the_page_and_each_import_exists() -> None:
-    reached, ahead = set(), ["main.js"]
+def test_every_module_is_reached_from_a_page_and_each_import_exists() -> None:
+    reached, ahead = set(), list(PAGES.values())
     while ahead:
         name = ahead.pop()
         reached.add(name)
@@ -82,14 +84,16 @@ def test_every_module_is_reached_from_the_page_and_each_import_exists() -> None:
     assert reached == {module.name for module in MODULES}
 
 
-def test_every_element_that_the_script_looks_up_is_in_the_page() -> None:
-    wanted = re.findall(r'find\("([^"]+)"\)', (DIRECTORY / "main.js").read_text())
+@pytest.mark.parametrize("name", PAGES)
+def test_every_element_that_the_script_looks_up_is_in_the_page(name: str) -> None:
+    wanted = re.findall(r'find\("([^"]+)"\)', (DIRECTORY / PAGES[name]).read_text())
     assert wanted
-    assert set(wanted) <= set(Page().ids)
+    assert set(wanted) <= set(Page(name).ids)
 
 
-def test_nothing_is_inline() -> None:
-    assert Page().inline == []
+@pytest.mark.parametrize("name", PAGES)
+def test_nothing_is_inline(name: str) -> None:
+    assert Page(name).inline == []
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.name)
@@ -104,13 +108,20 @@ def test_no_module_builds_markup_or_code_from_text(file: Path) -> None:
     assert re.findall(forbidden, file.read_text()) == []
 
 
-@pytest.mark.parametrize("path", ["/", "/static/main.js", "/static/style.css", "/static/icon.svg"])
-def test_files_are_open_fresh_and_fenced_in(path: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("path", "file"),
+    [
+        ("/", "index.html"),
+        ("/docs", "docs.html"),
+        *((f"/static/{name}", name) for name in ("main.js", "style.css", "icon.svg")),
+    ],
+)
+def test_files_are_open_fresh_and_fenced_in(path: str, file: str, tmp_path: Path) -> None:
     response = get(tmp_path, path, api_keys=(SecretStr("key"),))
     assert response.status_code == 200
-    name = path.rsplit("/", 1)[1] or "index.html"
-    assert response.content == (DIRECTORY / name).read_bytes()
+    assert response.content == (DIRECTORY / file).read_bytes()
     assert response.headers["cache-control"] == "no-cache"
+    assert response.headers["referrer-policy"] == "no-referrer"
     policy = response.headers["content-security-policy"]
     assert "default-src 'none'" in policy
     assert "unsafe" not in policy

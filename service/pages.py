@@ -1,8 +1,9 @@
-"""The playground: the files of a page that talks to the public API and to nothing else."""
+"""The playground and the API's documentation: pages that talk to the public API alone."""
 
 from pathlib import Path
 from typing import Any, Final
 
+from starlette.requests import Request
 from starlette.responses import FileResponse, Response
 from starlette.staticfiles import StaticFiles
 
@@ -14,13 +15,14 @@ CONTENT_SECURITY_POLICY: Final = (
 HEADERS: Final = {
     "Cache-Control": "no-cache",  # ask again, or modules of two versions may meet in one page
     "Content-Security-Policy": CONTENT_SECURITY_POLICY,
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
     "Referrer-Policy": "no-referrer",
-    "X-Content-Type-Options": "nosniff",
 }
 
 
 class Files(StaticFiles):
-    """The page's style sheet, icon and modules."""
+    """The pages' style sheets, icon and modules."""
 
     def __init__(self) -> None:
         super().__init__(directory=DIRECTORY)
@@ -31,6 +33,13 @@ class Files(StaticFiles):
         return response
 
 
-async def page() -> FileResponse:
-    """The page itself."""
+async def playground(request: Request) -> FileResponse:
+    """The page at /."""
+    del request
     return FileResponse(DIRECTORY / "index.html", headers=HEADERS)
+
+
+async def docs(request: Request) -> FileResponse:
+    """The page at /docs, which shows /openapi.json."""
+    del request
+    return FileResponse(DIRECTORY / "docs.html", headers=HEADERS)

@@ -1,0 +1,31 @@
+"""The certificate of the service, checked before anything listens."""
+
+import ssl
+
+from service.settings import Settings
+
+
+class TlsUnusable(Exception):
+    """The certificate and its key cannot be used; the message says which files and why."""
+
+
+def check(settings: Settings) -> None:
+    """Raises TlsUnusable for a certificate and a key that do not open a server.
+
+    A key with a passphrase is one of those: nobody is there to type it.
+    """
+    if settings.tls_cert is None:
+        return
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(
+            settings.tls_cert, settings.tls_key, password=_no_passphrase
+        )
+    except (OSError, ValueError) as error:  # an SSLError is an OSError
+        raise TlsUnusable(
+            f"the certificate {settings.tls_cert} with the key {settings.tls_key} "
+            f"cannot be used: {error}"
+        ) from None
+
+
+def _no_passphrase() -> str:
+    raise ValueError("the key asks for a passphrase")
