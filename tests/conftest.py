@@ -60,6 +60,14 @@ def conv_bundle(train_bundle: TrainBundle, colour_folder: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
+def causal_bundle(train_bundle: TrainBundle) -> Path:
+    """8×8 gray images of pixels that depend on those before them, Bernoulli."""
+    return train_bundle(
+        "digits", "causal", latent_dim=2, hidden=(16,), causal_radius=2, causal_channels=8
+    )
+
+
+@pytest.fixture(scope="session")
 def table_bundle(train_bundle: TrainBundle, table_file: Path) -> Path:
     """Rows of three named columns, float32, an MLP and a Gaussian likelihood."""
     return train_bundle(table_file, "table", latent_dim=2, hidden=(8,), held_out=0.2)

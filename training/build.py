@@ -35,6 +35,7 @@ def model_spec(config: TrainConfig, train: Dataset) -> ModelSpec:
             latent_dim=config.latent_dim,
             likelihood=_likelihood(config),
             network=_network(config),
+            autoregression=_autoregression(config),
             latents=_latents(config),
         )
     except ValidationError as error:
@@ -153,6 +154,16 @@ def _network(config: TrainConfig) -> manifest.Network:
     if config.network == "conv":
         return manifest.Conv(**dict(layers), channels=config.channels, hidden=config.hidden[0])
     return manifest.MLP(**dict(layers), hidden=config.hidden)
+
+
+def _autoregression(config: TrainConfig) -> manifest.Autoregression | None:
+    if not config.causal_radius:
+        return None
+    return manifest.Autoregression(
+        radius=config.causal_radius,
+        channels=config.causal_channels,
+        layers=config.causal_layers,
+    )
 
 
 def _check_values(spec: ModelSpec, train: Dataset, scaling: str) -> None:

@@ -46,8 +46,8 @@ def lede(config: TrainConfig, spec: ModelSpec, *, rows: int) -> str:
     """One sentence: what the model is and what it was trained on."""
     return (
         f"A variational autoencoder of {_what(spec.input)}, with {spec.latent_dim} latent "
-        f"dimensions{_latents(spec)} and a {_likelihood(spec)} likelihood, trained on "
-        f"{rows:,} rows of {source(config)} for {config.epochs:,} epochs."
+        f"dimensions{_latents(spec)} and a {_likelihood(spec)} likelihood{_given(spec)}, "
+        f"trained on {rows:,} rows of {source(config)} for {config.epochs:,} epochs."
     )
 
 
@@ -130,6 +130,17 @@ def _likelihood(spec: ModelSpec) -> str:
             return f"logistic ({components} mixed)"
         case section:
             return section.kind.replace("-", " ").replace("bernoulli", "Bernoulli")
+
+
+def _given(spec: ModelSpec) -> str:
+    """What a pixel depends on beside z, and so what a decoded picture is."""
+    if spec.autoregression is None:
+        return ""
+    return (
+        " of each pixel given z and the pixels before it "
+        f"(up to {spec.autoregression.radius} rows above and columns to either side; "
+        "a decoded picture follows the mean of one pixel after another)"
+    )
 
 
 def _reconstructions(spec: InputSpec) -> str:

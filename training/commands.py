@@ -111,7 +111,8 @@ def use_threads(config: TrainConfig, vae: VAE) -> None:
     second one, and where other processes use the cores it can become many times slower.
     """
     weights = sum(parameter.numel() for parameter in vae.parameters())
-    small = config.network == "mlp" and weights * config.batch_size <= SMALL_STEP
+    one_use = config.network == "mlp" and not config.causal_radius  # of each weight, for a row
+    small = one_use and weights * config.batch_size <= SMALL_STEP
     if config.threads or small:
         torch.set_num_threads(config.threads or 1)
 

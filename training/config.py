@@ -202,6 +202,15 @@ class TrainConfig(BaseModel):
     logistics: PositiveInt = Field(
         1, description="of the logistic likelihood: how many are mixed for a pixel"
     )
+    causal_radius: NonNegativeInt = Field(
+        0,
+        description="rows above and columns to either side that p(x_i|x_<i, z) of a pixel sees; "
+        "0: pixels are independent given z",
+    )
+    causal_channels: PositiveInt = Field(
+        32, description="width of the layers that join z and the pixels before"
+    )
+    causal_layers: NonNegativeInt = Field(2, description="residual gated layers of that width")
     objective: Literal["elbo", "iwae", "dreg", "beta-tc", "mmd"] = Field(
         "elbo",
         description="what training raises: the ELBO; the importance-weighted bound, also with "
@@ -321,6 +330,8 @@ def _check_likelihood(config: TrainConfig) -> None:
     mixed, real = likelihood == "logistic", likelihood in ("auto", "gaussian")
     _only(config, "logistics", mixed, f"the logistic likelihood, not {likelihood}")
     _only(config, "variance", real, f"the gaussian likelihood, not {likelihood}")
+    for name in ("causal_channels", "causal_layers"):
+        _only(config, name, config.causal_radius > 0, "a causal_radius, which is 0")
     allowed = SCALINGS.get(likelihood)
     if allowed and config.scaling not in ("auto", *allowed):
         raise ValueError(

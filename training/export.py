@@ -126,7 +126,7 @@ def export_graph(
     module.eval()
     batch = torch.export.Dim("batch")
     try:
-        with _quiet():
+        with _quiet(), torch.no_grad():
             program = torch.onnx.export(
                 module,
                 tuple(inputs[name][:EXAMPLE_ROWS] for name in graph.inputs),

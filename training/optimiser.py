@@ -18,7 +18,7 @@ learning rate a step, and a log variance has far to go: without this it lags for
 
 def make_optimiser(vae: VAE, config: TrainConfig) -> torch.optim.AdamW:
     """AdamW in its fused form: one kernel a step, which can also skip a step by itself."""
-    own = {id(parameter) for parameter in vae.likelihood.parameters()}
+    own = {id(parameter) for parameter in vae.likelihood.own_parameters()}
     trained = [parameter for parameter in vae.parameters() if parameter.requires_grad]
     groups: list[dict[str, Any]] = [
         {"params": [p for p in trained if id(p) not in own], "rate": 1.0},

@@ -141,6 +141,20 @@ class Conv(Layers):
     hidden: PositiveInt = 256
 
 
+class Autoregression(Section):
+    """p(x|z) = Π p(x_i | x_<i, z): pixels depend on those before them as well as on z.
+
+    ``radius`` is how many rows above and columns to either side they see. ``features`` are the
+    numbers for each element that the decoder puts out in place of the likelihood's parameters;
+    ``channels`` is the width of the ``layers`` that make these of both.
+    """
+
+    radius: PositiveInt = 3
+    features: PositiveInt = 8
+    channels: PositiveInt = 32
+    layers: NonNegativeInt = 2
+
+
 class Bernoulli(Section):
     """p(x|z) on values in [0, 1], from logits."""
 
@@ -301,6 +315,11 @@ Likelihood = Annotated[
 ]
 
 
+def _learns_each_element(likelihood: Likelihood) -> bool:
+    by_element = isinstance(likelihood, Gaussian) and likelihood.variance == "per-element"
+    return by_element or isinstance(likelihood, NegativeBinomial)
+
+
 class ModelSpec(Section):
     """All that is needed to build the networks."""
 
@@ -310,6 +329,7 @@ class ModelSpec(Section):
     likelihood: Likelihood
     network: Network
     latents: Latents = Latents()
+    autoregression: Autoregression | None = None
 
     @property
     def noise_dim(self) -> int:
@@ -357,6 +377,24 @@ class ModelSpec(Section):
                 raise ValueError(f"likelihood {kind} needs its levels scaled by range")
         if kind in COUNTS and self.preprocessing != Preprocessing():
             raise ValueError(f"likelihood {kind} needs counts as they are, without scaling")
+        return self
+
+    @model_validator(mode="after")
+    def _autoregression_fits(self) -> Self:
+        if self.autoregression is None:
+            return self
+        if self.input.kind != "image":
+            raise ValueError("autoregression is over the pixels of an image; the input is a vector")
+        if self.autoregression.radius >= min(self.input.shape[:2]):
+            raise ValueError(
+                f"an autoregression of radius {self.autoregression.radius} needs images with more "
+                f"rows and columns than that, not {self.input.shape}"
+            )
+        if _learns_each_element(self.likelihood):
+            raise ValueError(
+                "autoregression needs a likelihood that is the same for all pixels; "
+                f"{self.likelihood.kind} would learn a number for each"
+            )
         return self
 
 

@@ -10,8 +10,10 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
+from vae.autoregressive import Autoregressive
 from vae.convolutional import ConvDecoder, ConvEncoder
 from vae.latents.build import build as build_latents
+from vae.likelihoods.base import Likelihood
 from vae.likelihoods.build import build as build_likelihood
 from vae.likelihoods.counts import LogCounts
 from vae.manifest import COUNTS, MLP, Conv, ModelSpec, Preprocessing
@@ -29,7 +31,7 @@ class VAE(nn.Module):
         super().__init__()
         self.spec = spec
         self.preprocess = Preprocess(spec.preprocessing)
-        self.likelihood = build_likelihood(spec)
+        self.likelihood = _build_likelihood(spec)
         self.encoder, self.decoder = _build_networks(spec, self.likelihood.params_per_element)
         if spec.likelihood.kind in COUNTS:
             self.encoder = nn.Sequential(LogCounts(), self.encoder)
@@ -45,7 +47,10 @@ class VAE(nn.Module):
         return self.infer(self.preprocess(x))
 
     def decode(self, z: Tensor) -> Tensor:
-        """The mean of p(x|z), (batch, *shape): a posterior-mean picture, not a draw from p(x|z)."""
+        """The mean of p(x|z), (batch, *shape): a posterior-mean picture, not a draw from p(x|z).
+
+        Of an autoregressive p(x|z) it is the path of the conditional means: Autoregressive.mean.
+        """
         mean = self.likelihood.mean(self.decoder(z))
         return self.preprocess.invert(mean).reshape(-1, *self.spec.input.shape)
 
@@ -100,6 +105,14 @@ class Preprocess(nn.Module):
         """From the model's space back to the units of the data."""
         units: Tensor = x * self.scale + self.shift
         return units
+
+
+def _build_likelihood(spec: ModelSpec) -> Likelihood:
+    likelihood = build_likelihood(spec)
+    if spec.autoregression is None:
+        return likelihood
+    scale = LogCounts() if spec.likelihood.kind in COUNTS else nn.Identity()
+    return Autoregressive(spec.autoregression, spec.input, likelihood, scale)
 
 
 def _build_networks(spec: ModelSpec, per_element: int) -> tuple[nn.Module, nn.Module]:

@@ -14,7 +14,7 @@ from vae.bundle import Bundle, open_bundle, to_npz
 from vae.engine import onnxruntime
 from vae.graphs import DECODER, ENCODER, SCORER
 
-BUNDLES = ("digits_bundle", "conv_bundle", "table_bundle", "ladder_bundle")
+BUNDLES = ("digits_bundle", "conv_bundle", "causal_bundle", "table_bundle", "ladder_bundle")
 
 
 @pytest.fixture(params=BUNDLES)

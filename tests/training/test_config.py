@@ -78,6 +78,7 @@ def test_a_scaling_that_the_likelihood_does_not_allow_is_refused() -> None:
     ("options", "message"),
     [
         ({"logistics": 5, "likelihood": "categorical"}, "logistics: is for .*, not categorical"),
+        ({"causal_layers": 3}, "causal_layers: is for a causal_radius, which is 0"),
         ({"logistics": 5}, "logistics: is for the logistic likelihood"),
         ({"variance": 0.5, "likelihood": "poisson"}, "variance: is for .*, not poisson"),
     ],
@@ -182,6 +183,8 @@ def test_conv_takes_one_hidden_width() -> None:
         ({"binarise": "dynamic"}, TABLE, "binarise: needs values with known bounds"),
         ({"likelihood": "bernoulli", "scaling": "none"}, TABLE, r"needs values in \[0, 1\]"),
         ({"likelihood": "continuous-bernoulli"}, TABLE, r"needs values in \[0, 1\]"),
+        ({"causal_radius": 2}, TABLE, "over the pixels of an image"),
+        ({"causal_radius": 8}, IMAGES, "radius 8 needs images with more"),
         ({"likelihood": "categorical"}, TABLE, "categorical needs whole numbers .* are float32"),
         ({"likelihood": "logistic"}, TABLE, "logistic needs whole numbers .* are float32"),
         ({"likelihood": "poisson"}, TABLE, "poisson needs counts, .* the training rows hold "),

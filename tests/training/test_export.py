@@ -1,5 +1,6 @@
 """What the config allows is exported: every network with every likelihood gets through the gate."""
 
+import onnx
 import pytest
 import torch
 from torch import Tensor, nn
@@ -11,6 +12,7 @@ from vae.layers import FUNCTIONS
 from vae.manifest import (
     COUNTS,
     MLP,
+    Autoregression,
     Bernoulli,
     Categorical,
     ContinuousBernoulli,
@@ -47,6 +49,11 @@ LIKELIHOODS: list[Likelihood] = [
     Poisson(),
     NegativeBinomial(),
 ]
+OF_ALL_PIXELS = [
+    likelihood
+    for likelihood in LIKELIHOODS
+    if likelihood not in (Gaussian(variance="per-element"), NegativeBinomial())
+]
 BOTH = Graph("decoder and scorer", inputs=("x", "z"), outputs=("mean", "log_px_z"))
 
 
@@ -64,24 +71,30 @@ class Both(nn.Module):
 MODULES = {ENCODER: Encoder, DECODER: Decoder, SCORER: Scorer, BOTH: Both}
 
 
-def export_graphs(network: Network, likelihood: Likelihood, *graphs: Graph) -> None:
+def export_graphs(
+    network: Network,
+    likelihood: Likelihood,
+    *graphs: Graph,
+    image: InputSpec = COLOURS,
+    autoregression: Autoregression | None = None,
+) -> list[bytes]:
     """Through the gate, or ExportError; with weights that are all far from 0."""
     torch.manual_seed(0)
     spec = ModelSpec(
-        input=COLOURS,
+        input=image,
         preprocessing=Preprocessing(scale=(1.0 if likelihood.kind in COUNTS else 255.0,)),
         latent_dim=2,
         likelihood=likelihood,
         network=network,
+        autoregression=autoregression,
     )
     vae = VAE(spec).eval()
     for parameter in vae.parameters():
         nn.init.normal_(parameter, std=0.3)
     rows = max(BATCH_SIZES)
-    x = torch.randint(0, 256, (rows, *COLOURS.shape)).float()
+    x = torch.randint(0, 256, (rows, *image.shape)).float()
     inputs = {"x": x, "z": torch.randn(rows, 2)}
-    for graph in graphs:
-        export_graph(graph, MODULES[graph](vae), inputs, magnitudes(spec))
+    return [export_graph(graph, MODULES[graph](vae), inputs, magnitudes(spec)) for graph in graphs]
 
 
 @pytest.mark.parametrize("network", NETWORKS, ids=str)
@@ -93,3 +106,15 @@ def test_every_network_is_exported(network: Network) -> None:
 @pytest.mark.parametrize("network", [MLP(hidden=(3,)), Conv(channels=(2,), hidden=3)], ids=str)
 def test_every_likelihood_is_exported(network: Network, likelihood: Likelihood) -> None:
     export_graphs(network, likelihood, BOTH)
+
+
+@pytest.mark.parametrize("likelihood", OF_ALL_PIXELS, ids=str)
+def test_every_likelihood_of_pixels_is_exported(likelihood: Likelihood) -> None:
+    autoregression = Autoregression(radius=2, features=2, channels=3, layers=1)
+    image = COLOURS.model_copy(update={"shape": (3, 4, 3)})
+    (content,) = export_graphs(
+        MLP(hidden=()), likelihood, BOTH, image=image, autoregression=autoregression
+    )
+    operators = [node.op_type for node in onnx.load_from_string(content).graph.node]
+    assert operators.count("Scan") == 1  # and not one copy of its body for every pixel
+    assert len(operators) < 200

@@ -10,17 +10,20 @@ from pydantic import ValidationError
 from vae.manifest import (
     MLP,
     REQUIRED_FILES,
+    Autoregression,
     Bernoulli,
     Calibration,
     Categorical,
     Content,
     Conv,
+    Gaussian,
     GaussianMixture,
     InputSpec,
     Latents,
     Logistic,
     Manifest,
     ModelSpec,
+    NegativeBinomial,
     Poisson,
     Preprocessing,
 )
@@ -183,6 +186,22 @@ def test_an_input_that_contradicts_itself_is_refused(fields: dict[str, Any], mes
             "2 values; expected 1 or 3",
         ),
         ({"network": Conv()}, "conv network needs images"),
+        ({"autoregression": Autoregression()}, "over the pixels of an image"),
+        (
+            {"autoregression": Autoregression(radius=8), "input": InputSpec(**IMAGE)},
+            "radius 8 needs images with more rows",
+        ),
+        *(
+            (
+                {
+                    "autoregression": Autoregression(radius=1),
+                    "input": InputSpec(**IMAGE),
+                    "likelihood": likelihood,
+                },
+                "the same for all pixels",
+            )
+            for likelihood in (NegativeBinomial(), Gaussian(variance="per-element"))
+        ),
         ({"likelihood": Categorical()}, "needs whole numbers of a known range"),
         ({"likelihood": Logistic(), "input": InputSpec(**IMAGE)}, "levels scaled by range"),
         (

@@ -27,6 +27,10 @@ class Likelihood(nn.Module, ABC):
     def sample(self, params: Tensor, noise: torch.Generator) -> Tensor:
         """A draw from p(x|z) for each row, (batch, size)."""
 
+    def own_parameters(self) -> list[nn.Parameter]:
+        """What is learned of the distribution itself, such as σ², and not by a network."""
+        return list(self.parameters())
+
     def log_prob_in_units(
         self,
         params: Tensor,
