@@ -38,10 +38,11 @@ class ConvEncoder(nn.Module):
 
 
 class ConvDecoder(nn.Module):
-    """The encoder backwards, up-sampling by sub-pixel convolution (Shi et al. 2016).
+    """The encoder backwards, up-sampling by transposed convolution.
 
-    The convolution runs at the small size, which costs a quarter of resize-then-convolve and shows
-    no checkerboard of a strided transposed convolution.
+    A kernel of 4×4 over a stride of 2 meets every pixel equally often, so that it shows no
+    checkerboard (Odena et al. 2016), and takes 4/9 of the multiplications of a resize, or of a
+    sub-pixel convolution, with a kernel of 3×3.
     """
 
     def __init__(self, spec: ModelSpec, network: Conv, per_element: int) -> None:
@@ -68,20 +69,20 @@ class ConvDecoder(nn.Module):
 
 
 class Upsample(nn.Module):
-    """Sub-pixel convolution to twice the height and width, cut to ``size`` where it is odd."""
+    """To twice the height and width, cut to ``size`` where it is odd."""
 
     def __init__(
         self, inputs: int, outputs: int, size: tuple[int, int], activation: Activation
     ) -> None:
         super().__init__()
-        self.convolution = CONVOLUTION(inputs, 4 * width(outputs, activation))
-        self.shuffle = nn.PixelShuffle(2)
+        channels = width(outputs, activation)
+        self.convolution = nn.ConvTranspose2d(inputs, channels, 4, stride=2, padding=1)
         self.function = function(activation)
         self.size = size
 
     def forward(self, x: Tensor) -> Tensor:
         height, width = self.size
-        activated: Tensor = self.function(self.shuffle(self.convolution(x)))
+        activated: Tensor = self.function(self.convolution(x))
         return activated[:, :, :height, :width]
 
 
