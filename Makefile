@@ -5,7 +5,7 @@ MODELS ?= models
 ARGS ?=
 REVISION := $(shell git rev-parse HEAD 2>/dev/null)
 
-.PHONY: demo serve train test test-browser test-chaos test-docker image audit bench check format clean
+.PHONY: demo serve train test test-browser test-chaos test-docker test-kubernetes image audit bench check format clean
 
 demo: $(MODELS)/digits/1/manifest.json  ## train on the embedded digits, then serve them
 	$(BIN)/python -m service --models $(MODELS) --default-model digits $(ARGS)
@@ -31,6 +31,10 @@ test-chaos: .venv/installed-dev  ## what hurts a server for minutes, with its fi
 
 test-docker: .venv/installed-dev  ## the images and compose; needs a Docker engine and some minutes
 	$(BIN)/python -m pytest -m docker tests/docker $(ARGS)
+
+test-kubernetes: .venv/installed-dev  ## the manifests against the schemas; needs kubectl or kustomize
+	$(BIN)/pip install -c constraints.txt kubernetes-validate
+	$(BIN)/python -m pytest tests/deploy/test_kubernetes.py $(ARGS)
 
 image: image-service image-training  ## build the images of service and training
 

@@ -44,4 +44,5 @@ def test_the_trainer_trains_what_make_demo_trains() -> None:
 
 def test_a_container_is_stopped_no_sooner_than_the_service_has_drained() -> None:
     seconds = int(SERVICES["service"]["stop_grace_period"].removesuffix("s"))
-    assert seconds > Settings.model_fields["drain_seconds"].default
+    fields = Settings.model_fields
+    assert seconds > fields["notice_seconds"].default + fields["drain_seconds"].default
