@@ -1,4 +1,4 @@
-"""Servers side by side on one core, as Markdown, and as JSON under build/bench/."""
+"""Servers side by side on one core, and training, as Markdown, and as JSON under build/bench/."""
 
 import argparse
 import json
@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 
-from bench import compare, load, scaling, stages, table
+from bench import compare, load, scaling, stages, table, training
 from bench.errors import BenchError
 from bench.models import bundle_of
 from bench.paths import BUILD
@@ -18,7 +18,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """The exit status is 1 when something could not be measured."""
     given = _parser().parse_args(arguments)
     try:
-        {"servers": _servers, "stages": _stages, "scaling": _scaling}[given.what](given)
+        {"servers": _servers, "stages": _stages, "scaling": _scaling, "training": _training}[
+            given.what
+        ](given)
     except BenchError as error:
         sys.stderr.write(f"bench: {error}\n")
         return 1
@@ -30,9 +32,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "what",
         nargs="?",
-        choices=("servers", "stages", "scaling"),
+        choices=("servers", "stages", "scaling", "training"),
         default="servers",
-        help="servers side by side; the stages of a request; a second worker (default: servers)",
+        help="servers side by side; the stages of a request; a second worker; training "
+        "beside its yardsticks (default: servers)",
     )
     parser.add_argument("--only", metavar="W2,W4", help="workloads (default: all)")
     parser.add_argument("--seconds", type=int, default=3, help="of one run (default: 3)")
@@ -70,6 +73,11 @@ def _scaling(given: argparse.Namespace) -> None:
     found = [(workload, scaling.measure(workload, cores, **effort)) for workload in workloads]
     raw = {workload.name: [asdict(scale) for scale in scales] for workload, scales in found}
     _report("scaling", scaling.markdown(found), raw)
+
+
+def _training(given: argparse.Namespace) -> None:
+    found = training.measure(repetitions=given.repetitions)
+    _report("training", training.markdown(found), [asdict(each) for each in found])
 
 
 def _report(name: str, markdown: str, raw: object) -> None:

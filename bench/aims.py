@@ -1,4 +1,4 @@
-"""What the service is to reach, as ratios within one run.
+"""What the service and training are to reach, as ratios within one run.
 
 A machine's speed goes into both sides of a ratio; where an aim is a number of requests, it is one
 for every 19,000 that the fixed reply of W2 makes on the same core.
@@ -83,4 +83,34 @@ AIMS: Final = (
     _for_each_unit("W6", 500),
     _of_limit("W7", 0.9),
     _of_limit("W7b", 0.9),
+)
+
+
+@dataclass(frozen=True)
+class Speeds:
+    """Images a CPU second with so many rows a step: of training and of its two yardsticks."""
+
+    batch: int
+    training: float
+    per_item: float
+    products: float
+
+
+@dataclass(frozen=True)
+class TrainingAim:
+    """``reached`` is to be at least ``bar``."""
+
+    text: str
+    bar: float
+    reached: Callable[[Speeds], float]
+
+    def met(self, speeds: Speeds) -> bool:
+        """Whether the run reached it."""
+        return self.reached(speeds) >= self.bar
+
+
+TRAINING_AIMS: Final = (
+    TrainingAim("40,000 images a CPU second", 40_000, lambda found: found.training),
+    TrainingAim("3 × the DataLoader loop", 3, lambda found: found.training / found.per_item),
+    TrainingAim("0.7 × the bare products", 0.7, lambda found: found.training / found.products),
 )

@@ -20,7 +20,7 @@ def servers(comparisons: Sequence[Comparison]) -> str:
         *("workload", "server", "requests a CPU second", "spread", "× fixed", "× naive"),
         *("of the limit", "requests/s", "p50 ms", "p99 ms", "MiB"),
     )
-    return _table(head, [row for comparison in comparisons for row in _server_rows(comparison)])
+    return table(head, [row for comparison in comparisons for row in _server_rows(comparison)])
 
 
 def half(comparisons: Sequence[Comparison]) -> str:
@@ -34,7 +34,7 @@ def half(comparisons: Sequence[Comparison]) -> str:
         for comparison in comparisons
         for name, latency in comparison.half.items()
     ]
-    return _table(head, rows) if rows else ""
+    return table(head, rows) if rows else ""
 
 
 def calls(comparisons: Sequence[Comparison]) -> str:
@@ -53,7 +53,7 @@ def calls(comparisons: Sequence[Comparison]) -> str:
         )
         for (model, graph), costs in found.items()
     ]
-    return _table(head, rows, names=1)
+    return table(head, rows, names=1)
 
 
 def aims(comparisons: Sequence[Comparison]) -> str:
@@ -69,7 +69,7 @@ def aims(comparisons: Sequence[Comparison]) -> str:
         for aim in AIMS
         if aim.applies(measured)
     ]
-    return _table(("workload", "aim", "reached", "met"), rows) if rows else ""
+    return table(("workload", "aim", "reached", "met"), rows) if rows else ""
 
 
 def _server_rows(comparison: Comparison) -> Iterator[Sequence[str]]:
@@ -103,7 +103,7 @@ def _ms(seconds: float) -> str:
     return f"{seconds * 1e3:.3f}"
 
 
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]], *, names: int = 2) -> str:
+def table(head: Sequence[str], rows: Sequence[Sequence[str]], *, names: int = 2) -> str:
     """The columns of names to the left, those of numbers to the right."""
     rule = ["---" if index < names else "---:" for index in range(len(head))]
     return "\n".join(f"| {' | '.join(cells)} |" for cells in (head, rule, *rows))

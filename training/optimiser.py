@@ -58,13 +58,14 @@ def descend(
     optimiser.zero_grad()
     loss.backward(inputs=parameters)  # type: ignore[no-untyped-call]
     group.add([sums, *(p.grad for p in parameters if p.grad is not None)])
-    norm = nn.utils.clip_grad_norm_(parameters, clip_norm)
+    norm = nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None])
     bad = ~(torch.isfinite(norm) & torch.isfinite(sums).all())
     for settings in optimiser.param_groups:
         settings["lr"] = learning_rate * settings["rate"]
-    # The fused optimisers leave weights and state alone where found_inf is 1. This is how
-    # torch.amp.GradScaler skips a step without asking the device.
+    # The fused optimisers divide the gradient by grad_scale and leave weights and state alone where
+    # found_inf is 1. This is how torch.amp.GradScaler skips a step without asking the device; here
+    # it also saves clipping a pass over the gradient.
     optimiser.found_inf = bad.float()  # type: ignore[attr-defined]
-    optimiser.grad_scale = None  # type: ignore[attr-defined]
+    optimiser.grad_scale = (norm / clip_norm).clamp(min=1.0)  # type: ignore[attr-defined]
     optimiser.step()
     return bad

@@ -179,9 +179,12 @@ def step(
 
 
 def _sums(loss: Loss) -> Tensor:
-    ones = torch.ones_like(loss.elbo)
-    parts = torch.stack([ones, loss.elbo, loss.reconstruction, loss.kl, ones * loss.loss])
-    return parts.detach().double().sum(dim=1)
+    """Rows, ELBO, reconstruction, KL and loss of the batch. A loss of no rows counts as none."""
+    rows = len(loss.reconstruction)
+    reconstruction, kl = loss.reconstruction.detach().sum(), loss.kl_per_latent.detach().sum()
+    total = rows * loss.loss.detach() if rows else kl
+    counted = torch.full_like(kl, rows)
+    return torch.stack([counted, reconstruction - kl, reconstruction, kl, total]).double()
 
 
 def advance(progress: Progress, objective: float, step: int, config: TrainConfig) -> Progress:

@@ -1,0 +1,178 @@
+"""How fast training is: ``python -m bench training``.
+
+The MLP 784-128-20 of the other benchmarks on random pictures in memory, on one thread, beside two
+yardsticks of the same run: the bare matrix products of its steps, and the loop that tutorials show,
+where a DataLoader makes one picture at a time into a tensor and every step asks for its loss.
+Rounds visit all three in turn. Figures are images a CPU second in the best round of each: what the
+code costs when nothing disturbs it.
+"""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from itertools import pairwise
+from typing import Final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.utils.data import DataLoader
+
+from bench.aims import TRAINING_AIMS, Speeds
+from bench.models import LATENT_DIM
+from bench.table import table
+from training.build import build, model_spec
+from training.config import TrainConfig, resolve
+from training.data.dataset import Dataset
+from training.progress import Reporter
+from training.train import Learner, run_epoch
+from vae.manifest import InputSpec
+
+PIXELS: Final = 784
+HIDDEN: Final = 128
+LAYERS: Final = (
+    *pairwise((PIXELS, HIDDEN, 2 * LATENT_DIM)),
+    *pairwise((LATENT_DIM, HIDDEN, PIXELS)),
+)
+"""Inputs and outputs of the fully connected layers, in their order."""
+
+ROWS: Final = 16_384
+BATCHES: Final = (128, 512)
+REPETITIONS: Final = 5
+LEARNING_RATE: Final = 1e-3
+
+Work = Callable[[], object]
+Bytes = NDArray[np.uint8]
+
+
+def measure(*, repetitions: int = REPETITIONS, rows: int = ROWS) -> list[Speeds]:
+    """Of each batch size, with the defaults of ``vae-train`` but for that."""
+    with _one_thread():
+        return [_measure(batch, repetitions, rows) for batch in BATCHES]
+
+
+def markdown(found: Sequence[Speeds]) -> str:
+    """The speeds, and what is aimed at beside what was reached."""
+    head = ("rows a step", "training, images/s", "DataLoader loop", "bare products")
+    speeds = [
+        (f"{each.batch}", *(f"{n:,.0f}" for n in (each.training, each.per_item, each.products)))
+        for each in found
+    ]
+    aims = [
+        (aim.text, f"{aim.reached(each):,.2f}", "yes" if aim.met(each) else "no")
+        for each in found[:1]
+        for aim in TRAINING_AIMS
+    ]
+    reached = table((f"aim, {found[0].batch} rows a step", "reached", "met"), aims, names=1)
+    return f"{table(head, speeds, names=1)}\n\n{reached}"
+
+
+def _measure(batch: int, repetitions: int, rows: int) -> Speeds:
+    pixels = np.random.default_rng(0).integers(0, 256, (rows, 28, 28), dtype=np.uint8)
+    works = (ours(pixels, batch), per_item(pixels, batch), products(rows, batch))
+    for work in works:
+        work()  # whatever is made once is made now
+    seconds = [min(times) for times in zip(*_rounds(works, repetitions), strict=True)]
+    return Speeds(batch, *(rows / each for each in seconds))
+
+
+def _rounds(works: Sequence[Work], repetitions: int) -> Iterator[list[float]]:
+    for _ in range(repetitions):
+        yield [_seconds(work) for work in works]
+
+
+def _seconds(work: Work) -> float:
+    began = time.process_time()
+    work()
+    return time.process_time() - began
+
+
+def ours(pixels: Bytes, batch: int) -> Work:
+    """An epoch of ``vae-train``."""
+    spec = InputSpec(kind="image", shape=(28, 28), dtype="uint8", range=(0, 255))
+    data = Dataset(torch.from_numpy(pixels), spec)
+    options = {"hidden": (HIDDEN,), "latent_dim": LATENT_DIM, "batch_size": batch}
+    config = resolve(TrainConfig.model_validate({"data": "random", **options}), data)
+    learner = Learner.start(build(model_spec(config, data), 0), config, rows=len(data))
+    return lambda: run_epoch(learner, data.x, config, 1, Reporter())
+
+
+def products(rows: int, batch: int) -> Work:
+    """The matrix products of an epoch: of each layer its outputs, its weights' gradient, and, but
+    for the first, its inputs' gradient.
+    """
+    layers = [
+        (torch.randn(batch, inputs), torch.randn(outputs, inputs), torch.randn(batch, outputs))
+        for inputs, outputs in LAYERS
+    ]
+
+    def work() -> None:
+        for _ in range(rows // batch):
+            for x, weight, gradient in layers:
+                x @ weight.T
+                gradient.T @ x
+            for _, weight, gradient in layers[1:]:
+                gradient @ weight
+
+    return work
+
+
+def per_item(pixels: Bytes, batch: int) -> Work:
+    """An epoch as tutorials have it."""
+    model = _Tutorial()
+    optimiser = torch.optim.Adam(model.parameters(), LEARNING_RATE)
+
+    def work() -> float:
+        total = 0.0
+        for x in DataLoader(_Pictures(pixels), batch_size=batch, shuffle=True):
+            optimiser.zero_grad()
+            loss = model(x.flatten(1))
+            loss.backward()
+            total += loss.item()
+            optimiser.step()
+        return total
+
+    return work
+
+
+class _Pictures(torch.utils.data.Dataset[Tensor]):
+    """One picture at a time, by way of PIL, to floats from 0 to 1: what torchvision's MNIST does."""
+
+    def __init__(self, pixels: Bytes) -> None:
+        self._pixels = pixels
+
+    def __len__(self) -> int:
+        return len(self._pixels)
+
+    def __getitem__(self, index: int) -> Tensor:
+        picture = Image.fromarray(self._pixels[index])
+        return torch.from_numpy(np.array(picture, np.uint8, copy=True)).unsqueeze(0).float() / 255
+
+
+class _Tutorial(nn.Module):
+    """The same network; its forward pass is minus the ELBO of the batch."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(nn.Linear(*sizes) for sizes in LAYERS)
+
+    def forward(self, x: Tensor) -> Tensor:
+        first, code, second, last = self.layers
+        mu, logvar = code(torch.relu(first(x))).chunk(2, dim=1)
+        z = mu + torch.exp(0.5 * logvar) * torch.randn_like(mu)
+        mean = torch.sigmoid(last(torch.relu(second(z))))
+        kl = -0.5 * torch.sum(1 + logvar - mu.pow(2) - logvar.exp())
+        return F.binary_cross_entropy(mean, x, reduction="sum") + kl
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
