@@ -18,9 +18,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """The exit status is 1 when something could not be measured."""
     given = _parser().parse_args(arguments)
     try:
-        {"servers": _servers, "stages": _stages, "scaling": _scaling, "training": _training}[
-            given.what
-        ](given)
+        REPORTS[given.what](given)
     except BenchError as error:
         sys.stderr.write(f"bench: {error}\n")
         return 1
@@ -32,7 +30,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "what",
         nargs="?",
-        choices=("servers", "stages", "scaling", "training"),
+        choices=tuple(REPORTS),
         default="servers",
         help="servers side by side; the stages of a request; a second worker; training "
         "beside its yardsticks (default: servers)",
@@ -82,6 +80,7 @@ def _training(given: argparse.Namespace) -> None:
 
 def _report(name: str, markdown: str, raw: object) -> None:
     sys.stdout.write(markdown + "\n")
+    BUILD.mkdir(parents=True, exist_ok=True)
     (BUILD / f"{name}.json").write_text(json.dumps(raw, indent=2))
 
 
@@ -92,6 +91,9 @@ def _two_cores() -> tuple[int, int]:
     if len(cores) < 2:
         raise BenchError("two cores are needed, one for the servers and one for the load")
     return cores[0], cores[1]
+
+
+REPORTS = {"servers": _servers, "stages": _stages, "scaling": _scaling, "training": _training}
 
 
 if __name__ == "__main__":

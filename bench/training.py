@@ -62,11 +62,11 @@ def markdown(found: Sequence[Speeds]) -> str:
         for each in found
     ]
     aims = [
-        (aim.text, f"{aim.reached(each):,.2f}", "yes" if aim.met(each) else "no")
-        for each in found[:1]
+        (f"{each.batch}", aim.text, f"{aim.reached(each):,.2f}", "yes" if aim.met(each) else "no")
+        for each in found
         for aim in TRAINING_AIMS
     ]
-    reached = table((f"aim, {found[0].batch} rows a step", "reached", "met"), aims, names=1)
+    reached = table(("rows a step", "aim", "reached", "met"), aims)
     return f"{table(head, speeds, names=1)}\n\n{reached}"
 
 
@@ -139,7 +139,7 @@ def per_item(pixels: Bytes, batch: int) -> Work:
 
 
 class _Pictures(torch.utils.data.Dataset[Tensor]):
-    """One picture at a time, by way of PIL, to floats from 0 to 1: what torchvision's MNIST does."""
+    """One picture at a time, by way of PIL, to floats from 0 to 1, as torchvision has it."""
 
     def __init__(self, pixels: Bytes) -> None:
         self._pixels = pixels

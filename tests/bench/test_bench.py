@@ -15,10 +15,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
+from torch.overrides import TorchFunctionMode
 
 from bench import __main__ as command
-from bench import bare, contenders, table
-from bench.aims import AIMS
+from bench import bare, contenders, table, training
+from bench.aims import AIMS, TRAINING_AIMS, Speeds
 from bench.compare import Comparison, Figures, summarise
 from bench.contenders import FIXED, NAIVE, OURS, SLOW_LANE
 from bench.errors import BenchError
@@ -342,3 +344,41 @@ def test_tables_are_markdown() -> None:
     assert "| W2 | ours ≥ 6 × naive FastAPI | 18.00 | yes |" in lines
     for line, following in pairwise(lines):
         assert not (line and following) or line.count("|") == following.count("|")
+
+
+# Training
+
+
+def test_training_is_measured_beside_its_yardsticks() -> None:
+    found = training.measure(repetitions=1, rows=512)
+    assert [each.batch for each in found] == list(training.BATCHES)
+    assert all(min(each.training, each.per_item, each.products) > 0 for each in found)
+    text = training.markdown(found)
+    assert text.count("40,000 images a CPU second") == len(found)
+
+
+def test_the_aims_of_training_are_ratios_of_its_speeds() -> None:
+    reached = [
+        aim.met(Speeds(batch=128, training=50_000, per_item=20_000, products=60_000))
+        for aim in TRAINING_AIMS
+    ]
+    assert reached == [True, False, True]
+
+
+def test_the_bare_products_are_those_of_every_layer_forwards_and_backwards() -> None:
+    counted = []
+
+    class Counting(TorchFunctionMode):
+        def __torch_function__(
+            self, function: Any, types: Any, args: Any = (), kwargs: Any = None
+        ) -> Any:
+            if function is torch.Tensor.matmul or function is torch.Tensor.__matmul__:
+                (rows, inner), (_, columns) = args[0].shape, args[1].shape
+                counted.append(rows * inner * columns)
+            return function(*args, **(kwargs or {}))
+
+    work = training.products(rows=64, batch=32)
+    with Counting():
+        work()
+    weights = [inputs * outputs for inputs, outputs in training.LAYERS]
+    assert sum(counted) == 64 * (3 * sum(weights) - weights[0])
