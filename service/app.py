@@ -86,7 +86,7 @@ def _middleware(reception: Reception, settings: Settings) -> list[Middleware]:
             Doorkeeper,
             keys=reception.keys,
             admin_keys=admin_keys,
-            max_bytes=reception.max_body_bytes,
+            max_bytes=settings.max_body_bytes,
         ),
     ]
 

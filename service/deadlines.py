@@ -6,6 +6,7 @@ while anything waits, so that a deadline is kept to within a tick.
 
 import asyncio
 import time
+from collections.abc import Iterator
 from typing import Protocol
 
 
@@ -23,17 +24,24 @@ class Deadlines:
 
     def __init__(self, tick_seconds: float) -> None:
         self._tick_seconds = tick_seconds
-        self._waiting: set[Waiting] = set()
+        self._waiting: dict[Waiting, None] = {}  # a set in the order of its additions
         self._ticking = False
 
     def add(self, waiting: Waiting) -> None:
-        self._waiting.add(waiting)
+        self._waiting[waiting] = None
         if not self._ticking:
             self._ticking = True
             self._tick_later()
 
     def discard(self, waiting: Waiting) -> None:
-        self._waiting.discard(waiting)
+        self._waiting.pop(waiting, None)
+
+    def __iter__(self) -> Iterator[Waiting]:
+        """From the one that was added first."""
+        return iter(self._waiting)
+
+    def __len__(self) -> int:
+        return len(self._waiting)
 
     def _tick_later(self) -> None:
         asyncio.get_running_loop().call_later(self._tick_seconds, self._tick)

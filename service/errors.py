@@ -8,9 +8,11 @@ ServiceError
 ├── UnknownModel         404   no such model or version
 ├── NotAcceptable        406   no format of Accept fits this reply
 ├── BundleRefused        409   a bundle cannot be served; the reason is in its files
+├── ReceiptTimeout       408   the request came too slowly
 ├── TooLarge             413   a limit on what a client may send
 ├── UnsupportedFormat    415   a Content-Type that this route does not read
 ├── InvalidInput         422   well-formed, but not rows of this model
+├── HeadTooLarge         431   more headers than any client needs
 ├── QueueFull            429   come back in ``retry_after`` seconds
 ├── RoutingError    404, 405   no such path, or not this method
 ├── InternalError        500   the runtime failed
@@ -84,6 +86,14 @@ class NotAcceptable(ServiceError):
 
 class BundleRefused(ServiceError):
     status = HTTPStatus.CONFLICT
+
+
+class ReceiptTimeout(ServiceError):
+    status = HTTPStatus.REQUEST_TIMEOUT
+
+
+class HeadTooLarge(ServiceError):
+    status = HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
 
 
 class TooLarge(ServiceError):

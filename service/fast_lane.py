@@ -9,8 +9,6 @@ import time
 from functools import lru_cache
 from typing import Any, Final, Protocol
 
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE
-
 from service.endpoint import (
     CLIENT_CLOSED_REQUEST,
     Admission,
@@ -22,7 +20,7 @@ from service.endpoint import (
 from service.guard import Head, check_length
 from service.heads import Opening
 from service.model import Model
-from service.reception import Reception, lines
+from service.reception import Reception
 from service.verbs import VERBS
 from service.work import Work
 
@@ -31,6 +29,7 @@ TARGET: Final = re.compile(
     rb"(?:/models/(?P<name>[A-Za-z0-9._-]+)(?:/versions/(?P<version>[1-9][0-9]{0,8}))?)?"
     rb"/(?P<verb>%b)" % b"|".join(BY_PATH)
 )
+CLOSE_LINE: Final = b"connection: close\r\n"
 JOIN_UP_TO: Final = 64 * 1024  # bytes of a body that cost less to copy than to write by themselves
 
 
@@ -141,12 +140,9 @@ class FastCycle(Work[Reply]):
         """Write the reply."""
         connection, status = self._connection, result.status
         reception = connection.reception
-        head = b"%b%b%bcontent-length: %d\r\ncontent-type: %b\r\nx-request-id: %b\r\n%b\r\n" % (
-            STATUS_LINE[status],
-            reception.common_lines.of(connection.server_state.default_headers),
-            lines(result.headers),
-            len(result.body),
-            result.media_type,
+        head = reception.head_of_reply(
+            result,
+            connection.server_state.default_headers,
             reception.request_ids.of(self.head),
             self._last_lines(),
         )
@@ -168,7 +164,7 @@ class FastCycle(Work[Reply]):
     def _pass_door(self) -> None:
         reception = self._connection.reception
         reception.keys.check(self.head)
-        check_length(self.head, reception.max_body_bytes)
+        check_length(self.head, reception.settings.max_body_bytes)
 
     def _answer(self, model: Model, admission: Admission) -> None:
         body = self._chunks[0] if len(self._chunks) == 1 else b"".join(self._chunks)
@@ -181,7 +177,7 @@ class FastCycle(Work[Reply]):
 
     def _last_lines(self) -> bytes:
         label = b"" if self._model is None else self._model.label_line
-        return label if self.keep_alive else label + b"connection: close\r\n"
+        return label if self.keep_alive else label + CLOSE_LINE
 
     def _finish(self, status: int) -> None:
         self.response_complete = True

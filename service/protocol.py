@@ -2,17 +2,22 @@
 
 A POST to a verb whose body has a length is answered here, from the parser's callbacks, without
 scope, task and ASGI messages; all else goes uvicorn's way, to FastAPI. Both lanes ask the same
-Reception and answer byte for byte the same; ``tests/service/test_lanes.py`` holds that.
+Reception and answer byte for byte the same; ``tests/service/test_lanes.py`` holds that. A client
+gets so much time for each of its moves, and no more; ``service/receipt.py`` says how much.
 """
 
+import asyncio
 import time
 from typing import Any
 
 import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from service.fast_lane import FastCycle, target_of
+from service.endpoint import problem
+from service.errors import HeadTooLarge, Malformed, ServiceError, Unavailable
+from service.fast_lane import CLOSE_LINE, FastCycle, target_of
 from service.guard import Head, head_of
+from service.receipt import Receipt
 from service.reception import Reception
 
 
@@ -28,11 +33,19 @@ class Connection(HttpToolsProtocol):
         self.answering: Any = None  # the cycle whose turn it is, where ``cycle`` is the latest read
         self.held = False  # nothing is begun until the client has read more of its replies
         self.declines = False  # the upgrade that the request being read asks for
-        self.partial = False  # a request has begun to come and has not ended
+        self.refused = False  # what comes is not read any more
+        self.receipt: Receipt | None = None  # of the request that has begun to come and not ended
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._await_client(self.reception.settings.head_seconds)
+        if len(self.connections) > self.reception.settings.max_connections:
+            self._make_room()
 
     def data_received(self, data: bytes) -> None:
-        self.reception.idle.discard(self)
-        if self.partial or self._owes_reply():
+        if not self.flow.write_paused:
+            self.reception.waits.discard(self)
+        if self.receipt is not None or self.held or self._owes_reply():
             self._parse(data)
             return
         head = data[: data.find(b"\r\n\r\n") + 4]
@@ -45,23 +58,30 @@ class Connection(HttpToolsProtocol):
             self._remember(head, data)
 
     def _parse(self, data: bytes) -> None:
+        before = self.receipt
         try:
             self.parser.feed_data(data)
+            if before is not None and before is self.receipt and before.in_head:
+                before.add(len(data))
         except httptools.HttpParserUpgrade as upgrade:
             if self.declines:
                 self._decline_upgrade(data[upgrade.args[0] :])
         except httptools.HttpParserError:
             self.send_400_response("Invalid HTTP request received.")
+        except HeadTooLarge as error:
+            self._refuse(error)
+        if self.receipt is not None and not self.flow.write_paused:
+            self._await_rest(self.receipt)
 
     def _remember(self, head: bytes, data: bytes) -> None:
         """Keep what was made of a head whose request was all of ``data``, as the parser found."""
-        if not self.partial and isinstance(self.cycle, FastCycle) and not self.pipeline:
+        if self.receipt is None and isinstance(self.cycle, FastCycle) and not self.pipeline:
             opening = self.cycle.opening
             if opening is not None and len(head) + opening.length == len(data):
                 self.reception.heads.remember(head, opening)
 
     def on_message_begin(self) -> None:
-        self.partial = True
+        self.receipt = Receipt(self.reception.settings, time.monotonic())
         self.url = b""
         self.expect_100_continue = False
         self.headers = []
@@ -69,10 +89,10 @@ class Connection(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         method = self.parser.get_method()
         self.declines = self.parser.should_upgrade() and method != b"CONNECT"
-        if self.declines:
+        if self.declines or not self._accepts_head():
             return
         path, _, query = self.url.partition(b"?")
-        fast = self.reception.fast_lane and method == b"POST"
+        fast = self.reception.settings.fast_lane and method == b"POST"
         target = target_of(path) if fast else None
         head = head_of(self.headers)
         if target is None or b"content-length" not in head or self._needs_asgi(head):
@@ -87,15 +107,29 @@ class Connection(HttpToolsProtocol):
         else:
             self._start_asgi_task(self.cycle, self.app)
 
+    def _accepts_head(self) -> bool:
+        assert self.receipt is not None  # noqa: S101 (it has begun)
+        size = len(self.url) + sum(len(name) + len(value) for name, value in self.headers)
+        try:
+            self.receipt.end_head(size, len(self.headers), time.monotonic())
+        except HeadTooLarge as error:
+            self._refuse(error)
+        return not self.refused
+
     def on_body(self, body: bytes) -> None:
+        if self.refused or self.declines or self.receipt is None:
+            return
+        self.receipt.add(len(body))
+        if self.cycle.response_complete and self.receipt.unwanted:
+            self.transport.close()
         if isinstance(self.cycle, FastCycle):
             self.cycle.receive(body)
         else:
             super().on_body(body)
 
     def on_message_complete(self) -> None:
-        self.partial = False
-        if self.declines:
+        self.receipt = None
+        if self.declines or self.refused:
             return
         if isinstance(self.cycle, FastCycle):
             self.cycle.receive_end()
@@ -103,7 +137,7 @@ class Connection(HttpToolsProtocol):
             super().on_message_complete()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self.reception.idle.discard(self)
+        self.reception.waits.discard(self)
         super().connection_lost(exc)
         for cycle in (self.answering, *(cycle for cycle, _ in self.pipeline)):
             if isinstance(cycle, FastCycle):
@@ -123,8 +157,15 @@ class Connection(HttpToolsProtocol):
         else:
             self._go_on()
 
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._await_client(self.reception.settings.write_seconds)
+
     def resume_writing(self) -> None:
         super().resume_writing()
+        self.reception.waits.discard(self)
+        if self.receipt is not None:
+            self._await_rest(self.receipt)
         if self.held:
             self.held = False
             self._go_on()
@@ -142,15 +183,49 @@ class Connection(HttpToolsProtocol):
             self.transport.close()
 
     def send_400_response(self, msg: str) -> None:
-        """What came is not HTTP. Said in place of a reply that is still to come, it would be taken
-        for that; the connection then only closes, after the last reply where there can be one."""
-        if not self._owes_reply() or (self.cycle.more_body and not self.pipeline):
-            super().send_400_response(msg)
+        self._refuse(Malformed(msg))
+
+    def _refuse(self, error: ServiceError) -> None:
+        """Answer what cannot become a request, and close. Said in place of a reply that is still to
+        come it would be taken for that; then the connection only closes, after the last reply where
+        there can be one."""
+        self.refused = True
+        self.receipt = None
+        if not self._owes_reply():
+            if self.cycle is None or not self.cycle.more_body:  # else its reply is out already
+                self._say(error)
+            self.transport.close()
+        elif self.cycle.more_body and not self.pipeline and isinstance(self.cycle, FastCycle):
+            self.cycle.keep_alive = False
+            self.cycle.fail(error)
         elif self.cycle.more_body:
+            if not self.pipeline and not self.cycle.response_started:
+                self._say(error)
             self.transport.close()
         else:
             self.flow.pause_reading()
             self.cycle.keep_alive = False
+
+    def _say(self, error: ServiceError) -> None:
+        reception, reply = self.reception, problem(error)
+        request_id = reception.request_ids.of({})
+        common = self.server_state.default_headers
+        head = reception.head_of_reply(reply, common, request_id, CLOSE_LINE)
+        self.transport.write(head + reply.body)
+        reception.metrics.observe_request("unknown", "", reply.status, 0.0)
+
+    def _make_room(self) -> None:
+        """One connection more than there may be: close that which has been idle longest."""
+        for other in self.reception.waits:
+            if isinstance(other, Connection) and other is not self and other.is_idle:
+                other.expire()
+                return
+        self._refuse(Unavailable("too many connections", expected="a pause before the next try"))
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing is under way here in either direction."""
+        return self.receipt is None and not self._owes_reply() and not self.flow.write_paused
 
     def _decline_upgrade(self, rest: bytes) -> None:
         """Read the request again without its wish, which a server may pass over (RFC 9110, 7.8).
@@ -184,8 +259,8 @@ class Connection(HttpToolsProtocol):
             self.loop.call_soon(self._start_next)
         else:
             self.flow.resume_reading()
-            self.deadline = time.monotonic() + self.timeout_keep_alive
-            self.reception.idle.add(self)
+            if self.receipt is None:
+                self._await_client(self.timeout_keep_alive)
 
     def _start_next(self) -> None:
         if self.transport.is_closing():
@@ -196,12 +271,29 @@ class Connection(HttpToolsProtocol):
         self._start_asgi_task(cycle, app)
 
     def _unset_keepalive_if_required(self) -> None:
-        self.reception.idle.discard(self)
+        self.reception.waits.discard(self)
+
+    def _await_client(self, seconds: float) -> None:
+        self.deadline = time.monotonic() + seconds
+        self.reception.waits.add(self)
+
+    def _await_rest(self, receipt: Receipt) -> None:
+        self.deadline = receipt.deadline
+        self.reception.waits.add(self)
 
     def expire(self) -> None:
-        """Nothing was asked for too long."""
-        self.reception.idle.discard(self)
-        self.timeout_keep_alive_handler()
+        """The client's time for its next move is over."""
+        self.reception.waits.discard(self)
+        if self.flow.write_paused or self.transport.is_closing():
+            self.transport.abort()
+        elif self.receipt is None:
+            self.timeout_keep_alive_handler()
+        elif self.flow.read_paused:  # it is not to blame
+            self._await_client(self.reception.settings.body_seconds)
+        elif self.receipt.deadline > time.monotonic():  # it went on in the meantime
+            self._await_rest(self.receipt)
+        else:
+            self._refuse(self.receipt.timeout())
 
     def _needs_asgi(self, head: Head) -> bool:
         return (

@@ -3,14 +3,18 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE
+
 from service.deadlines import Deadlines
 from service.departure import Departure
-from service.endpoint import Endpoint
+from service.endpoint import Endpoint, Reply
 from service.guard import ApiKeys, RequestIds
 from service.heads import Heads
 from service.metrics import Metrics
 from service.repository import Repository
 from service.settings import Settings
+
+Headers = list[tuple[bytes, bytes]]
 
 
 def lines(headers: Iterable[tuple[bytes, bytes]]) -> bytes:
@@ -25,7 +29,7 @@ class CommonLines:
         self._headers: object = None
         self._lines = b""
 
-    def of(self, headers: list[tuple[bytes, bytes]]) -> bytes:
+    def of(self, headers: Headers) -> bytes:
         if headers is not self._headers:
             self._headers, self._lines = headers, lines(headers)
         return self._lines
@@ -40,12 +44,11 @@ class Reception:
     request_ids: RequestIds
     common_lines: CommonLines
     metrics: Metrics
-    max_body_bytes: int
-    fast_lane: bool
+    settings: Settings
     heads: Heads
     cross_origin: bool  # pages of some other origins may ask, by the slow lane
     deadlines: Deadlines  # of requests
-    idle: Deadlines  # of connections
+    waits: Deadlines  # of connections that wait for their client
     departure: Departure
 
     @classmethod
@@ -57,11 +60,24 @@ class Reception:
             request_ids=RequestIds(),
             common_lines=CommonLines(),
             metrics=metrics,
-            max_body_bytes=settings.max_body_bytes,
-            fast_lane=settings.fast_lane,
+            settings=settings,
             heads=Heads(),
             cross_origin=bool(settings.cors_origins),
             deadlines=Deadlines(tick_seconds=0.01),
-            idle=Deadlines(tick_seconds=0.5),
+            waits=Deadlines(tick_seconds=0.5),
             departure=Departure(),
+        )
+
+    def head_of_reply(
+        self, reply: Reply, common: Headers, request_id: bytes, last_lines: bytes
+    ) -> bytes:
+        """The bytes before the body; ``common`` are uvicorn's default headers."""
+        return b"%b%b%bcontent-length: %d\r\ncontent-type: %b\r\nx-request-id: %b\r\n%b\r\n" % (
+            STATUS_LINE[reply.status],
+            self.common_lines.of(common),
+            lines(reply.headers),
+            len(reply.body),
+            reply.media_type,
+            request_id,
+            last_lines,
         )

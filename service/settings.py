@@ -139,6 +139,27 @@ class Settings(BaseSettings):
     keep_alive_seconds: NonNegativeInt = Field(
         5, description="seconds that an idle connection stays open"
     )
+    max_connections: PositiveInt = Field(
+        4096,
+        description="connections of one process; the longest idle one makes room for a new one",
+    )
+    max_head_bytes: PositiveInt = Field(
+        32 * 1024, description="bytes of a request's line and headers"
+    )
+    max_head_fields: PositiveInt = Field(100, description="headers of one request")
+    head_seconds: PositiveFloat = Field(
+        10.0,
+        description="seconds for a request's line and headers to come, and for a first request",
+    )
+    body_seconds: PositiveFloat = Field(
+        30.0, description="seconds for a body to come; longer while it keeps min_body_rate"
+    )
+    min_body_rate: PositiveInt = Field(
+        64 * 1024, description="bytes a second of a body that takes longer than body_seconds"
+    )
+    write_seconds: PositiveFloat = Field(
+        20.0, description="seconds that a client may leave its replies unread"
+    )
 
     @model_validator(mode="after")
     def _a_request_fits_the_queue(self) -> Self:
