@@ -179,7 +179,7 @@ class Connection(HttpToolsProtocol):
         """Close when what was asked is answered; what is being asked is closed by its turn."""
         if self._owes_reply():
             self._close_after(self.cycle)
-        elif not self.receipt is not None:
+        elif self.receipt is None:
             self.transport.close()
 
     def send_400_response(self, msg: str) -> None:
