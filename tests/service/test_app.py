@@ -16,7 +16,12 @@ from prometheus_client.parser import text_string_to_metric_families
 from pydantic import SecretStr
 from safetensors.numpy import load, save
 
-from tests.fakes import COLOUR, IMAGE, VECTOR, FakeService, call, fake_service
+from service.app import create_app
+from service.errors import BundleRefused
+from service.metrics import Metrics
+from service.repository import Repository
+from service.shelf import Key
+from tests.fakes import COLOUR, IMAGE, VECTOR, FakeService, call, fake_service, fake_settings
 
 Ask = Callable[..., httpx.Response]
 X = np.arange(40, dtype=np.float32).reshape(2, 4, 5)
@@ -398,3 +403,50 @@ def test_a_full_queue_answers_429_with_retry_after(tmp_path: Path) -> None:
         await service.model.close()
 
     asyncio.run(body())
+
+
+LOAD = "/models/fake/versions/1/load"
+
+
+def test_without_admin_keys_nothing_loads_or_unloads_models(ask: Ask) -> None:
+    assert "/load" not in str(list(ask("GET", "/openapi.json").json()["paths"]))
+    problem(ask("POST", LOAD), 404)
+    keyed = {"api_keys": (SecretStr("k-one"),)}
+    problem(ask("POST", LOAD, settings=keyed), 401)
+    problem(ask("POST", LOAD, settings=keyed, headers={"x-api-key": "k-one"}), 404)
+
+
+def test_admin_keys_and_api_keys_open_each_their_own(tmp_path: Path) -> None:
+    loaded: list[str] = []
+
+    class Remembers:
+        async def load(self, key: Key) -> None:
+            loaded.append(str(key))
+
+        async def unload(self, key: Key) -> None:
+            raise BundleRefused("no")
+
+    async def ask(method: str, path: str, key: str) -> int:
+        return (await call(app, method, path, headers={"x-api-key": key})).status_code
+
+    async def body() -> list[int]:
+        asked = [("POST", LOAD), ("GET", "/models"), ("POST", LOAD.replace("load", "unload"))]
+        return [await ask(*each, key) for each in asked for key in ("k-api", "k-admin", "k-no")]
+
+    settings = fake_settings(
+        tmp_path, api_keys=(SecretStr("k-api"),), admin_keys=(SecretStr("k-admin"),)
+    )
+    app = create_app(Repository(), settings, Metrics(), Remembers())
+    assert asyncio.run(body()) == [401, 200, 401, 200, 401, 401, 401, 409, 401]
+    assert loaded == ["fake/1"]
+    assert LOAD.replace("fake/versions/1", "{model}/versions/{version}") in app.openapi()["paths"]
+
+
+def test_a_service_without_models_is_not_ready_and_says_what_it_lacks(tmp_path: Path) -> None:
+    app = create_app(Repository(), fake_settings(tmp_path), Metrics())
+    ready = asyncio.run(call(app, "GET", "/health/ready"))
+    assert problem(ready, 503)["detail"] == "no model is served"
+    assert asyncio.run(call(app, "GET", "/health/live")).status_code == 200
+    problem(asyncio.run(call(app, "POST", "/encode", json=JSON)), 404)
+    listed = asyncio.run(call(app, "GET", "/models")).json()
+    assert listed == {"default": None, "models": [], "versions": []}
