@@ -55,6 +55,7 @@ class Server(uvicorn.Server):
         self._departure = reception.departure
         self._companion = companion
         self._supervised = supervised
+        self._accompanying: asyncio.Task[None] | None = None
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
@@ -76,7 +77,8 @@ class Server(uvicorn.Server):
         listeners = [each.fileno() for server in self.servers for each in server.sockets]
         await close_door(listeners, cast("set[Connection]", self.server_state.connections))
         await super().shutdown(sockets)
-        self._accompanying.cancel()
+        if self._accompanying:  # a signal may have come before there was one
+            self._accompanying.cancel()
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002
         """The first signal begins the departure; the second ends the process at once.

@@ -1,6 +1,8 @@
 """The catalog's decisions: what is loaded and unloaded, by what lies on the disk."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from service.catalog import Catalog, Entry
 from service.policy import Policy
@@ -41,6 +43,10 @@ class Place:
             self.catalog.unload(key)
             self.done.append(f"-{key}")
         return self.done
+
+    def serving(self) -> set[Key]:
+        entries = self.catalog.entries()
+        return {Key(e.name, e.version) for e in entries if e.state == "serving"}
 
     def states(self) -> dict[str, str]:
         return {f"{e.name}/{e.version}": e.state for e in self.catalog.entries()}
@@ -149,3 +155,29 @@ def test_what_a_list_names_and_the_disk_lacks_is_missing() -> None:
     assert place.see(disk(A1, A2)) == ["+a/1"]
     assert place.catalog.missing() == [A3]
     assert place.states() == {"a/1": "serving", "a/2": "unloaded"}
+
+
+@given(
+    policy=st.sampled_from(["all", "latest", "a/1,b/1"]),
+    looks=st.lists(
+        st.tuples(
+            st.dictionaries(st.sampled_from([A1, A2, A3, B1]), st.integers(0, 2).map(stamp)),
+            st.sets(st.sampled_from([A1, A2, A3, B1])),
+        ),
+        max_size=8,
+    ),
+)
+def test_whatever_happens_something_serves_and_in_the_end_what_is_wanted(
+    policy: str, looks: list[tuple[dict[Key, Stamp], set[Key]]]
+) -> None:
+    place = Place(policy)
+    for seen, bad in looks:
+        before = place.serving()
+        place.bad = bad
+        place.see(seen)
+        assert place.serving() or not before
+        assert place.serving() <= before | (seen.keys() - bad)
+        place.bad = set()
+    final = disk(A1, A2, A3, B1, a1=7, a2=7, a3=7, b1=7)
+    place.see(final)
+    assert place.serving() == Policy.parse(policy).choose(final)
