@@ -48,6 +48,18 @@ def test_the_verbs_agree_with_the_golden_outputs(server: Server, digits_bundle: 
     assert all(0 < p <= 1 for p in scores["p_value"])
 
 
+def test_pixels_that_depend_on_each_other_are_served(causal_bundle: Path) -> None:
+    golden = open_bundle(causal_bundle).arrays("golden.npz", "x", "z", "mean")
+    with serving(causal_bundle) as server:
+        decoded = post(server, "/decode", {"latents": golden["z"].tolist()})
+        np.testing.assert_allclose(decoded["outputs"], golden["mean"], atol=2e-3)
+        drawn = post(server, "/sample", {"n": 3, "seed": 1})
+        again = post(server, "/decode", {"latents": drawn["latents"]})
+        np.testing.assert_allclose(drawn["outputs"], again["outputs"], atol=2e-3)
+        scores = post(server, "/score", {"inputs": golden["x"].tolist()})
+        assert np.isfinite(scores["elbo"]).all()
+
+
 def test_samples_are_a_picture_and_a_seed_is_a_seed(server: Server) -> None:
     def sample(**query: Any) -> bytes:
         response = httpx.post(f"{server.url}/sample", params=query, headers={"accept": "image/png"})
