@@ -12,7 +12,7 @@ from pydantic import BaseModel
 from service.settings import Settings
 from tests.conftest import TrainBundle
 from tests.servers import ROOT, Server, serving
-from training.config import EvaluateCommand, ExportCommand, TrainCommand
+from training.config import EvaluateCommand, ExactCommand, ExportCommand, TrainCommand
 
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "client/README.md"]
 PAGES += sorted((ROOT / "docs").glob("*.md"))
@@ -69,7 +69,7 @@ def test_every_setting_is_documented() -> None:
     assert [name for name in Settings.model_fields if f"`{name}`" not in text] == []
 
 
-@pytest.mark.parametrize("command", [TrainCommand, EvaluateCommand, ExportCommand])
+@pytest.mark.parametrize("command", [TrainCommand, EvaluateCommand, ExportCommand, ExactCommand])
 def test_every_training_option_is_documented(command: type[BaseModel]) -> None:
     text = (ROOT / "docs/training.md").read_text()
     flags = [f"--{name.replace('_', '-')}" for name in command.model_fields]

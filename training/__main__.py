@@ -1,4 +1,4 @@
-"""``python -m training train | evaluate | export``, installed as ``vae-train``."""
+"""``python -m training train | evaluate | export | exact``, installed as ``vae-train``."""
 
 import sys
 from collections.abc import Callable, Sequence
@@ -7,7 +7,7 @@ from pydantic import BaseModel
 from rich.console import Console
 
 from training import commands
-from training.config import EvaluateCommand, ExportCommand, TrainCommand
+from training.config import EvaluateCommand, ExactCommand, ExportCommand, TrainCommand
 from training.data.dataset import DataError
 from training.errors import ConfigError, TrainingError
 from training.settings import parse
@@ -19,6 +19,7 @@ usage: vae-train COMMAND [OPTIONS]
   train      train a VAE, evaluate it on held-out rows and write a bundle
   evaluate   evaluate a run's model on its held-out rows
   export     write a run's model as the next version of its bundle
+  exact      hold a linear run against its optimum in closed form
 
 vae-train COMMAND --help lists the options.
 """
@@ -27,6 +28,7 @@ COMMANDS: dict[str, tuple[type[BaseModel], Callable[..., None]]] = {
     "train": (TrainCommand, commands.run_train),
     "evaluate": (EvaluateCommand, commands.run_evaluate),
     "export": (ExportCommand, commands.run_export),
+    "exact": (ExactCommand, commands.run_exact),
 }
 
 

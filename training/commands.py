@@ -1,4 +1,4 @@
-"""The three commands, each a straight line through the package."""
+"""The commands, each a straight line through the package."""
 
 import json
 import time
@@ -12,13 +12,14 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from training import pictures
+from training import exact, pictures
 from training.build import build, fast, model_spec, objective, place_pseudo_inputs
 from training.card import card
 from training.checkpoint import Progress, load_best, read_progress
 from training.config import (
     PLACES,
     EvaluateCommand,
+    ExactCommand,
     ExportCommand,
     TrainCommand,
     TrainConfig,
@@ -34,7 +35,7 @@ from training.evaluate import Evaluation, evaluate
 from training.export import calibration, export, versions
 from training.files import write_atomically
 from training.fingerprint import fingerprint
-from training.group import Group, join
+from training.group import ALONE, Group, join
 from training.progress import Reporter, Reporters, reporter
 from training.report.writer import ReportWriter
 from training.run import Run, hold
@@ -102,6 +103,15 @@ def run_export(command: ExportCommand, console: Console) -> None:
         if group.main:
             bundle = _publish(run, config, data, held_out, vae, evaluation, progress.best_epoch)
             console.print(f"bundle {bundle}", soft_wrap=True)
+
+
+def run_exact(command: ExactCommand, console: Console) -> None:
+    """Print what the run's linear model has reached beside what it could."""
+    run = Run(command.run)
+    config = run.config()
+    data, held_out = _data(config)
+    vae, _ = _trained(run, data, torch.device("cpu"), ALONE)
+    console.print(exact.table(*exact.compare(vae, data.x, held_out.x, config.seed)))
 
 
 def use_threads(config: TrainConfig, vae: VAE) -> None:

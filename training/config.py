@@ -457,3 +457,11 @@ class ExportCommand(_WithFile):
         None, description="directory that the bundle is written to; without it the run's own"
     )
     device: Device = Field("cpu", description="cpu, cuda or cuda:<number>")
+
+
+class ExactCommand(_WithFile):
+    """Hold a linear run against probabilistic PCA, its optimum in closed form."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    run: Path = Field(description="directory of the run")

@@ -48,13 +48,14 @@ def descend(
     clip_norm: float,
     group: Group = ALONE,
 ) -> Tensor:
-    """Take one step of ``parameters`` down ``loss``, or none where something is not finite.
+    """Take one step of those ``parameters`` that are trained down ``loss``, or none where something
+    is not finite.
 
     The losses of ``group`` add up, and so do ``sums``, in place. Returns whether the step was
     skipped, a scalar tensor on the device. Parameters that are not named keep their values and the
     optimiser's state.
     """
-    parameters = list(parameters)
+    parameters = [parameter for parameter in parameters if parameter.requires_grad]
     optimiser.zero_grad()
     loss.backward(inputs=parameters)  # type: ignore[no-untyped-call]
     group.add([sums, *(p.grad for p in parameters if p.grad is not None)])

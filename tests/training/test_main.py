@@ -93,8 +93,8 @@ def test_a_bundle_of_colour_pictures(conv_bundle: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "status", "message"),
     [
-        ([], 2, "no command: expected train, evaluate, export"),
-        (["fit"], 2, "fit: expected train, evaluate, export"),
+        ([], 2, "no command: expected train, evaluate, export, exact"),
+        (["fit"], 2, "fit: expected train, evaluate, export, exact"),
         (["train"], 2, "--data is required"),
         (["train", "--data=digits", "--latentdim=3"], 2, "--latentdim"),
         (["train", "--data=digits", "--beta=x"], 2, "--beta: "),
