@@ -84,8 +84,9 @@ def _check_linear(spec: ModelSpec) -> None:
         "per-element",
         "decoder",
     )
+    plain = spec.autoregression is None and spec.latents.closed_form
     linear = isinstance(spec.network, MLP) and not spec.network.hidden
-    if not (one and linear and spec.latents.closed_form):
+    if not (one and linear and plain):
         raise ConfigError(
             "only a linear model has a closed form: an mlp without hidden layers, a gaussian "
             "likelihood with one variance, a normal prior and a diagonal posterior"
