@@ -74,6 +74,8 @@ LABEL org.opencontainers.image.title="vae-server-training" \
 
 
 FROM base AS service-gpu
+COPY deploy/image/constraints-gpu.txt deploy/image/
+ENV PIP_CONSTRAINT="/src/constraints.txt /src/deploy/image/constraints-gpu.txt"
 RUN python deploy/image/requirements.py service-gpu > requirements.txt
 RUN --mount=type=cache,target=/root/.cache/pip pip install --requirement requirements.txt
 COPY LICENSE README.md ./

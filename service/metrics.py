@@ -81,6 +81,8 @@ class Metrics:
             multiprocess_mode="livemax",
         )
         self._loads = counter("vae_model_load", "Bundles loaded, and bundles refused", ("result",))
+        for result in ("loaded", "refused"):  # from 0 on, or the first would be no increase
+            self._loads.labels(result)
 
     def observe_request(self, op: str, label: str, code: int, seconds: float) -> None:
         """Count one request of a route, answered by the model of this label, or by none.

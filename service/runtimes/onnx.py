@@ -24,6 +24,8 @@ class OnnxRuntime:
                 f"device {device!r} was asked for, but this onnxruntime has only "
                 f"{', '.join(onnxruntime.get_available_providers())}"
             )
+        if device == "cuda":
+            onnxruntime.preload_dlls()  # from NVIDIA's packages, where the linker does not look
         self._sessions = {
             graph.name: _session(bundle.files[graph.file], provider, threads)
             for graph in bundle.manifest.graphs

@@ -107,4 +107,4 @@ def test_the_context_holds_what_is_copied_and_nothing_else() -> None:
     copied = set(re.findall(r"^COPY (?!--)(.+) \S+$", DOCKERFILE, re.MULTILINE))
     names = {name for group in copied for name in group.split()}
     assert "*" in lines
-    assert {name.removesuffix("/requirements.py") for name in names} == allowed
+    assert {re.sub(r"^(deploy/image)/.*", r"\1", name) for name in names} == allowed
