@@ -38,6 +38,17 @@ def inspect(name: str) -> dict[str, Any]:
     return found
 
 
+def logs(container: str) -> str:
+    """What a container wrote to both of its streams."""
+    return subprocess.run(
+        ["docker", "logs", container],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=True,
+    ).stdout
+
+
 def health(container: str) -> str:
     """starting, healthy or unhealthy."""
     status: str = inspect(container)["State"]["Health"]["Status"]

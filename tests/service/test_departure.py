@@ -43,6 +43,18 @@ def test_those_who_came_in_are_asked_what_they_want(monkeypatch: pytest.MonkeyPa
     asyncio.run(asyncio.wait_for(body(), 10))
 
 
+SO_LOCK_FILTER = 44
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the kernel of Linux is asked")
+def test_a_kernel_that_refuses_to_turn_anybody_away_holds_up_nothing() -> None:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        listener.setsockopt(socket.SOL_SOCKET, SO_LOCK_FILTER, 1)
+        asyncio.run(close_door([listener.fileno()], []))
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="the kernel of Linux is asked")
 def test_who_knocked_before_is_let_in_and_who_knocks_after_is_not() -> None:
     with socket.socket() as listener, socket.socket() as before, socket.socket() as after:
