@@ -10,19 +10,29 @@ from collections.abc import Sequence
 from pydantic import ValidationError
 from pydantic_settings import CliApp, SettingsError
 
-from service import cpus, keys, supervisor, tls
+from service import cpus, keys, logs, supervisor, tls
 from service.errors import UnknownModel
 from service.keys import KeysUnusable
 from service.listeners import CannotListen
 from service.metrics import Metrics
 from service.runtimes.runtime import RuntimeUnusable
-from service.server import configure_logging, create_lone_server
+from service.server import create_lone_server
 from service.settings import Settings, unknown_variables
 from service.supervisor import CannotStart
 from service.tls import TlsUnusable
+from service.tracing import TracingUnusable
 from vae.bundle import BundleError
 
 logger = logging.getLogger("service")
+
+UNUSABLE = (
+    BundleError,
+    RuntimeUnusable,
+    UnknownModel,
+    CannotListen,
+    CannotStart,
+    TracingUnusable,
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -34,7 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (ValidationError, SettingsError) as error:
         print(f"vae-serve: {_explain(error)}", file=sys.stderr)  # noqa: T201
         return 2
-    configure_logging(settings)
+    logs.configure(settings)
     for name in unknown_variables(os.environ):
         logger.warning("%s is no setting of this service", name)
     try:
@@ -48,7 +58,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if settings.workers > 1:
             return supervisor.run(settings)
         create_lone_server(settings, Metrics()).serve_until_told()
-    except (BundleError, RuntimeUnusable, UnknownModel, CannotListen, CannotStart) as error:
+    except UNUSABLE as error:
         print(f"vae-serve: {error}", file=sys.stderr)  # noqa: T201
         return 1
     return 0

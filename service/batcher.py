@@ -54,6 +54,8 @@ class Call:
         self.rows = len(inputs[0])
         self.left = self.rows  # in no batch yet
         self.submitted = time.monotonic()
+        self.queue_seconds = 0.0  # up to the last batch with a part of it
+        self.compute_seconds = 0.0  # of all these batches
         self.wake: Callable[[], object] | None = None
         self.done = False
         self._leave = leave
@@ -272,6 +274,9 @@ class Batcher:
     ) -> None:
         batch = self._batch
         self._batch = []
+        for part in batch:
+            part.call.queue_seconds = started - part.call.submitted - part.call.compute_seconds
+            part.call.compute_seconds += ended - started
         if isinstance(result, BaseException):
             self._isolate(batch, result)
         else:

@@ -46,6 +46,11 @@ class ServiceError(Exception):
         self.given = given
 
     @property
+    def kind(self) -> str:
+        """The name of its class, as problems, metrics and logs have it."""
+        return _kebab_case(type(self).__name__)
+
+    @property
     def headers(self) -> Mapping[str, str]:
         """Headers that belong to the reply."""
         return {}
@@ -53,7 +58,7 @@ class ServiceError(Exception):
     def problem(self) -> bytes:
         """The body of the reply; every text is cut to MAX_TEXT, whatever the caller sent."""
         members = {
-            "type": f"urn:vae-server:problem:{_kebab_case(type(self).__name__)}",
+            "type": f"urn:vae-server:problem:{self.kind}",
             "title": self.status.phrase,
             "status": int(self.status),
             "detail": self.detail[:MAX_TEXT],

@@ -14,14 +14,14 @@ from service.endpoint import (
     Admission,
     Reply,
     Target,
-    problem,
-    service_error,
 )
+from service.errors import ServiceError
 from service.guard import Head, check_length
 from service.heads import Opening
 from service.model import Model
 from service.reception import Reception
 from service.verbs import VERBS
+from service.visit import Visit
 from service.work import Work
 
 BY_PATH: Final = {verb.name.encode(): verb for verb in VERBS}
@@ -72,6 +72,9 @@ class FastCycle(Work[Reply]):
     _chunks: tuple[bytes, ...] = ()
     _model: Model | None = None  # until the door is passed, as in the slow lane
     _op = "unknown"
+    _error: ServiceError | None = None
+    _started = 0
+    _request_id = b""
 
     def __init__(
         self, connection: Line, target: Target, head: Head, query: bytes, *, keep_alive: bool
@@ -102,6 +105,8 @@ class FastCycle(Work[Reply]):
 
     def start(self) -> None:
         """Its turn has come: what the head alone decides is decided, before the body is read."""
+        self._started = 1
+        self._connection.reception.metrics.in_flight += 1
         try:
             if self.admission is None:
                 self._pass_door()
@@ -140,12 +145,9 @@ class FastCycle(Work[Reply]):
         """Write the reply."""
         connection, status = self._connection, result.status
         reception = connection.reception
-        head = reception.head_of_reply(
-            result,
-            connection.server_state.default_headers,
-            reception.request_ids.of(self.head),
-            self._last_lines(),
-        )
+        self._request_id = reception.request_ids.of(self.head)
+        common = connection.server_state.default_headers
+        head = reception.head_of_reply(result, common, self._request_id, self._last_lines())
         if len(result.body) <= JOIN_UP_TO:
             connection.transport.write(head + result.body)
         else:
@@ -158,8 +160,9 @@ class FastCycle(Work[Reply]):
     def fail(self, error: Exception) -> None:
         """Write the reply that the error stands for."""
         self.abandon()
-        failed = service_error(error, "POST", f"/{self.target.verb.name}")
-        self.succeed(problem(failed))
+        reception = self._connection.reception
+        reply, self._error = reception.refuse(error, "POST", f"/{self.target.verb.name}")
+        self.succeed(reply)
 
     def _pass_door(self) -> None:
         reception = self._connection.reception
@@ -176,14 +179,33 @@ class FastCycle(Work[Reply]):
             reception.deadlines.add(self)
 
     def _last_lines(self) -> bytes:
-        label = b"" if self._model is None else self._model.label_line
-        return label if self.keep_alive else label + CLOSE_LINE
+        lines = b"" if self._model is None else self._model.label_line
+        if self.waited and self._connection.reception.settings.server_timing:
+            timing = self._connection.reception.timing_of(self.queue_seconds, self.compute_seconds)
+            lines += b"server-timing: %b\r\n" % timing
+        return lines if self.keep_alive else lines + CLOSE_LINE
 
     def _finish(self, status: int) -> None:
         self.response_complete = True
         reception = self._connection.reception
         reception.deadlines.discard(self)
+        reception.metrics.in_flight -= self._started
         label = "" if self._model is None else self._model.label
         self._model = self._call = self._coroutine = None  # an idle connection keeps no model
-        elapsed = time.monotonic() - self._received_at
-        reception.metrics.observe_request(self._op, label, status, elapsed)
+        seconds = time.monotonic() - self._received_at
+        reception.metrics.observe_request(self._op, label, status, seconds)
+        if reception.witnesses or self._error is not None:
+            reception.tell(self._visit(label, status, seconds))
+
+    def _visit(self, label: str, status: int, seconds: float) -> Visit:
+        return Visit(
+            op=self._op,
+            label=label,
+            status=status,
+            seconds=seconds,
+            queue_seconds=self.queue_seconds,
+            compute_seconds=self.compute_seconds,
+            request_id=self._request_id.decode(),
+            traceparent=self.head.get(b"traceparent"),
+            error=self._error,
+        )

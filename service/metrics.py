@@ -45,6 +45,7 @@ class Metrics:
         self._tallies: list[CounterTally | HistogramTally] = []
         self._of_request = cache(self._make_of_request)
         self._tally = cache(self._make_tally)
+        self._tally_of_rejected = cache(self._make_tally_of_rejected)
         counter = partial(Counter, registry=registry)
         histogram = partial(Histogram, registry=registry)
         gauge = partial(Gauge, registry=registry)
@@ -80,6 +81,15 @@ class Metrics:
             (*model, "kind", "latent_dim", "likelihood", "network"),
             multiprocess_mode="livemax",
         )
+        self._rejected = counter(
+            "vae_rejected", "Requests that were answered with an error", ("reason",)
+        )
+        self._in_flight = gauge(
+            "vae_inflight_requests",
+            "Requests that are being answered",
+            multiprocess_mode="livesum",
+        )
+        self.in_flight = 0
         self._loads = counter("vae_model_load", "Bundles loaded, and bundles refused", ("result",))
         for result in ("loaded", "refused"):  # from 0 on, or the first would be no increase
             self._loads.labels(result)
@@ -92,6 +102,15 @@ class Metrics:
         requests, duration = self._of_request(op, label, code)
         requests.count += 1
         duration.observe(seconds)
+
+    def count_rejected(self, reason: str) -> None:
+        """Count a request that was answered with an error of this kind."""
+        self._tally_of_rejected(reason).count += 1
+
+    def _make_tally_of_rejected(self, reason: str) -> CounterTally:
+        tally = CounterTally(self._rejected.labels(reason))
+        self._tallies.append(tally)
+        return tally
 
     def _make_of_request(
         self, op: str, label: str, code: int
@@ -159,6 +178,7 @@ class Metrics:
         """
         for tally in self._tallies:
             tally.flush()
+        self._in_flight.set(self.in_flight)
         for labels, queued_rows in self._queues.items():
             self._queue_rows.labels(*labels).set(queued_rows())
 

@@ -1,21 +1,24 @@
-"""What surrounds every request of the slow lane: headers, metrics, key, body limit. Pure ASGI.
+"""What surrounds every request of the slow lane: key, limits, failures, headers, counts. Pure ASGI.
 
 The decisions stand in ``service/guard.py``, which the fast lane asks, too.
 """
 
 import re
 import time
+from collections.abc import Iterator
 from typing import Final
 
-from starlette.datastructures import MutableHeaders
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from service.endpoint import Reply, problem, service_error
-from service.guard import ApiKeys, RequestIds, check_length, head_of, too_large
-from service.metrics import Metrics
+from service.endpoint import CLIENT_CLOSED_REQUEST, Reply
+from service.errors import ServiceError
+from service.guard import ApiKeys, Head, check_length, head_of, too_large
+from service.reception import Reception
+from service.visit import Visit
 
 MODEL_LABEL: Final = "vae.model"  # routes put the name/version that answers into the scope here
+WORK: Final = "vae.work"  # and the Work that is done for the request here
 OPEN_PATHS: Final = ("/health/live", "/health/ready", "/", "/docs")
 ADMIN_PATH: Final = re.compile(r"/models/[^/]*/versions/[^/]*/(load|unload)")
 
@@ -37,112 +40,109 @@ def is_open(path: str) -> bool:
     return path in OPEN_PATHS or path.startswith("/static/")
 
 
-class ReplyHeaders:
-    """Gives every reply the X-Request-Id of its request, or a new one, and its X-Model."""
+class FrontDoor:
+    """One layer around the application: who may come in, with how much, and what is told of it.
 
-    def __init__(self, app: ASGIApp, request_ids: RequestIds) -> None:
-        self._app = app
-        self._request_ids = request_ids
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            return await self._app(scope, receive, send)
-        request_id = self._request_ids.of(head_of(scope["headers"]))
-
-        async def send_with_headers(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                headers = MutableHeaders(raw=message["headers"])
-                headers["X-Request-Id"] = request_id.decode()
-                if MODEL_LABEL in scope:
-                    headers["X-Model"] = scope[MODEL_LABEL]
-            await send(message)
-
-        return await self._app(scope, receive, send_with_headers)
-
-
-class RequestMetrics:
-    """Counts and times every request by its route and the model that answered."""
-
-    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
-        self._app = app
-        self._metrics = metrics
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            return await self._app(scope, receive, send)
-        started = time.monotonic()
-        code = 500
-
-        async def send_and_note(message: Message) -> None:
-            nonlocal code
-            if message["type"] == "http.response.start":
-                code = message["status"]
-            await send(message)
-
-        try:
-            return await self._app(scope, receive, send_and_note)
-        finally:
-            route = getattr(scope.get("route"), "name", "unknown")
-            elapsed = time.monotonic() - started
-            self._metrics.observe_request(route, scope.get(MODEL_LABEL, ""), code, elapsed)
-
-
-class Failures:
-    """Answers what was raised: a ServiceError with its reply, anything else with a 500.
-
-    Here and not in an exception handler, since Starlette raises what is no HTTPException again:
-    uvicorn would then cut the connection, and the reply would lack its request id.
+    It answers what was raised, too: a ServiceError with its reply, anything else with a 500. Not in
+    an exception handler, since Starlette raises what is no HTTPException again: uvicorn would then
+    cut the connection, and the reply would lack its request id. What loads and unloads models is
+    opened by ``admin_keys``, where there are any, and no other.
     """
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, reception: Reception, admin_keys: ApiKeys) -> None:
         self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        started = False
-
-        async def send_and_note(message: Message) -> None:
-            nonlocal started
-            started = True
-            await send(message)
-
-        try:
-            await self._app(scope, receive, send_and_note)
-        except Exception as error:
-            if scope["type"] != "http" or started:
-                raise
-            failed = service_error(error, scope["method"], scope["path"])
-            await to_response(problem(failed))(scope, receive, send)
-
-
-class Doorkeeper:
-    """Refuses a request without a key, or with a body over the limit, declared or as it comes.
-
-    What loads and unloads models is opened by ``admin_keys``, where there are any, and no other.
-    """
-
-    def __init__(self, app: ASGIApp, keys: ApiKeys, admin_keys: ApiKeys, max_bytes: int) -> None:
-        self._app = app
-        self._keys = keys
+        self._reception = reception
         self._admin_keys = admin_keys
-        self._max_bytes = max_bytes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return await self._app(scope, receive, send)
-        head = head_of(scope["headers"])
-        if self._admin_keys and ADMIN_PATH.fullmatch(scope["path"]):
+        passage = Passage(scope, receive, send, self._reception)
+        try:
+            self._let_in(scope["path"], passage.head)
+            await self._app(scope, passage.receive, passage.send)
+        except Exception as error:
+            if passage.status:  # the reply has begun
+                raise
+            await passage.refuse(error)
+        finally:
+            passage.end()
+
+    def _let_in(self, path: str, head: Head) -> None:
+        if self._admin_keys and ADMIN_PATH.fullmatch(path):
             self._admin_keys.check(head)
-        elif not is_open(scope["path"]):
-            self._keys.check(head)
-        check_length(head, self._max_bytes)
-        received = 0
+        elif not is_open(path):
+            self._reception.keys.check(head)
+        check_length(head, self._reception.settings.max_body_bytes)
 
-        async def receive_counted() -> Message:
-            nonlocal received
-            message = await receive()
-            received += len(message.get("body", b""))
-            if received > self._max_bytes:
-                raise too_large(received, self._max_bytes)
-            return message
 
-        return await self._app(scope, receive_counted, send)
+class Passage:
+    """One request on its way through: counts what comes in, adds headers to what goes out."""
+
+    status = 0
+    _received = 0
+    _error: ServiceError | None = None
+
+    def __init__(self, scope: Scope, receive: Receive, send: Send, reception: Reception) -> None:
+        self.head = head_of(scope["headers"])
+        self._scope, self._receive, self._send = scope, receive, send
+        self._reception = reception
+        self._request_id = reception.request_ids.of(self.head)
+        self._started = time.monotonic()
+        reception.metrics.in_flight += 1
+
+    async def receive(self) -> Message:
+        """The next message. Raises TooLarge for a body that grows over the limit as it comes."""
+        message = await self._receive()
+        self._received += len(message.get("body", b""))
+        limit = self._reception.settings.max_body_bytes
+        if self._received > limit:
+            raise too_large(self._received, limit)
+        return message
+
+    async def send(self, message: Message) -> None:
+        """Pass a message on, with the headers that every reply has."""
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            message["headers"] = [*message["headers"], *self._headers()]
+        await self._send(message)
+
+    async def refuse(self, error: Exception) -> None:
+        """Answer an error."""
+        scope = self._scope
+        reply, self._error = self._reception.refuse(error, scope["method"], scope["path"])
+        await to_response(reply)(scope, self._receive, self.send)
+
+    def end(self) -> None:
+        """Count the request, and tell of it."""
+        reception, scope = self._reception, self._scope
+        reception.metrics.in_flight -= 1
+        op = getattr(scope.get("route"), "name", "unknown")
+        label, status = scope.get(MODEL_LABEL, ""), self.status or CLIENT_CLOSED_REQUEST
+        seconds = time.monotonic() - self._started
+        reception.metrics.observe_request(op, label, status, seconds)
+        if reception.witnesses or self._error is not None:
+            reception.tell(self._visit(op, label, status, seconds))
+
+    def _headers(self) -> Iterator[tuple[bytes, bytes]]:
+        yield b"x-request-id", self._request_id
+        if MODEL_LABEL in self._scope:
+            yield b"x-model", self._scope[MODEL_LABEL].encode()
+        work = self._scope.get(WORK)
+        if work is not None and work.waited and self._reception.settings.server_timing:
+            timing = self._reception.timing_of(work.queue_seconds, work.compute_seconds)
+            yield b"server-timing", timing
+
+    def _visit(self, op: str, label: str, status: int, seconds: float) -> Visit:
+        work = self._scope.get(WORK)
+        return Visit(
+            op=op,
+            label=label,
+            status=status,
+            seconds=seconds,
+            queue_seconds=work.queue_seconds if work else 0.0,
+            compute_seconds=work.compute_seconds if work else 0.0,
+            request_id=self._request_id.decode(),
+            traceparent=self.head.get(b"traceparent"),
+            error=self._error,
+        )

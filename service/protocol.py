@@ -13,12 +13,12 @@ from typing import Any
 import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from service.endpoint import problem
 from service.errors import HeadTooLarge, Malformed, ServiceError, Unavailable
 from service.fast_lane import CLOSE_LINE, FastCycle, target_of
 from service.guard import Head, head_of
 from service.receipt import Receipt
 from service.reception import Reception
+from service.visit import Visit
 
 
 class Connection(HttpToolsProtocol):
@@ -207,12 +207,16 @@ class Connection(HttpToolsProtocol):
             self.cycle.keep_alive = False
 
     def _say(self, error: ServiceError) -> None:
-        reception, reply = self.reception, problem(error)
+        reception = self.reception
+        reply, refused = reception.refuse(error, "", "")
         request_id = reception.request_ids.of({})
         common = self.server_state.default_headers
         head = reception.head_of_reply(reply, common, request_id, CLOSE_LINE)
         self.transport.write(head + reply.body)
         reception.metrics.observe_request("unknown", "", reply.status, 0.0)
+        reception.tell(
+            Visit("unknown", "", reply.status, 0.0, 0.0, 0.0, request_id.decode(), None, refused)
+        )
 
     def _make_room(self) -> None:
         """One connection more than there may be: close that which has been idle longest."""

@@ -7,12 +7,16 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
 from service.deadlines import Deadlines
 from service.departure import Departure
-from service.endpoint import Endpoint, Reply
+from service.endpoint import Endpoint, Reply, problem, service_error
+from service.errors import ServiceError
 from service.guard import ApiKeys, RequestIds
 from service.heads import Heads
+from service.logs import AccessLog, RefusalLog
 from service.metrics import Metrics
 from service.repository import Repository
 from service.settings import Settings
+from service.tracing import tracer
+from service.visit import Visit, Witness
 
 Headers = list[tuple[bytes, bytes]]
 
@@ -50,6 +54,8 @@ class Reception:
     deadlines: Deadlines  # of requests
     waits: Deadlines  # of connections that wait for their client
     departure: Departure
+    witnesses: tuple[Witness, ...]  # told of every request
+    refusals: RefusalLog
 
     @classmethod
     def open(cls, models: Repository, settings: Settings, metrics: Metrics) -> "Reception":
@@ -66,7 +72,26 @@ class Reception:
             deadlines=Deadlines(tick_seconds=0.01),
             waits=Deadlines(tick_seconds=0.5),
             departure=Departure(),
+            witnesses=_witnesses(settings),
+            refusals=RefusalLog(),
         )
+
+    def refuse(self, error: Exception, method: str, path: str) -> tuple[Reply, ServiceError]:
+        """The reply to an error, which is counted; a bug of ours is logged and hidden."""
+        refused = service_error(error, method, path)
+        self.metrics.count_rejected(refused.kind)
+        return problem(refused), refused
+
+    def tell(self, visit: Visit) -> None:
+        """Whoever wants to know of requests that are over."""
+        self.refusals(visit)
+        for witness in self.witnesses:
+            witness(visit)
+
+    def timing_of(self, queue_seconds: float, compute_seconds: float) -> bytes:
+        """The value of Server-Timing (W3C), in milliseconds."""
+        times = (1000 * queue_seconds, 1000 * compute_seconds)
+        return b"queue;dur=%.3f, compute;dur=%.3f" % times
 
     def head_of_reply(
         self, reply: Reply, common: Headers, request_id: bytes, last_lines: bytes
@@ -81,3 +106,8 @@ class Reception:
             request_id,
             last_lines,
         )
+
+
+def _witnesses(settings: Settings) -> tuple[Witness, ...]:
+    access = AccessLog() if settings.access_log else None
+    return tuple(witness for witness in (access, tracer(settings)) if witness is not None)

@@ -98,15 +98,6 @@ class Server(uvicorn.Server):
         self._metrics.refresh()
 
 
-def configure_logging(settings: Settings) -> None:
-    """Log to standard error, with the process's number where several write there."""
-    process = " [%(process)d]" if settings.workers != 1 else ""
-    logging.basicConfig(
-        level=settings.log_level.upper(),
-        format=f"%(asctime)s %(levelname)s{process} %(name)s: %(message)s",
-    )
-
-
 def create_lone_server(settings: Settings, metrics: Metrics) -> Server:
     """The server of a process that keeps its models by itself, and looks for new ones on SIGHUP.
 
@@ -144,7 +135,7 @@ def create_server(
         port=settings.port,
         ws="none",
         log_config=None,
-        access_log=settings.log_level == "debug",
+        access_log=False,
         server_header=False,
         headers=[("X-Content-Type-Options", "nosniff")],  # a browser must not guess what a reply is
         ssl_certfile=settings.tls_cert,

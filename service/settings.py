@@ -133,6 +133,18 @@ class Settings(BaseSettings):
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="the least severe messages that are logged"
     )
+    log_format: Literal["human", "json"] = Field(
+        "human", description="lines of text, or one JSON object a line"
+    )
+    access_log: bool = Field(
+        False, description="log every request, not only a sample of those that are refused or fail"
+    )
+    server_timing: bool = Field(
+        True, description="say in Server-Timing how long a request queued and computed"
+    )
+    otlp_endpoint: str | None = Field(
+        None, description="address that OpenTelemetry's spans are sent to; needs the extra otel"
+    )
     hang_seconds: PositiveFloat = Field(
         20.0, description="seconds of silence after which a worker is killed and replaced"
     )

@@ -16,9 +16,14 @@ T = TypeVar("T")
 
 
 class Work(ABC, Generic[T]):
-    """Runs a coroutine up to each call it waits for; ``deadline`` is of the monotonic clock."""
+    """Runs a coroutine up to each call it waits for; ``deadline`` is of the monotonic clock.
+
+    ``queue_seconds`` and ``compute_seconds`` are the sums over its calls.
+    """
 
     deadline: float
+    queue_seconds = 0.0
+    compute_seconds = 0.0
     _call: Call | None = None
     _coroutine: Coroutine[Call, None, T] | None = None
 
@@ -29,6 +34,11 @@ class Work(ABC, Generic[T]):
     @abstractmethod
     def fail(self, error: Exception) -> None:
         """What the coroutine raised, or that the deadline has passed."""
+
+    @property
+    def waited(self) -> bool:
+        """Whether any rows went to a batcher."""
+        return self._call is not None
 
     def begin(self, coroutine: Coroutine[Call, None, T]) -> None:
         """Run it; it may be done when this returns."""
@@ -48,6 +58,9 @@ class Work(ABC, Generic[T]):
         self.fail(DeadlineExceeded("the time for this request is over"))
 
     def _advance(self) -> None:
+        if self._call is not None:
+            self.queue_seconds += self._call.queue_seconds
+            self.compute_seconds += self._call.compute_seconds
         try:
             call = self._coroutine.send(None)  # type: ignore[union-attr]  # begun
         except StopIteration as done:

@@ -20,15 +20,16 @@ from typing import Any, Final
 
 from pydantic import SecretStr
 
-from service import metrics
+from service import logs, metrics
 from service.errors import UnknownModel
 from service.follower import Follower
 from service.home import Home
 from service.metrics import Metrics
 from service.runtimes.runtime import RuntimeUnusable
-from service.server import configure_logging, create_server
+from service.server import create_server
 from service.settings import Settings
 from service.snapshot import Copy
+from service.tracing import TracingUnusable
 from vae.bundle import BundleError
 
 CLOSING_SECONDS: Final = 5.0  # what a process may need to end after its requests did
@@ -83,7 +84,7 @@ def main() -> int:
         return 1  # the supervisor ended while it started this process
     order = Order.from_line(line)
     settings = order.settings
-    configure_logging(settings)
+    logs.configure(settings)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # of a terminal; the supervisor heeds it for all
     threading.Thread(target=_end_with, args=(supervisor, order), daemon=True).start()
     metrics.share(order.metrics, order.slot)
@@ -91,7 +92,7 @@ def main() -> int:
     try:
         home = Home(settings, counts)
         home.move_in(copy.open() for copy in order.stock)
-    except (BundleError, RuntimeUnusable, UnknownModel) as error:
+    except (BundleError, RuntimeUnusable, TracingUnusable, UnknownModel) as error:
         print(f"vae-serve: {error}", file=sys.stderr)  # noqa: T201
         return 1
     follower = Follower(supervisor, home)

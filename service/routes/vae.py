@@ -12,7 +12,7 @@ from starlette.types import Receive
 from service.batcher import Call
 from service.endpoint import CLIENT_CLOSED_REQUEST, Endpoint, Reply, Target
 from service.guard import head_of
-from service.middleware import MODEL_LABEL, to_response
+from service.middleware import MODEL_LABEL, WORK, to_response
 from service.routes.openapi import operation
 from service.verbs import VERBS, Verb
 from service.work import Work
@@ -66,7 +66,8 @@ async def _answer(endpoint: Endpoint, request: Request, target: Target) -> Respo
     except ClientDisconnect:
         return Response(status_code=CLIENT_CLOSED_REQUEST)
     work = endpoint.answer(target.verb, model, admission, request.scope["query_string"], body)
-    reply = await Errand(work).outcome(request.receive, received_at + admission.timeout)
+    errand = request.scope[WORK] = Errand(work)
+    reply = await errand.outcome(request.receive, received_at + admission.timeout)
     if reply is None:
         return Response(status_code=CLIENT_CLOSED_REQUEST)
     return to_response(reply)

@@ -76,6 +76,7 @@ def ask(server: Server, *requests: bytes) -> list[bytes]:
 def comparable(reply: bytes) -> bytes:
     """A reply without what differs from one moment or process to the next."""
     reply = re.sub(rb"date: [^\r]*", b"date: -", reply)
+    reply = re.sub(rb"(queue|compute);dur=[0-9.]+", rb"\1", reply)
     return re.sub(rb"x-request-id: [0-9a-f]{12}-\d+", b"x-request-id: -", reply)
 
 

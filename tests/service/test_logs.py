@@ -1,0 +1,63 @@
+"""What is logged of requests, and as what."""
+
+import json
+import logging
+from pathlib import Path
+
+import pytest
+
+from service.errors import InvalidInput, QueueFull
+from service.logs import EACH_SECOND, JsonFormatter, RefusalLog
+from service.visit import Visit
+from tests.fakes import write_fake_bundle
+from tests.servers import serving
+from tests.service.test_lanes import ask, http
+
+
+def refused(error: InvalidInput | QueueFull, request_id: str = "r-1") -> Visit:
+    return Visit("encode", "fake/1", error.status, 0.002, 0.001, 0.0, request_id, None, error)
+
+
+def test_a_flood_of_refusals_is_a_few_lines_and_a_number(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [100.0]
+    monkeypatch.setattr("service.logs.time.monotonic", lambda: now[0])
+    caplog.set_level(logging.INFO)
+    log = RefusalLog()
+    for _ in range(1000):
+        log(refused(QueueFull("full", retry_after=1)))
+    log(refused(InvalidInput("bad")))
+    assert len(caplog.records) == EACH_SECOND + 1
+    now[0] += 1
+    log(refused(QueueFull("full", retry_after=1)))
+    assert vars(caplog.records[-1])["fields"]["left_out"] == 1000 - EACH_SECOND
+
+
+def test_what_a_client_wrote_cannot_begin_a_line(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    RefusalLog()(refused(InvalidInput("bad\n2026-01-01 ERROR root: forged \x1b[31m")))
+    line = JsonFormatter().format(caplog.records[0])
+    assert "\n" not in line
+    assert "\n" not in caplog.records[0].getMessage()
+    assert "\x1b" not in line + caplog.records[0].getMessage()
+    assert json.loads(line)["reason"] == "invalid-input"
+
+
+@pytest.mark.parametrize("lane", ["--fast-lane", "--no-fast-lane"])
+def test_requests_are_logged_as_json(tmp_path: Path, lane: str) -> None:
+    write_fake_bundle(tmp_path)
+    options = ("--runtime", "tests.fakes:FakeRuntime", "--log-format", "json", "--access-log", lane)
+    body = json.dumps({"inputs": [[1] * 20]}).encode()
+    with serving(tmp_path, *options) as server:
+        ask(server, http("/encode", body, "X-Request-Id: good"))
+        ask(server, http("/encode", b"{", "X-Request-Id: bad"))
+        server.process.terminate()
+        printed, _ = server.process.communicate(timeout=30)
+    lines = [json.loads(line) for line in printed.splitlines()]
+    told = {line.get("request_id"): line for line in lines if line["logger"] == "service.requests"}
+    assert told["good"]["op"] == "encode"
+    assert told["good"]["model"] == "fake/1"
+    assert told["good"]["status"] == 200
+    assert told["good"]["ms"] >= told["good"]["compute_ms"] > 0
+    assert told["bad"]["reason"] == "malformed"
