@@ -137,6 +137,7 @@ def create_server(
         log_config=None,
         access_log=False,
         server_header=False,
+        proxy_headers=False,  # nothing here asks where a request came from
         headers=[("X-Content-Type-Options", "nosniff")],  # a browser must not guess what a reply is
         ssl_certfile=settings.tls_cert,
         ssl_keyfile=settings.tls_key,

@@ -8,7 +8,7 @@ from pydantic import BaseModel
 from service.errors import MEDIA_TYPE
 from service.keeper import Steward
 from service.routes.openapi import PROBLEM
-from service.routes.vae import ModelPath, VersionPath
+from service.routes.paths import ModelPath, VersionPath
 from service.shelf import Key
 
 ERRORS: Final[dict[int | str, dict[str, Any]]] = {

@@ -74,11 +74,15 @@ EXAMPLES: Final[dict[str, tuple[JsonSchema, JsonSchema]]] = {
 }
 
 
-def operation(verb: Verb) -> JsonSchema:
-    """The members of the verb's operation that FastAPI cannot know, since bodies are read raw."""
+def operation(verb: Verb, path: str) -> JsonSchema:
+    """The members of the verb's operation that FastAPI cannot know, since requests are read raw."""
     sent, received = EXAMPLES[verb.name]
     return {
-        "parameters": [*_query_parameters(verb), *_header_parameters()],
+        "parameters": [
+            *_path_parameters(path),
+            *_query_parameters(verb),
+            *_header_parameters(),
+        ],
         "requestBody": {
             "required": verb.rows is not None,
             "content": _content(_request_schema(verb), sent, binary=verb.rows is not None),
@@ -102,6 +106,22 @@ def operation(verb: Verb) -> JsonSchema:
             },
         },
     }
+
+
+def _path_parameters(path: str) -> list[JsonSchema]:
+    known: list[JsonSchema] = [
+        {"name": "model", "schema": {"type": "string"}, "description": "a name from /models"},
+        {
+            "name": "version",
+            "schema": {"type": "integer", "minimum": 1},
+            "description": "a version from /models/{model}",
+        },
+    ]
+    return [
+        {**parameter, "in": "path", "required": True}
+        for parameter in known
+        if f"{{{parameter['name']}}}" in path
+    ]
 
 
 def say_which_keys(document: JsonSchema, *, api: bool) -> None:

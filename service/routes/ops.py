@@ -12,7 +12,7 @@ from service.errors import Unavailable
 from service.metrics import Metrics
 from service.model import Model
 from service.repository import Repository
-from service.routes.vae import ModelPath, VersionPath
+from service.routes.paths import ModelPath, VersionPath
 from vae import manifest
 
 
