@@ -36,6 +36,7 @@ from training.export import calibration, export, versions
 from training.files import write_atomically
 from training.fingerprint import fingerprint
 from training.group import ALONE, Group, join
+from training.loggers.load import load_loggers
 from training.progress import Reporter, Reporters, reporter
 from training.report.writer import ReportWriter
 from training.run import Run, hold
@@ -51,6 +52,7 @@ SMALL_STEP = 20_000_000
 def run_train(command: TrainCommand, console: Console) -> None:
     """Data, training, evaluation, export: from a config to a bundle."""
     device = open_device(command.device)
+    load_loggers(command.log)  # what is missing is said before any work
     with join(device) as group, _held(command, group) as run:
         console = _voice(console, group)
         data, held_out = _data(command)
@@ -62,14 +64,18 @@ def run_train(command: TrainCommand, console: Console) -> None:
         _announce(console, config, vae, data, progress)
         began = time.monotonic()
         x, unseen = data.x.to(device), held_out.x.to(device)
-        with _watch(console, run, config, data, held_out, progress, group) as shown:
-            train(vae, x, unseen, config, run, progress, shown, group)
-        seconds = time.monotonic() - began
-        best, progress = _trained(run, data, device, group)
-        draws = config.importance_samples
-        evaluation = _evaluate(best, held_out, draws, config.seed, device, group)
+        with _watch(console, run, config, data, held_out, progress, group) as watch:
+            train(vae, x, unseen, config, run, progress, watch, group)
+            seconds = time.monotonic() - began
+            best, progress = _trained(run, data, device, group)
+            draws = config.importance_samples
+            evaluation = _evaluate(best, held_out, draws, config.seed, device, group)
+            if group.main:
+                bundle = _publish(
+                    run, config, data, held_out, best, evaluation, progress.best_epoch
+                )
+                watch.published(evaluation, run.results())
         if group.main:
-            bundle = _publish(run, config, data, held_out, best, evaluation, progress.best_epoch)
             _conclude(console, config, evaluation, bundle, seconds)
 
 
@@ -347,8 +353,15 @@ def _watch(
     """All that watches the run: nothing but the main process has anything to say."""
     if not group.main:
         return Reporter()
-    bar = reporter(console, rows=len(data), epochs=config.epochs, reached=progress.epoch)
-    return Reporters(bar, _report(run, config, data, held_out))
+    reached = progress.epoch
+    return Reporters(
+        reporter(console, rows=len(data), epochs=config.epochs, reached=reached),
+        _report(run, config, data, held_out),
+        *(
+            logger(run, config, reached=reached, console=console)
+            for logger in load_loggers(config.log)
+        ),
+    )
 
 
 def _report(run: Run, config: TrainConfig, data: Dataset, held_out: Dataset) -> ReportWriter:

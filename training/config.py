@@ -51,6 +51,7 @@ FREE_TO_CHANGE = frozenset(
         "device",
         "threads",
         "checkpoint_seconds",
+        "log",
     }
 )
 """The options that a resumed run may change: none touches the steps already taken."""
@@ -89,6 +90,7 @@ LikelihoodName = Literal[
 ]
 Variance = Literal["unit", "learned", "optimal", "per-element", "decoder"] | PositiveVariance
 Device = Annotated[str, StringConstraints(pattern=r"^(cpu|cuda(:\d+)?)$")]
+LoggerName = Literal["tensorboard", "mlflow"]
 
 
 def name_from_data(fields: dict[str, Any]) -> str:
@@ -297,6 +299,9 @@ class TrainConfig(BaseModel):
         1.0,
         description="least time between checkpoints, which are written after an epoch; "
         "0: after every one",
+    )
+    log: Annotated[tuple[LoggerName, ...], BeforeValidator(_named)] = Field(
+        (), description="also log the run to these, separated by commas: tensorboard, mlflow"
     )
 
     @property

@@ -2,8 +2,10 @@
 
 import math
 import time
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
@@ -11,6 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
 
+from training.evaluate import Evaluation
 from vae.networks import VAE
 
 PLAIN_LINES = 20
@@ -49,8 +52,8 @@ class EpochMetrics:
 
     def __str__(self) -> str:
         return (
-            f"ELBO {self.elbo:.2f} · KL {self.kl:.2f} · held-out ELBO {self.held_out_elbo:.2f} · "
-            f"{self.images_per_second:,.0f} rows/s"
+            f"ELBO {self.elbo:.2f}, held out {self.held_out_elbo:.2f} · KL {self.kl:.2f} · "
+            f"{self.active_units} active · {self.images_per_second:,.0f} rows/s"
         )
 
 
@@ -76,6 +79,9 @@ class Reporter:
 
     def checkpoint(self, vae: VAE) -> None:
         """The checkpoint was replaced; ``vae`` has the weights of the epoch before."""
+
+    def published(self, evaluation: Evaluation, files: Sequence[Path]) -> None:
+        """The run's model was evaluated and its bundle written; these are the run's files."""
 
 
 class Reporters(Reporter):
@@ -112,6 +118,10 @@ class Reporters(Reporter):
         for each in self._reporters:
             each.checkpoint(vae)
 
+    def published(self, evaluation: Evaluation, files: Sequence[Path]) -> None:
+        for each in self._reporters:
+            each.published(evaluation, files)
+
 
 def reporter(console: Console, *, rows: int, epochs: int, reached: int) -> Reporter:
     """The reporter that suits the console, for a run that has ``reached`` so many epochs."""
@@ -139,14 +149,14 @@ class TerminalReporter(Reporter):
 
     def __init__(self, console: Console, rows: int, reached: int) -> None:
         self._bar = Bar(
-            TextColumn("training"),
-            BarColumn(),
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=16),
             TextColumn("{task.percentage:3.0f}%"),
             TimeRemainingColumn(),
             TextColumn("{task.fields[figures]}"),
             console=console,
         )
-        self._task = self._bar.add_task("", total=rows, completed=reached, figures="")
+        self._task = self._bar.add_task("training", total=rows, completed=reached, figures="")
         self._pending = 0
         self._drawn = 0.0
 
@@ -172,4 +182,4 @@ class TerminalReporter(Reporter):
 
     def epoch(self, metrics: EpochMetrics) -> None:
         """Show the epoch's figures beside the bar."""
-        self._bar.update(self._task, figures=str(metrics))
+        self._bar.update(self._task, description=f"epoch {metrics.epoch}", figures=str(metrics))

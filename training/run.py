@@ -4,7 +4,9 @@ lock                     held while a process trains here; holds its number
 config.yaml              the resolved config; ``--config`` reads it
 checkpoint.safetensors   weights, optimiser and progress
 metrics.jsonl            one line an epoch
+report.html              written anew while the run goes on
 evaluation.json curves.png reconstructions.png samples.png README.md    when it is done
+tensorboard/ mlflow_run_id    with --log
 """
 
 import fcntl
@@ -24,6 +26,18 @@ from training.settings import read_file
 
 CONFIG = "config.yaml"
 
+RESULTS = (
+    "README.md",
+    "report.html",
+    "samples.png",
+    "reconstructions.png",
+    "curves.png",
+    "evaluation.json",
+    "metrics.jsonl",
+    CONFIG,
+)
+"""What is worth keeping of a run that is done, beside its bundle."""
+
 
 class Run:
     """The record of a run, under ``path``."""
@@ -32,6 +46,10 @@ class Run:
         self.path = path
         self.checkpoint = path / "checkpoint.safetensors"
         self.metrics = path / "metrics.jsonl"
+
+    def results(self) -> list[Path]:
+        """The files in which a run that is done can be read."""
+        return [path for name in RESULTS if (path := self.path / name).exists()]
 
     @property
     def exists(self) -> bool:

@@ -14,7 +14,7 @@ def environment(config: TrainConfig) -> Mapping[str, str]:
     """Names and values for a reader; the machine's name and its paths are nobody's business."""
     return {
         "device": _device(config.device),
-        "CPU threads": f"{torch.get_num_threads()} of {len(os.sched_getaffinity(0))} cores",
+        "CPU threads": f"{torch.get_num_threads()} of {os.cpu_count()} cores",
         "system": platform.platform(terse=True),
         "Python": platform.python_version(),
         **versions(),
