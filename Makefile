@@ -46,6 +46,11 @@ image-%:  ## the image of one stage of the Dockerfile; what is in it goes to bui
 audit:  ## ask whether the pinned versions have known vulnerabilities; needs Docker and a network
 	docker build --target audit --no-cache-filter audit .
 
+.PHONY: test-ray
+test-ray: .venv/installed-dev  ## serving and the offline job on a Ray cluster of two nodes
+	$(BIN)/pip install -c constraints.txt -e '.[ray]'
+	$(BIN)/python -m pytest -m ray tests/ray $(ARGS)
+
 bench: .venv/installed-dev  ## servers side by side; needs wrk, two free cores and some minutes
 	$(BIN)/python -m bench $(ARGS)
 

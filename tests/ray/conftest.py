@@ -1,0 +1,46 @@
+"""A real cluster of two nodes on this machine. Its tests run only with ``-m ray``."""
+
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+DEPLOY = Path(__file__).parents[2] / "deploy" / "ray"
+STORE = 80 << 20
+"""Bytes of a node's object store: the least that Ray takes, and less than the data set."""
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "ray: starts a cluster; needs ray")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if "ray" in config.option.markexpr:
+        return
+    for item in items:
+        if "ray" in item.keywords:
+            item.add_marker(pytest.mark.skip(reason="run with -m ray"))
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Any]:
+    """The head and one more node, each with two CPUs; everything on them finds deploy/ray."""
+    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    os.environ["PYTHONPATH"] = os.pathsep.join(
+        [str(DEPLOY), str(DEPLOY.parents[1]), os.environ.get("PYTHONPATH", "")]
+    )
+    sys.path.insert(0, str(DEPLOY))
+    import ray
+    from ray.cluster_utils import Cluster
+
+    node = {"num_cpus": 2, "object_store_memory": STORE, "include_dashboard": False}
+    running = Cluster(initialize_head=True, head_node_args=node)
+    running.second = running.add_node(num_cpus=2, object_store_memory=STORE)
+    ray.init(address=running.address, log_to_driver=False)
+    yield running
+    ray.shutdown()
+    running.shutdown()
+    sys.path.remove(str(DEPLOY))
