@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 
-from bench import compare, load, scaling, stages, table, training
+from bench import bursts, compare, load, scaling, stages, table, training
 from bench.errors import BenchError
 from bench.models import bundle_of
 from bench.paths import BUILD
@@ -33,7 +33,7 @@ def _parser() -> argparse.ArgumentParser:
         choices=tuple(REPORTS),
         default="servers",
         help="servers side by side; the stages of a request; a second worker; training "
-        "beside its yardsticks (default: servers)",
+        "beside its yardsticks; latency under bursts (default: servers)",
     )
     parser.add_argument("--only", metavar="W2,W4", help="workloads (default: all)")
     parser.add_argument("--seconds", type=int, default=3, help="of one run (default: 3)")
@@ -93,7 +93,21 @@ def _two_cores() -> tuple[int, int]:
     return cores[0], cores[1]
 
 
-REPORTS = {"servers": _servers, "stages": _stages, "scaling": _scaling, "training": _training}
+def _bursts(given: argparse.Namespace) -> None:
+    workloads = select(given.only or bursts.DEFAULT)
+    cores = _two_cores()
+    effort = {"seconds": given.seconds, "repetitions": given.repetitions}
+    found = [bursts.measure(workload, *cores, **effort) for workload in workloads]
+    _report("bursts", "\n\n".join(map(bursts.markdown, found)), [asdict(each) for each in found])
+
+
+REPORTS = {
+    "servers": _servers,
+    "stages": _stages,
+    "scaling": _scaling,
+    "training": _training,
+    "bursts": _bursts,
+}
 
 
 if __name__ == "__main__":

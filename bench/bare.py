@@ -24,6 +24,12 @@ def costs(reference: Reference, graph: Graph, core: int) -> Costs:
         return {rows: _typical_call(reference, graph, rows) for rows in BATCHES}
 
 
+def call(reference: Reference, graph: Graph, rows: int, core: int) -> float:
+    """CPU seconds of one call of so many rows."""
+    with thread_on((core,)):
+        return _typical_call(reference, graph, rows)
+
+
 def typical(rounds: Sequence[Costs]) -> Costs:
     """The medians over rounds."""
     return {rows: median(calls[rows] for calls in rounds) for rows in BATCHES}

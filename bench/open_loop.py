@@ -1,4 +1,4 @@
-"""Open-loop load: requests at a constant rate, whether or not the last ones were answered.
+"""Open-loop load: requests when they are due, whether or not the last ones were answered.
 
 A request that is sent late, because every connection was taken or the program was held up, counts
 from the moment it was due: waiting that a slow server causes is never left out (coordinated
@@ -21,6 +21,7 @@ from typing import Final, cast
 import numpy as np
 import uvloop
 
+from bench.arrivals import Times, arrivals
 from bench.errors import BenchError
 from bench.exchange import Reply, Request
 from bench.paths import ROOT
@@ -32,7 +33,7 @@ END_OF_HEAD: Final = b"\r\n\r\n"
 
 @dataclass(frozen=True)
 class Latency:
-    """From due to answered, in seconds, at ``rate`` requests a second.
+    """From due to answered, in seconds, at ``rate`` requests a second on average.
 
     ``late`` is the 99th percentile of due to sent: what the generator itself adds.
     """
@@ -52,8 +53,12 @@ def drive(
     rate: float,
     seconds: int,
     cores: Cores,
+    burst: float = 1.0,
 ) -> Latency:
-    """Send ``request`` at ``rate`` for so long. Raises BenchError when not all get a 200."""
+    """Send ``request`` at ``rate`` for so long, evenly or in bursts (see ``arrivals.py``).
+
+    Raises BenchError when not all get a 200.
+    """
     with tempfile.NamedTemporaryFile() as file:
         file.write(request.raw())
         file.flush()
@@ -61,6 +66,7 @@ def drive(
             *(*pinned(cores), sys.executable, "-m", "bench.open_loop", "--port", str(port)),
             *("--request", file.name, "--body-bytes", str(len(reply.body))),
             *("--connections", str(connections), "--rate", str(rate), "--seconds", str(seconds)),
+            *("--burst", str(burst)),
         ]
         done = subprocess.run(  # noqa: S603
             command, cwd=ROOT, capture_output=True, text=True, check=False
@@ -105,14 +111,14 @@ class Connection(asyncio.Protocol):
 
 
 class OpenLoop:
-    """Keeps the schedule."""
+    """Keeps the schedule: a request is sent at each of the times ``due``, or once it can be."""
 
-    def __init__(self, request: bytes, body_bytes: int, rate: float, seconds: int) -> None:
+    def __init__(self, request: bytes, body_bytes: int, due: Times) -> None:
         self.request = request
         self.body_bytes = body_bytes
         self._fault: str | None = None
-        self._rate = rate
-        self._total = max(1, int(rate * seconds))
+        self._due = due.tolist()
+        self._total = len(due)
         self._sent = 0
         self._free: deque[Connection] = deque()
         self._waits: list[float] = []
@@ -135,7 +141,8 @@ class OpenLoop:
                 f"{self._fault or 'the rest took too long'}"
             )
         p50, p99 = np.percentile(self._latencies, (50, 99))
-        return Latency(self._rate, float(p50), float(p99), float(np.percentile(self._waits, 99)))
+        rate = self._total / max(self._due[-1], 1e-9)
+        return Latency(rate, float(p50), float(p99), float(np.percentile(self._waits, 99)))
 
     def answered(self, connection: Connection, due: float) -> None:
         """A reply is whole."""
@@ -148,7 +155,7 @@ class OpenLoop:
 
     async def _keep_schedule(self) -> None:
         self._start = time.perf_counter()
-        end = self._start + self._total / self._rate + GRACE_SECONDS
+        end = self._start + self._due[-1] + GRACE_SECONDS
         while self._under_way() and time.perf_counter() < end:
             self._send_due()
             # No sleep: a timer of the loop is a thousand times as coarse as the schedule.
@@ -160,7 +167,7 @@ class OpenLoop:
     def _send_due(self) -> None:
         now = time.perf_counter()
         while self._free and self._sent < self._total:
-            due = self._start + self._sent / self._rate
+            due = self._start + self._due[self._sent]
             if due > now:
                 return
             self._sent += 1
@@ -177,8 +184,10 @@ def main() -> None:
     parser.add_argument("--connections", type=int, required=True)
     parser.add_argument("--rate", type=float, required=True)
     parser.add_argument("--seconds", type=int, required=True)
+    parser.add_argument("--burst", type=float, default=1.0)
     given = parser.parse_args()
-    load = OpenLoop(given.request.read_bytes(), given.body_bytes, given.rate, given.seconds)
+    due = arrivals(given.rate, given.seconds, given.burst)
+    load = OpenLoop(given.request.read_bytes(), given.body_bytes, due)
     try:
         latency = uvloop.run(load.run(given.port, given.connections))
     except BenchError as error:

@@ -21,6 +21,7 @@ from torch.overrides import TorchFunctionMode
 from bench import __main__ as command
 from bench import bare, contenders, table, training
 from bench.aims import AIMS, TRAINING_AIMS, Speeds
+from bench.arrivals import arrivals
 from bench.compare import Comparison, Figures, summarise
 from bench.contenders import FIXED, NAIVE, OURS, SLOW_LANE
 from bench.errors import BenchError
@@ -244,7 +245,7 @@ class SlowStart:
 def drive(server: SlowStart, *, rate: float, connections: int) -> Latency:
     async def run() -> Latency:
         async with server.listening() as port:
-            load = OpenLoop(b"ask", body_bytes=5, rate=rate, seconds=1)
+            load = OpenLoop(b"ask", body_bytes=5, due=arrivals(rate, seconds=1))
             return await load.run(port, connections)
 
     return asyncio.run(run())

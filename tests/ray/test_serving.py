@@ -17,7 +17,7 @@ from vae.bundle import open_bundle
 
 pytestmark = [pytest.mark.ray, pytest.mark.filterwarnings("ignore")]
 
-PATIENCE = 60.0
+PATIENCE = 180.0
 
 
 @pytest.fixture(scope="module")
