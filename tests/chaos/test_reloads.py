@@ -127,3 +127,30 @@ def test_reloads_under_load_lose_nothing(publisher: Publisher, workers: str) -> 
         body == publisher.answers[int(model.split("/")[1])] for model, body in outcome.answers
     )
     assert growth < GROWTH
+
+
+def all_answer(server: Server, label: str) -> bool:
+    """Whether so many new connections in a row that every worker has answered say so."""
+    for _ in range(8):
+        reply = httpx.post(f"{server.url}/reconstruct", json={"inputs": X.tolist()})
+        if reply.headers["x-model"] != label:
+            return False
+    return True
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_a_new_version_answers_in_all_workers_soon(publisher: Publisher, workers: str) -> None:
+    seconds = []
+    with serving(publisher.models, "--version-policy", "latest", "--workers", workers) as server:
+        for _ in range(10):
+            path = publisher.publish()
+            started = time.monotonic()
+            while not all_answer(server, f"digits/{path.name}"):
+                assert time.monotonic() < started + 30
+                time.sleep(0.02)
+            seconds.append(time.monotonic() - started)
+    print(
+        f"\nworkers {workers}: a new version answers everywhere after {min(seconds):.1f} to "
+        f"{max(seconds):.1f} s"
+    )
+    assert max(seconds) < 2
