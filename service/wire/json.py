@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import numpy as np
 import orjson
-import simdjson
+from simdjson import Array, Object, Parser
 
 from service.arrays import Arrays, Float32
 from service.errors import InvalidInput, Malformed
@@ -20,7 +20,7 @@ from vae.manifest import InputSpec
 
 MAX_MEMBERS: Final = 16
 
-SPARE_PARSERS: Final[list[simdjson.Parser]] = []
+SPARE_PARSERS: Final[list[Parser]] = []
 """A parser keeps its memory, and the pages of a new one cost as much as the parsing. It cannot be
 used while anything of its document lives, so it comes back here only when a read has ended well."""
 SPARE_UP_TO: Final = 2**20  # bytes of a body; a parser's memory is some ten times that
@@ -34,7 +34,7 @@ def read(body: bytes, spec: RowSpec) -> tuple[Float32, dict[str, Any]]:
     Raises Malformed when the body is no JSON object, and InvalidInput when the rows are missing,
     ragged, of another shape or not numbers.
     """
-    parser = SPARE_PARSERS.pop() if SPARE_PARSERS else simdjson.Parser()
+    parser = SPARE_PARSERS.pop() if SPARE_PARSERS else Parser()
     members = _members(parser, body)
     if spec.name not in members:
         raise InvalidInput(
@@ -43,11 +43,12 @@ def read(body: bytes, spec: RowSpec) -> tuple[Float32, dict[str, Any]]:
             given=list(members),
         )
     array = members.pop(spec.name)
-    if not isinstance(array, simdjson.Array):
+    if not isinstance(array, Array):
         raise InvalidInput(
             f"{spec.name} is not an array", expected=spec.describe(), given=_name_of(array)
         )
-    rows, options = _rows(array, spec, body), _plain(members)
+    rows = _rows(array, spec, body)
+    options = _plain(members) if members else members
     if len(body) <= SPARE_UP_TO:
         SPARE_PARSERS.append(parser)
     return rows, options
@@ -55,7 +56,7 @@ def read(body: bytes, spec: RowSpec) -> tuple[Float32, dict[str, Any]]:
 
 def read_options(body: bytes) -> dict[str, Any]:
     """The members of a body without rows. Raises Malformed when it is no JSON object."""
-    return _plain(_members(simdjson.Parser(), body))
+    return _plain(_members(Parser(), body))
 
 
 def write(arrays: Arrays, image: InputSpec) -> bytes:  # noqa: ARG001 (the seam of all formats)
@@ -63,7 +64,7 @@ def write(arrays: Arrays, image: InputSpec) -> bytes:  # noqa: ARG001 (the seam 
     return orjson.dumps(arrays, option=orjson.OPT_SERIALIZE_NUMPY)
 
 
-def _members(parser: simdjson.Parser, body: bytes) -> dict[str, Any]:
+def _members(parser: Parser, body: bytes) -> dict[str, Any]:
     if body.startswith(BYTE_ORDER_MARK):
         raise Malformed("the JSON starts with a byte order mark", expected="UTF-8 without one")
     try:
@@ -72,13 +73,14 @@ def _members(parser: simdjson.Parser, body: bytes) -> dict[str, Any]:
         if "BIGINT_ERROR" in str(error):
             raise InvalidInput("a whole number does not fit in 64 bits") from None
         raise Malformed(f"the body is not JSON: {error}") from None
-    if not isinstance(document, simdjson.Object):
+    if not isinstance(document, Object):
         raise Malformed("the body is not a JSON object", given=_name_of(document))
-    count = len(document)
-    if count > MAX_MEMBERS:
-        raise Malformed("the JSON object has too many members", expected=MAX_MEMBERS, given=count)
     names = list(document.keys())
-    if count > 1 and len(set(names)) < count:
+    if len(names) > MAX_MEMBERS:
+        raise Malformed(
+            "the JSON object has too many members", expected=MAX_MEMBERS, given=len(names)
+        )
+    if len(names) > 1 and len(set(names)) < len(names):
         raise Malformed("the JSON object names a member twice", given=names)
     try:
         return {name: document[name] for name in names}
@@ -88,12 +90,12 @@ def _members(parser: simdjson.Parser, body: bytes) -> dict[str, Any]:
 
 def _plain(members: dict[str, Any]) -> dict[str, Any]:
     for name, value in members.items():
-        if isinstance(value, simdjson.Array | simdjson.Object):
+        if isinstance(value, Array | Object):
             raise InvalidInput(f"{name!r} is not an option with one value", given=_name_of(value))
     return members
 
 
-def _rows(array: simdjson.Array, spec: RowSpec, body: bytes) -> Float32:
+def _rows(array: Array, spec: RowSpec, body: bytes) -> Float32:
     count = len(array)
     spec.check_count(count)
     shape = _row_shape(array[0], spec)
@@ -123,20 +125,22 @@ def _holds_more(body: bytes, byte: bytes, count: int) -> bool:
     if len(body) < FAR_APART * count:
         return body.count(byte) > count
     place = -1
-    return all((place := body.find(byte, place + 1)) >= 0 for _ in range(count + 1))
+    while count >= 0 and (place := body.find(byte, place + 1)) >= 0:
+        count -= 1
+    return count < 0
 
 
 def _row_shape(first: Any, spec: RowSpec) -> tuple[int, ...]:
     """The shape that all rows must have: that of the model or flat, whichever the first has."""
-    nested = isinstance(first, simdjson.Array) and len(first) > 0
-    if nested and len(spec.shape) > 1 and isinstance(first[0], simdjson.Array):
+    nested = isinstance(first, Array) and len(first) > 0
+    if nested and len(spec.shape) > 1 and isinstance(first[0], Array):
         return spec.shape
     return (spec.size,)
 
 
 def _mismatch(value: Any, shape: tuple[int, ...]) -> str | None:
     """What is wrong with the nesting of ``value``; None when nothing is."""
-    if not isinstance(value, simdjson.Array):
+    if not isinstance(value, Array):
         return f"is {_name_of(value)} where an array should be"
     if len(value) != shape[0]:
         return f"has {len(value)} elements where {shape[0]} should be"
@@ -158,12 +162,12 @@ def _holds_arrays(array: Any, dimensions: int) -> bool:
     """
     if dimensions > 1:
         return any(_holds_arrays(part, dimensions - 1) for part in array)
-    return any(isinstance(element, simdjson.Array) for element in array)
+    return any(isinstance(element, Array) for element in array)
 
 
 def _name_of(value: Any) -> str:
-    if isinstance(value, simdjson.Array):
+    if isinstance(value, Array):
         return "an array"
-    if isinstance(value, simdjson.Object):
+    if isinstance(value, Object):
         return "an object"
     return "null" if value is None else f"a {type(value).__name__}"

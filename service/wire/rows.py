@@ -108,7 +108,7 @@ def _surely_fits(array: Array) -> bool:
 
     One pass over a small request; where it cannot tell, the elements are looked at one by one.
     """
-    if array.size > SMALL or array.dtype not in (np.float32, np.float64):
+    if array.size > SMALL or array.dtype.char not in "fd":  # float32, float64
         return False
     return float(np.vdot(array, array)) <= LARGEST_SQUARE  # alone of all sums warns of nothing
 
