@@ -54,8 +54,8 @@ def read(body: bytes, spec: RowSpec) -> tuple[Float32, dict[str, str]]:
 
 def write(arrays: Arrays, image: InputSpec) -> bytes:  # noqa: ARG001 (the seam of all formats)
     """All arrays under their names, as float32."""
-    header = _header(tuple((name, array.shape) for name, array in arrays.items()))
-    return b"".join((header, *(array.data for array in arrays.values())))
+    header = _header(tuple([(name, array.shape) for name, array in arrays.items()]))
+    return b"".join([header, *[array.data for array in arrays.values()]])
 
 
 @lru_cache(maxsize=64)
