@@ -97,7 +97,7 @@ def ours(pixels: Bytes, batch: int) -> Work:
     options = {"hidden": (HIDDEN,), "latent_dim": LATENT_DIM, "batch_size": batch}
     config = resolve(TrainConfig.model_validate({"data": "random", **options}), data)
     learner = Learner.start(build(model_spec(config, data), 0), config, rows=len(data))
-    return lambda: run_epoch(learner, data.x, config, 1, Reporter())
+    return lambda: run_epoch(learner, data.rows, config, 1, Reporter())
 
 
 def products(rows: int, batch: int) -> Work:

@@ -2,7 +2,6 @@
 
 import torch
 from pydantic import TypeAdapter, ValidationError
-from torch import Tensor
 
 from training.aggregate import BetaTC
 from training.config import (
@@ -11,7 +10,8 @@ from training.config import (
     DEFAULT_LATENTS_HIDDEN,
     TrainConfig,
 )
-from training.data.dataset import Dataset, Scaling, preprocessing
+from training.data.dataset import Scaling, TrainingSet, preprocessing
+from training.data.rows import Rows
 from training.errors import ConfigError
 from training.importance import IWAE, DReG
 from training.mmd import InfoVAE
@@ -26,7 +26,7 @@ CLOSED_FORM = frozenset({"dreg", "beta-tc", "mmd"})
 """Objectives that work on the densities of the standard latents."""
 
 
-def model_spec(config: TrainConfig, train: Dataset) -> ModelSpec:
+def model_spec(config: TrainConfig, train: TrainingSet) -> ModelSpec:
     """What to build, from a resolved config. Raises ConfigError when the parts do not fit."""
     try:
         spec = ModelSpec(
@@ -58,16 +58,15 @@ def build(spec: ModelSpec, seed: int) -> VAE:
 
 
 @torch.no_grad()
-def place_pseudo_inputs(vae: VAE, x: Tensor, seed: int) -> VAE:
-    """The same VAE with a VampPrior's pseudo-inputs near rows of x, (rows, *shape), in its units.
+def place_pseudo_inputs(vae: VAE, rows: Rows, seed: int) -> VAE:
+    """The same VAE with a VampPrior's pseudo-inputs near some of the rows.
 
     The noise keeps two that begin at the same row apart.
     """
     noise = generator(seed, Purpose.WEIGHTS, 1)
     for prior in vae.latents.modules():
         if isinstance(prior, VampPrior):
-            rows = x[torch.randint(len(x), (len(prior.pseudo_inputs),), generator=noise)]
-            flat = vae.preprocess(rows.float())
+            flat = vae.preprocess(rows.draw(len(prior.pseudo_inputs), noise).float())
             prior.pseudo_inputs.copy_(flat + 0.01 * torch.randn(flat.shape, generator=noise))
     return vae
 
@@ -166,7 +165,7 @@ def _autoregression(config: TrainConfig) -> manifest.Autoregression | None:
     )
 
 
-def _check_values(spec: ModelSpec, train: Dataset, scaling: str) -> None:
+def _check_values(spec: ModelSpec, train: TrainingSet, scaling: str) -> None:
     """Refuse rows that the likelihood gives no probability."""
     kind = spec.likelihood.kind
     if kind in ("bernoulli", "continuous-bernoulli"):
@@ -177,16 +176,16 @@ def _check_values(spec: ModelSpec, train: Dataset, scaling: str) -> None:
                 f"training rows reach from {low:g} to {high:g}"
             )
     if kind in COUNTS:
-        odd = train.x[(train.x < 0) | (train.x != train.x.round())][:1]
-        if len(odd):
-            raise ConfigError(
-                f"likelihood {kind} needs counts, 0, 1, 2 and so on; "
-                f"the training rows hold {odd.item():g}"
-            )
+        for rows in train.rows.pieces():
+            odd = rows[(rows < 0) | (rows != rows.round())]
+            if len(odd):
+                raise ConfigError(
+                    f"likelihood {kind} needs counts, 0, 1, 2 and so on; "
+                    f"the training rows hold {odd[0].item():g}"
+                )
 
 
-def _reach(preprocess: Preprocess, train: Dataset) -> tuple[float, float]:
+def _reach(preprocess: Preprocess, train: TrainingSet) -> tuple[float, float]:
     """The smallest and the largest value of the preprocessed rows."""
-    low = min(float(preprocess(rows).min()) for rows in torch.split(train.x, 4096))
-    high = max(float(preprocess(rows).max()) for rows in torch.split(train.x, 4096))
-    return low, high
+    extremes = [preprocess(rows).aminmax() for rows in train.rows.pieces()]
+    return min(float(e.min) for e in extremes), max(float(e.max) for e in extremes)

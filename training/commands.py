@@ -27,14 +27,14 @@ from training.config import (
     resolve,
 )
 from training.data.binarise import binarised
-from training.data.dataset import Dataset, split
+from training.data.dataset import Dataset, TrainingSet, split
 from training.data.load import load
+from training.data.sharded import Sharded
 from training.devices import open_device
 from training.errors import ConfigError, RunError
 from training.evaluate import Evaluation, evaluate
 from training.export import calibration, export, versions
 from training.files import write_atomically
-from training.fingerprint import fingerprint
 from training.group import ALONE, Group, join
 from training.loggers.load import load_loggers
 from training.progress import Reporter, Reporters, reporter
@@ -58,14 +58,14 @@ def run_train(command: TrainCommand, console: Console) -> None:
         data, held_out = _data(command)
         config = resolve(_plain(command), data)
         spec = model_spec(config, data)
-        progress = _begin(run, config, Progress(spec=spec, data=fingerprint(data.x)), group)
-        vae = place_pseudo_inputs(build(spec, config.seed), data.x, config.seed).to(device)
+        progress = _begin(run, config, Progress(spec=spec, data=data.rows.fingerprint()), group)
+        vae = place_pseudo_inputs(build(spec, config.seed), data.rows, config.seed).to(device)
         use_threads(config, vae)
         _announce(console, config, vae, data, progress)
         began = time.monotonic()
-        x, unseen = data.x.to(device), held_out.x.to(device)
+        rows, unseen = data.rows.to(device), held_out.x.to(device)
         with _watch(console, run, config, data, held_out, progress, group) as watch:
-            train(vae, x, unseen, config, run, progress, watch, group)
+            train(vae, rows, unseen, config, run, progress, watch, group)
             seconds = time.monotonic() - began
             best, progress = _trained(run, data, device, group)
             draws = config.importance_samples
@@ -155,16 +155,24 @@ def _plain(command: TrainCommand) -> TrainConfig:
     return TrainConfig(**{name: getattr(command, name) for name in TrainConfig.model_fields})
 
 
-def _data(config: TrainConfig) -> tuple[Dataset, Dataset]:
+def _data(config: TrainConfig) -> tuple[TrainingSet, Dataset]:
     dataset = load(
         config.data, image_size=config.image_size, gray=config.gray, columns=config.columns
     )
-    if config.binarise == "fixed":
-        dataset = binarised(dataset, config.seed)
-    train, held_out = split(dataset, config.held_out, config.seed)
+    train, held_out = _split(dataset, config)
     if config.binarise == "dynamic":
         held_out = binarised(held_out, config.seed)
     return train, held_out
+
+
+def _split(dataset: Dataset | Sharded, config: TrainConfig) -> tuple[TrainingSet, Dataset]:
+    if isinstance(dataset, Sharded):
+        if config.binarise == "fixed":
+            raise ConfigError("binarise: fixed keeps what it draws in memory; for shards, dynamic")
+        return dataset.split(config.held_out, config.seed, config.shuffle_mib << 20)
+    if config.binarise == "fixed":
+        dataset = binarised(dataset, config.seed)
+    return split(dataset, config.held_out, config.seed)
 
 
 def _held(command: TrainCommand, group: Group) -> AbstractContextManager[Run]:
@@ -233,9 +241,11 @@ def _resume(run: Run, config: TrainConfig, fresh: Progress) -> Progress:
     return reached
 
 
-def _trained(run: Run, data: Dataset, device: torch.device, group: Group) -> tuple[VAE, Progress]:
+def _trained(
+    run: Run, data: TrainingSet, device: torch.device, group: Group
+) -> tuple[VAE, Progress]:
     vae, progress = _of_run(run, group)
-    if progress.data != fingerprint(data.x):
+    if progress.data != data.rows.fingerprint():
         raise RunError(f"the data is not that of run {run.path}: its rows have changed")
     return fast(vae).to(device).eval(), progress
 
@@ -294,6 +304,8 @@ def _rows_for(vae: VAE, command: EvaluateCommand) -> Dataset:
     source = command.data or ""
     is_table = Path(source).suffix.lower() in (".csv", ".parquet")
     rows = load(source, columns=vae.spec.input.columns if is_table else None)
+    if isinstance(rows, Sharded):
+        raise ConfigError(f"data: evaluation needs rows in memory; name one file of {source}")
     if rows.input.shape != vae.spec.input.shape:
         raise ConfigError(
             f"data: rows of {source} are {rows.input.shape}, those of the model "
@@ -310,7 +322,7 @@ def _store(run: Run, evaluation: Evaluation) -> None:
 def _publish(
     run: Run,
     config: TrainConfig,
-    data: Dataset,
+    data: TrainingSet,
     held_out: Dataset,
     vae: VAE,
     evaluation: Evaluation,
@@ -345,7 +357,7 @@ def _watch(
     console: Console,
     run: Run,
     config: TrainConfig,
-    data: Dataset,
+    data: TrainingSet,
     held_out: Dataset,
     progress: Progress,
     group: Group,
@@ -364,12 +376,12 @@ def _watch(
     )
 
 
-def _report(run: Run, config: TrainConfig, data: Dataset, held_out: Dataset) -> ReportWriter:
+def _report(run: Run, config: TrainConfig, data: TrainingSet, held_out: Dataset) -> ReportWriter:
     return ReportWriter(run, config, rows=len(data), held_out=held_out)
 
 
 def _announce(
-    console: Console, config: TrainConfig, vae: VAE, data: Dataset, progress: Progress
+    console: Console, config: TrainConfig, vae: VAE, data: TrainingSet, progress: Progress
 ) -> None:
     weights = sum(parameter.numel() for parameter in vae.parameters())
     start = f"from epoch {progress.epoch + 1}" if progress.epoch else "from the start"

@@ -17,7 +17,7 @@ from pydantic import (
     model_validator,
 )
 
-from training.data.dataset import Dataset, Scaling
+from training.data.dataset import Scaling, TrainingSet
 from vae.manifest import Activation, ModelName, PositiveVariance
 
 DEFAULT_HIDDEN = {"mlp": (128,), "conv": (256,)}
@@ -140,6 +140,10 @@ class TrainConfig(BaseModel):
     )
     held_out: float = Field(
         0.1, gt=0, lt=1, description="share of the rows kept from training, for evaluation"
+    )
+    shuffle_mib: PositiveInt = Field(
+        256,
+        description="MiB of a folder of shards that are read and shuffled together",
     )
     seed: NonNegativeInt = Field(
         0, description="decides the split, the first weights, the order of rows and the noise"
@@ -378,7 +382,7 @@ def _only(config: TrainConfig, name: str, fits: bool, reason: str) -> None:
         raise ValueError(f"{name}: is for {reason}")
 
 
-def resolve(config: TrainConfig, train: Dataset) -> TrainConfig:
+def resolve(config: TrainConfig, train: TrainingSet) -> TrainConfig:
     """The same config with everything that depends on the data decided."""
     scaling = _scaling(config, train)
     likelihood = config.likelihood
@@ -393,7 +397,7 @@ def resolve(config: TrainConfig, train: Dataset) -> TrainConfig:
     )
 
 
-def _scaling(config: TrainConfig, train: Dataset) -> Scaling:
+def _scaling(config: TrainConfig, train: TrainingSet) -> Scaling:
     """By range where the data has one, else to deviation 1, as far as the likelihood allows."""
     if config.scaling != "auto":
         return config.scaling

@@ -21,6 +21,8 @@ class Purpose(IntEnum):
     PICTURES = 5
     BINARISATION = 6
     DECOMPOSITION = 7
+    SPLIT = 8
+    BLOCKS = 9
 
 
 def generator(

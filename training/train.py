@@ -1,6 +1,7 @@
 """The training loop, to be read from top to bottom.
 
-The data lies on the device as it is in memory, uint8 or float32, and batches are picked by index.
+The data lies on the device as it is in memory, uint8 or float32, and batches are picked by index;
+what does not fit into memory is read as it is needed (see data/windows.py).
 Nothing in a step waits for the device: losses, and whether a step was skipped, are added up there
 and read once an epoch. Order and noise of an epoch depend only on the seed and its number, so a
 killed run that goes on from a checkpoint does what it would have done (on CPU bit for bit; CUDA's
@@ -22,6 +23,7 @@ from training.build import objective as make_objective
 from training.checkpoint import Progress, Weights, load_checkpoint, save_checkpoint
 from training.config import TrainConfig
 from training.data.binarise import binarise
+from training.data.rows import Rows
 from training.errors import RunError
 from training.group import ALONE, Group
 from training.objective import Loss, Objective
@@ -37,7 +39,7 @@ from vae.networks import VAE
 
 def train(
     vae: VAE,
-    x: Tensor,
+    data: Rows,
     held_out: Tensor,
     config: TrainConfig,
     run: Run,
@@ -45,13 +47,13 @@ def train(
     reporter: Reporter,
     group: Group = ALONE,
 ) -> None:
-    """Fit ``vae`` to x, (rows, *shape), from the run's last checkpoint to its last epoch.
+    """Fit ``vae`` to ``data`` from the run's last checkpoint to its last epoch.
 
     All are on one device. Every process of ``group`` ends with the same weights; its main process
     writes and reports. Raises RunError when more than ``config.max_skipped`` of an epoch's steps
     had a loss or gradient that is not finite; the checkpoint stays that of the epoch before.
     """
-    learner = Learner.start(vae, config, rows=len(x), group=group)
+    learner = Learner.start(vae, config, rows=len(data), group=group)
     judged = learner.judged
     best = _copy(judged)
     if progress.epoch:
@@ -64,8 +66,8 @@ def train(
     while progress.epoch < config.epochs and not progress.stopping.lost(config.patience):
         epoch = progress.epoch + 1
         began = time.monotonic()
-        totals = run_epoch(learner, x, config, epoch, reporter, decay=_decay(progress, config))
-        rate = len(x) / (time.monotonic() - began)
+        totals = run_epoch(learner, data, config, epoch, reporter, decay=_decay(progress, config))
+        rate = len(data) / (time.monotonic() - began)
         end = schedules.at_the_end(config)
         validation = validate(judged, learner.objective, held_out, end, config.seed, group)
         metrics = _metrics(totals, validation, epoch, rate)
@@ -124,36 +126,35 @@ class Totals:
 
 def run_epoch(
     learner: Learner,
-    x: Tensor,
+    data: Rows,
     config: TrainConfig,
     epoch: int,
     reporter: Reporter,
     *,
     decay: float = 1.0,
 ) -> Totals:
-    """One pass over x in an order of its own; ``decay`` is on the learning rate."""
-    order = torch.randperm(len(x), generator=generator(config.seed, Purpose.ORDER, epoch))
-    noise = generator(config.seed, Purpose.NOISE, epoch, x.device)
+    """One pass over the data in an order of its own; ``decay`` is on the learning rate."""
+    device = next(learner.vae.parameters()).device
+    noise = generator(config.seed, Purpose.NOISE, epoch, device)
+    drawing = generator(config.seed, Purpose.BINARISATION, epoch, device)
     limits = learner.vae.spec.input.range if config.binarise == "dynamic" else None
-    drawing = generator(config.seed, Purpose.BINARISATION, epoch, x.device)
-    batches = torch.split(order.to(x.device), config.batch_size)
-    totals = torch.zeros(6, dtype=torch.float64, device=x.device)
-    for number, rows in enumerate(batches):
-        now = schedules.at(config, epoch - 1 + number / len(batches), decay)
-        shape = (learner.objective.noises, len(rows), config.latent_dim)
-        eps = torch.randn(shape, generator=noise, device=x.device)
-        mine = learner.group.part(len(rows))
-        batch = x.index_select(0, rows).float()
+    steps = -(-len(data) // config.batch_size)
+    totals = torch.zeros(6, dtype=torch.float64, device=device)
+    batches = data.batches(config.batch_size, config.seed, epoch, learner.group)
+    for number, (x, rows) in enumerate(batches):
+        now = schedules.at(config, epoch - 1 + number / steps, decay)
+        mine = learner.group.part(rows)
         if limits:
-            batch = binarise(batch, limits, drawing)
-        batch = batch[mine]
-        share = len(batch) / len(rows)
-        totals += step(learner, batch, eps[:, mine], now, config.clip_norm, share)
+            uniform = torch.rand((rows, *x.shape[1:]), generator=drawing, device=device)
+            x = binarise(x, limits, uniform[mine])
+        shape = (learner.objective.noises, rows, config.latent_dim)
+        eps = torch.randn(shape, generator=noise, device=device)[:, mine]
+        totals += step(learner, x.float(), eps, now, config.clip_norm, share=len(x) / rows)
         if learner.average:
-            learner.average.update(learner.vae, (epoch - 1) * len(batches) + number)
-        reporter.step(len(rows))
+            learner.average.update(learner.vae, (epoch - 1) * steps + number)
+        reporter.step(rows)
     skipped, counted, elbo, reconstruction, kl, loss = totals.tolist()
-    return Totals(len(batches), int(skipped), counted, elbo, reconstruction, kl, loss, now)
+    return Totals(steps, int(skipped), counted, elbo, reconstruction, kl, loss, now)
 
 
 def step(

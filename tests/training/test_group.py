@@ -27,6 +27,7 @@ from training.commands import check_group
 from training.config import TrainConfig, resolve
 from training.data.dataset import Dataset, split
 from training.data.digits import load_digits
+from training.data.rows import InMemory
 from training.devices import open_device
 from training.errors import ConfigError, RunError
 from training.evaluate import ROWS, evaluate
@@ -89,7 +90,7 @@ def epoch_on(data: Dataset, x: Tensor, **options: object) -> Callable[[Group], t
         config = resolve(make_config(Path(), **options), data)
         vae = build(model_spec(config, data), 0)
         learner = Learner.start(vae, config, rows=len(x), group=group)
-        totals = run_epoch(learner, x, config, 1, QUIET)
+        totals = run_epoch(learner, InMemory(x), config, 1, QUIET)
         return vae, totals
 
     return work
@@ -121,7 +122,7 @@ def alone(root: Path, epochs: int) -> Run:
     config = resolve(TrainConfig.model_validate(options), data)
     spec = model_spec(config, data)
     fresh = Progress(spec=spec, data="")
-    train(build(spec, config.seed), data.x, held_out.x, config, Run(root), fresh, QUIET)
+    train(build(spec, config.seed), data.rows, held_out.x, config, Run(root), fresh, QUIET)
     return Run(root)
 
 

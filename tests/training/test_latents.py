@@ -50,7 +50,7 @@ def pictures(rows: int = 300) -> Dataset:
 def make_vae(**options: object) -> VAE:
     data = pictures()
     config = resolve(TrainConfig(**{"data": "digits", "latent_dim": 3, **options}), data)
-    return place_pseudo_inputs(build(model_spec(config, data), 0), data.x, 0)
+    return place_pseudo_inputs(build(model_spec(config, data), 0), data.rows, 0)
 
 
 @pytest.mark.parametrize("options", CASES)

@@ -13,6 +13,7 @@ from training.build import build, model_spec
 from training.checkpoint import Progress, load_best, read_progress
 from training.config import TrainConfig, resolve
 from training.data.dataset import Dataset
+from training.data.rows import InMemory
 from training.errors import RunError
 from training.objective import ELBO, Loss
 from training.progress import PlainReporter
@@ -58,7 +59,7 @@ def fit(config: TrainConfig, data: Dataset) -> tuple[VAE, Run]:
     run = Run(config.run)
     vae = build(spec, config.seed)
     progress = Progress(spec=spec, data="")
-    train(vae, data.x, make_data(64).x, config, run, progress, QUIET)
+    train(vae, data.rows, make_data(64).x, config, run, progress, QUIET)
     return vae, run
 
 
@@ -78,7 +79,7 @@ def test_every_row_counts_once_also_in_a_short_last_batch() -> None:
     data = make_data(100)
     config = resolve(make_config(Path(), batch_size=64), data)
     vae = build(model_spec(config, data), 0)
-    totals = run_epoch(Learner.start(vae, config, rows=len(data)), data.x, config, 1, QUIET)
+    totals = run_epoch(Learner.start(vae, config, rows=len(data)), data.rows, config, 1, QUIET)
     assert (totals.steps, totals.rows, totals.skipped) == (2, 100, 0)
 
 
@@ -121,7 +122,7 @@ def test_skipped_steps_are_counted_and_left_out_of_the_means(tmp_path: Path) -> 
     config = resolve(make_config(tmp_path, epochs=3, max_skipped=0.25), data)
     spec = model_spec(config, data)
     run = Run(tmp_path)
-    train(build(spec, 0), x, data.x[:9], config, run, Progress(spec=spec, data=""), QUIET)
+    train(build(spec, 0), InMemory(x), data.x[:9], config, run, Progress(spec=spec, data=""), QUIET)
     assert [line["skipped"] for line in run.history()] == [1, 1, 1]
     assert all(line["elbo"] is not None for line in run.history())
 
@@ -160,7 +161,7 @@ def test_the_means_of_an_epoch_are_those_of_the_objective() -> None:
     data = make_data(64)
     config = resolve(make_config(Path(), learning_rate=1e-30), data)
     vae = build(model_spec(config, data), 0)
-    totals = run_epoch(Learner.start(vae, config, rows=len(data)), data.x, config, 1, QUIET)
+    totals = run_epoch(Learner.start(vae, config, rows=len(data)), data.rows, config, 1, QUIET)
     with torch.no_grad():
         expected = ELBO()(vae, data.x, torch.randn(1, 64, 2), at_the_end(config)).kl.sum().item()
     assert totals.kl == pytest.approx(expected, rel=1e-4)  # does not depend on the noise
@@ -243,7 +244,7 @@ def pictures_of(epoch: int, seed: int = 0) -> torch.Tensor:
     config = resolve(make_config(Path(), **options), data)
     recorder = Recorder()
     learner = Learner.start(build(model_spec(config, data), 0), config, rows=100)
-    run_epoch(replace(learner, objective=recorder), data.x, config, epoch, QUIET)
+    run_epoch(replace(learner, objective=recorder), data.rows, config, epoch, QUIET)
     return torch.cat(recorder.seen)
 
 

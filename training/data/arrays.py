@@ -48,16 +48,16 @@ def from_array(array: Array, source: str) -> Dataset:
     Raises DataError for a shape that is neither vectors nor images, for elements that are not real
     numbers, and for a value that float32 does not hold: NaN, infinity, 1e39.
     """
-    _check_shape(array, source)
+    check_shape(array, source)
     if array.ndim == 4 and array.shape[3] == 1:
         array = array[..., 0]
-    values = _to_bytes_or_floats(array, source)
+    values = to_bytes_or_floats(array, source)
     kind: Kind = "vector" if array.ndim == 2 else "image"
     spec = InputSpec(
         kind=kind,
         shape=array.shape[1:],
         dtype="uint8" if values.dtype == np.uint8 else "float32",
-        range=_range(values, kind),
+        range=bounds(float(values.min()), float(values.max()), values.dtype, kind),
     )
     return Dataset(torch.from_numpy(values), spec)
 
@@ -74,7 +74,8 @@ def _name(names: list[str], part: str | None, path: Path) -> str:
     return chosen[0]
 
 
-def _check_shape(array: Array, source: str) -> None:
+def check_shape(array: Array, source: str) -> None:
+    """Raise DataError unless the array is one of vectors or of images."""
     shape = array.shape
     if array.size == 0 and array.ndim > 0:
         raise DataError(f"{source} is empty: its shape is {shape}")
@@ -87,8 +88,11 @@ def _check_shape(array: Array, source: str) -> None:
     )
 
 
-def _to_bytes_or_floats(array: Array, source: str) -> Array:
-    """The same values as a contiguous array that torch can own: uint8 or float32."""
+def to_bytes_or_floats(array: Array, source: str, row: int = 0) -> Array:
+    """The same values as a contiguous array that torch can own: uint8 or float32.
+
+    Raises DataError for a value that float32 does not hold; the first row is number ``row``.
+    """
     if array.dtype.kind not in "biuf":
         raise DataError(f"{source} holds {array.dtype}; expected real numbers")
     if array.dtype in (np.uint8, np.bool_):
@@ -98,24 +102,23 @@ def _to_bytes_or_floats(array: Array, source: str) -> Array:
     finite = np.isfinite(values)
     if not finite.all():
         first = np.unravel_index(int(finite.argmin()), values.shape)
-        place = ", ".join(map(str, first))
+        place = ", ".join(map(str, (row + first[0], *first[1:])))
         raise DataError(f"{source}[{place}] is {array[first]}, which float32 does not hold")
     return values
 
 
-def _range(values: Array, kind: Kind) -> tuple[float, float] | None:
+def bounds(low: float, high: float, dtype: np.dtype[Any], kind: Kind) -> tuple[float, float] | None:
     """The bounds that a value has by what it is, not by where this data happens to end.
 
     Bytes are 0 to 255, or 0 and 1 if no other value occurs. Floating-point images are by custom
     from 0 to 1 or from −1 to 1; failing that, black and white are the darkest and the brightest
     value there is. A floating-point vector has no bounds.
     """
-    low, high = float(values.min()), float(values.max())
-    if values.dtype == np.uint8:
+    if dtype == np.uint8:
         return (0, 1) if high <= 1 else (0, 255)
     if kind == "vector":
         return None
-    for bounds in ((0.0, 1.0), (-1.0, 1.0)):
-        if bounds[0] <= low and high <= bounds[1]:
-            return bounds
+    for least, most in ((0.0, 1.0), (-1.0, 1.0)):
+        if least <= low and high <= most:
+            return least, most
     return (low, high) if low < high else None

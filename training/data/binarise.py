@@ -13,12 +13,11 @@ from training.seeds import Purpose, generator
 CHUNK_ROWS = 4096
 
 
-def binarise(x: Tensor, limits: tuple[float, float], noise: torch.Generator) -> Tensor:
+def binarise(x: Tensor, limits: tuple[float, float], uniform: Tensor) -> Tensor:
     """Each value of x becomes the upper limit with the probability of its place between the two,
-    else the lower one; shape and type stay.
+    else the lower one; shape and type stay. ``uniform`` is noise from 0 to 1, shaped like x.
     """
     low, high = limits
-    uniform = torch.rand(x.shape, generator=noise, device=x.device)
     return torch.where(uniform * (high - low) + low < x, high, low).to(x.dtype)
 
 
@@ -30,5 +29,8 @@ def binarised(dataset: Dataset, seed: int) -> Dataset:
         raise DataError("binarise: needs values with known bounds, as images have them")
     noise = generator(seed, Purpose.BINARISATION)
     chunks = torch.split(dataset.x, CHUNK_ROWS)
-    drawn = [binarise(rows, dataset.input.range, noise) for rows in chunks]
+    drawn = [
+        binarise(rows, dataset.input.range, torch.rand(rows.shape, generator=noise))
+        for rows in chunks
+    ]
     return Dataset(torch.cat(drawn), dataset.input, dataset.labels)

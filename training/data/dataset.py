@@ -1,21 +1,34 @@
 """A data set in memory, its split, and the preprocessing that its values call for."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Protocol
 
 import torch
 from torch import Tensor
 
+from training.data.rows import InMemory, Rows
 from vae.manifest import InputSpec, Preprocessing
 
 Scaling = Literal["range", "standardise", "none"]
 
-CHUNK_ELEMENTS = 1 << 22
-"""Statistics go through the rows in float64 pieces of this size, 32 MiB, not all at once."""
-
 
 class DataError(Exception):
     """Data cannot be used; the message names the file, and the column and row where there are."""
+
+
+class TrainingSet(Protocol):
+    """Rows to train on, wherever they lie."""
+
+    @property
+    def input(self) -> InputSpec:
+        """What one row is."""
+
+    @property
+    def rows(self) -> Rows:
+        """The rows."""
+
+    def __len__(self) -> int: ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,6 +44,11 @@ class Dataset:
 
     def __len__(self) -> int:
         return len(self.x)
+
+    @property
+    def rows(self) -> InMemory:
+        """As training goes through them."""
+        return InMemory(self.x)
 
 
 def split(dataset: Dataset, held_out: float, seed: int) -> tuple[Dataset, Dataset]:
@@ -50,7 +68,7 @@ def split(dataset: Dataset, held_out: float, seed: int) -> tuple[Dataset, Datase
     return _select(dataset, order[count:]), _select(dataset, order[:count])
 
 
-def preprocessing(train: Dataset, scaling: Scaling) -> Preprocessing:
+def preprocessing(train: TrainingSet, scaling: Scaling) -> Preprocessing:
     """The affine map that brings the training rows to the scale that a network learns well on.
 
     - ``range``: [low, high] of the input to [0, 1], as a Bernoulli likelihood needs it;
@@ -75,29 +93,28 @@ def _select(dataset: Dataset, rows: Tensor) -> Dataset:
     return Dataset(dataset.x.index_select(0, rows), dataset.input, labels)
 
 
-def _standardise(train: Dataset) -> Preprocessing:
-    values = train.x.reshape(-1, 1) if train.input.kind == "image" else train.x
-    mean, std = _moments(values)
+def _standardise(train: TrainingSet) -> Preprocessing:
+    columns = 1 if train.input.kind == "image" else train.input.size
+    mean, std = _moments(piece.reshape(-1, columns) for piece in train.rows.pieces())
     constant = std < torch.finfo(torch.float32).tiny
     return Preprocessing(shift=_floats(mean), scale=_floats(std.masked_fill(constant, 1.0)))
 
 
-def _moments(values: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean and standard deviation of each column of (rows, columns), float64, in two passes.
+def _moments(pieces: Iterator[Tensor]) -> tuple[Tensor, Tensor]:
+    """Mean and standard deviation of each column of pieces (rows, columns), float64, in one pass.
 
-    Equal values sum without rounding: a float32 has 24 bits, a float64 has 53. So the deviation of
-    a constant column is exactly 0.
+    The pieces' own moments are put together as in Chan, Golub and LeVeque 1983. Equal values sum
+    without rounding: a float32 has 24 bits, a float64 has 53. So the deviation of a constant column
+    is exactly 0.
     """
-    rows, columns = values.shape
-    chunks = torch.split(values, max(1, CHUNK_ELEMENTS // columns))
-    total = torch.zeros(columns, dtype=torch.float64)
-    for chunk in chunks:
-        total += chunk.double().sum(0)
-    mean = total / rows
-    squares = torch.zeros_like(mean)
-    for chunk in chunks:
-        squares += (chunk.double() - mean).square().sum(0)
-    return mean, (squares / rows).sqrt()
+    count, mean, squares = 0, torch.zeros(()), torch.zeros(())
+    for piece in pieces:
+        values = piece.double()
+        rows, own = len(values), values.mean(0)
+        away, before, count = own - mean, count, count + rows
+        mean = mean + away * rows / count
+        squares = squares + (values - own).square().sum(0) + away.square() * (before * rows / count)
+    return mean, (squares / count).sqrt()
 
 
 def _floats(values: Tensor) -> tuple[float, ...]:

@@ -1,4 +1,4 @@
-"""From what a user names to a data set in memory."""
+"""From what a user names to a data set."""
 
 from pathlib import Path
 from typing import Literal
@@ -8,9 +8,11 @@ from training.data.dataset import DataError, Dataset
 from training.data.digits import load_digits
 from training.data.idx import is_idx, load_idx, training_images
 from training.data.images import load_images
+from training.data.sharded import Sharded, load_shards
+from training.data.shards import shard_paths
 from training.data.tables import load_csv, load_parquet
 
-Kind = Literal["digits", "images", "idx", "arrays", "csv", "parquet"]
+Kind = Literal["digits", "images", "idx", "arrays", "csv", "parquet", "shards"]
 
 SUFFIXES: dict[str, Kind] = {
     ".npy": "arrays",
@@ -21,7 +23,8 @@ SUFFIXES: dict[str, Kind] = {
 
 UNDERSTOOD = """a source of data is one of
   digits              8×8 digits that come with scikit-learn
-  a folder            PNG and JPEG images at any depth, or train-images-idx3-ubyte[.gz]
+  a folder            PNG and JPEG images at any depth, or train-images-idx3-ubyte[.gz],
+                      or *.npy or *.parquet shards, which are not read into memory
   *-ubyte[.gz]        an IDX file, as MNIST comes
   *.npy, *.npz        a NumPy array: (rows, D), (rows, H, W) or (rows, H, W, 1 or 3);
                       of several in a file one can be named, x.npz:test
@@ -34,8 +37,8 @@ def load(
     image_size: tuple[int, int] | None = None,
     gray: bool = False,
     columns: tuple[str, ...] | None = None,
-) -> Dataset:
-    """Read all of ``source`` into memory.
+) -> Dataset | Sharded:
+    """Read all of ``source``, into memory unless it is a folder of shards.
 
     ``image_size`` (height, width) and ``gray`` are for a folder of images, ``columns`` for a table.
     Raises DataError when the source is unknown, unreadable or empty, holds what is not a finite
@@ -45,7 +48,7 @@ def load(
     path, kind = _find(source)
     if kind != "images" and (image_size is not None or gray):
         raise DataError(f"{source}: image size and gray are for a folder of images")
-    if kind not in ("csv", "parquet") and columns:
+    if kind not in ("csv", "parquet", "shards") and columns:
         raise DataError(f"{source}: columns are for a table, CSV or Parquet")
     match kind:
         case "digits":
@@ -60,6 +63,8 @@ def load(
             return load_csv(path, columns)
         case "parquet":
             return load_parquet(path, columns)
+        case "shards":
+            return load_shards(shard_paths(path), columns)
 
 
 def _split(source: str) -> tuple[str, str | None]:
@@ -78,8 +83,9 @@ def _find(source: str) -> tuple[Path, Kind]:
     except (OSError, RuntimeError) as error:
         raise DataError(f"{source} cannot be read: {error}") from None
     if path.is_dir():
-        mnist = training_images(path)
-        return (path, "images") if mnist is None else (mnist, "idx")
+        if mnist := training_images(path):
+            return mnist, "idx"
+        return path, "shards" if shard_paths(path) else "images"
     if not exists:
         raise DataError(f"{source} does not exist; {UNDERSTOOD}")
     kind = "idx" if is_idx(path) else SUFFIXES.get(path.suffix.lower())

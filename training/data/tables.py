@@ -29,7 +29,7 @@ def load_csv(path: Path, columns: Sequence[str] | None) -> Dataset:
         names = table.column_names
     except (OSError, ValueError, pa.ArrowException) as error:
         raise DataError(f"{path} cannot be read as CSV: {_in_data_rows(str(error))}") from None
-    _check_names(names, path, columns)
+    check_names(names, path, columns)
     return _from_table(table, path, columns or names)
 
 
@@ -38,7 +38,7 @@ def load_parquet(path: Path, columns: Sequence[str] | None) -> Dataset:
     try:
         with parquet.ParquetFile(path) as file:
             names = file.schema_arrow.names
-            _check_names(names, path, columns)
+            check_names(names, path, columns)
             table = file.read(columns=columns or names)
     except (OSError, ValueError, pa.ArrowException) as error:
         raise DataError(f"{path} cannot be read as Parquet: {error}") from None
@@ -53,14 +53,21 @@ def _in_data_rows(message: str) -> str:
 def _from_table(table: pa.Table, path: Path, names: Sequence[str]) -> Dataset:
     if table.num_rows == 0 or not names:
         raise DataError(f"{path} is empty: it has {table.num_rows} rows of {len(names)} columns")
-    x = np.empty((table.num_rows, len(names)), np.float32)
-    for index, name in enumerate(names):
-        x[:, index] = _numbers(table.column(name), f'{path}: column "{name}"')
+    x = to_floats(table, str(path), names)
     spec = InputSpec(kind="vector", shape=(len(names),), dtype="float32", columns=tuple(names))
     return Dataset(torch.from_numpy(x), spec)
 
 
-def _check_names(found: Sequence[str], path: Path, chosen: Sequence[str] | None) -> None:
+def to_floats(table: pa.Table, source: str, names: Sequence[str]) -> Array:
+    """The columns of these names, (rows, len(names)) float32. Raises DataError naming the place."""
+    x = np.empty((table.num_rows, len(names)), np.float32)
+    for index, name in enumerate(names):
+        x[:, index] = _numbers(table.column(name), f'{source}: column "{name}"')
+    return x
+
+
+def check_names(found: Sequence[str], path: Path, chosen: Sequence[str] | None) -> None:
+    """Raise DataError for a column that is chosen and not found, or there twice."""
     names = chosen or found
     if twice := [name for name, count in Counter(names).items() if count > 1]:
         raise DataError(f'{path}: column "{twice[0]}" is there twice')
