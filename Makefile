@@ -16,6 +16,9 @@ $(MODELS)/digits/1/manifest.json: | .venv/installed
 train: .venv/installed  ## make train ARGS="--data folder --name faces"
 	$(BIN)/python -m training train --models $(MODELS) $(ARGS)
 
+reproduce-%: training/recipes/%.yaml .venv/installed  ## make reproduce-digits: run a recipe
+	$(BIN)/python -m training train --config $< --models $(MODELS) --resume $(ARGS)
+
 serve: .venv/installed  ## make serve MODELS=models ARGS="--port 9000"
 	$(BIN)/python -m service --models $(MODELS) $(ARGS)
 

@@ -58,6 +58,7 @@ def test_the_python_blocks_run(page: Path, demo: Server) -> None:
 
 def test_every_make_target_that_is_named_exists() -> None:
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    targets |= {f"reproduce-{path.stem}" for path in (ROOT / "training/recipes").glob("*.yaml")}
     for page in PAGES:
         for block in blocks(page, "sh"):
             named = set(re.findall(r"^(?:\S+=\S+ )*make ([a-z-]+)", block, re.MULTILINE))

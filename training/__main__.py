@@ -1,4 +1,4 @@
-"""``python -m training train | evaluate | export | exact``, installed as ``vae-train``."""
+"""``python -m training COMMAND``, installed as ``vae-train``: the table of commands."""
 
 import sys
 from collections.abc import Callable, Sequence
@@ -7,9 +7,16 @@ from pydantic import BaseModel
 from rich.console import Console
 
 from training import commands
-from training.config import EvaluateCommand, ExactCommand, ExportCommand, TrainCommand
+from training.config import (
+    EvaluateCommand,
+    ExactCommand,
+    ExportCommand,
+    RecipesCommand,
+    TrainCommand,
+)
 from training.data.dataset import DataError
 from training.errors import ConfigError, TrainingError
+from training.recipe import run_recipes
 from training.settings import parse
 from vae.bundle import BundleError
 
@@ -20,6 +27,7 @@ usage: vae-train COMMAND [OPTIONS]
   evaluate   evaluate a run's model on its held-out rows
   export     write a run's model as the next version of its bundle
   exact      hold a linear run against its optimum in closed form
+  recipes    list the configs of runs that are worth repeating
 
 vae-train COMMAND --help lists the options.
 """
@@ -29,6 +37,7 @@ COMMANDS: dict[str, tuple[type[BaseModel], Callable[..., None]]] = {
     "evaluate": (EvaluateCommand, commands.run_evaluate),
     "export": (ExportCommand, commands.run_export),
     "exact": (ExactCommand, commands.run_exact),
+    "recipes": (RecipesCommand, run_recipes),
 }
 
 

@@ -117,6 +117,8 @@ def run_exact(command: ExactCommand, console: Console) -> None:
     config = run.config()
     data, held_out = _data(config)
     vae, _ = _trained(run, data, torch.device("cpu"), ALONE)
+    if not isinstance(data, Dataset):
+        raise RunError(f"run {run.path}: its rows are in shards; exact needs them in memory")
     console.print(exact.table(*exact.compare(vae, data.x, held_out.x, config.seed)))
 
 

@@ -474,3 +474,9 @@ class ExactCommand(_WithFile):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     run: Path = Field(description="directory of the run")
+
+
+class RecipesCommand(BaseModel):
+    """List the recipes: configs of runs that are worth repeating."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
