@@ -154,6 +154,22 @@ def test_the_header_says_what_is_served(page: Any, server: Server) -> None:
     wait_for_text(page, "#sample .curl code", "/models/colours/")
 
 
+@pytest.mark.parametrize("width", [360, 1280])
+def test_the_documentation_opens_what_its_address_names(
+    page: Any, server: Server, width: int
+) -> None:
+    page.set_viewport_size({"width": width, "height": 800})
+    page.goto(f"{server.url}/docs#encode")
+    page.wait_for_selector("#encode h3")
+    text = page.locator("#encode").inner_text()
+    for said in ("X-Timeout-Ms", "Request body", "inputs", "Also as application/x-", "429"):
+        assert said in text
+    assert page.locator("details[open]").count() == 1
+    page.locator("#live summary").click()
+    wait_for_text(page, "#live", "Replies")
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
 def test_the_default_model_opens(page: Any, server: Server) -> None:
     page.goto(server.url)
     page.wait_for_selector("#try")
