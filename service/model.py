@@ -12,7 +12,8 @@ from typing import Protocol
 import numpy as np
 
 from service.arrays import Arrays, Float32, all_finite
-from service.batcher import Batcher, Call, Observer
+from service.batcher import Batcher, Observer
+from service.call import Call
 from service.cost import Cost
 from service.errors import InvalidInput
 from service.finite import require_finite

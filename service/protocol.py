@@ -18,6 +18,7 @@ from service.fast_lane import CLOSE_LINE, FastCycle, target_of
 from service.guard import Head, head_of
 from service.receipt import Receipt
 from service.reception import Reception
+from service.upgrade import without_upgrade
 from service.visit import Visit
 
 
@@ -232,20 +233,12 @@ class Connection(HttpToolsProtocol):
         return self.receipt is None and not self._owes_reply() and not self.flow.write_paused
 
     def _decline_upgrade(self, rest: bytes) -> None:
-        """Read the request again without its wish, which a server may pass over (RFC 9110, 7.8).
-
-        The parser skips the body of such a request; some clients ask for HTTP/2 in every one.
-        """
-        version = self.parser.get_http_version().encode()
-        lines = [b"%b %b HTTP/%b" % (self.parser.get_method(), self.url, version)]
-        for name, value in self.headers:
-            if name == b"connection":
-                value = b"close" if b"close" in value.lower() else b"keep-alive"
-            if name not in (b"upgrade", b"http2-settings"):
-                lines.append(b"%b: %b" % (name, value))
+        """Read the request again without its wish: the parser skips the body of such a request."""
+        method, version = self.parser.get_method(), self.parser.get_http_version()
+        head = without_upgrade(method, self.url, version, self.headers)
         self.declines = False
         self.parser = httptools.HttpRequestParser(self)
-        self.data_received(b"\r\n".join(lines) + b"\r\n\r\n" + rest)
+        self.data_received(head + rest)
 
     def _close_after(self, cycle: Any) -> None:
         """Have a reply say that it is the last of its connection."""

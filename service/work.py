@@ -9,7 +9,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Coroutine
 from typing import Generic, TypeVar
 
-from service.batcher import Call
+from service.call import Call
 from service.errors import DeadlineExceeded
 
 T = TypeVar("T")

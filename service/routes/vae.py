@@ -11,7 +11,7 @@ from fastapi.routing import APIRoute
 from starlette.requests import ClientDisconnect
 from starlette.types import Receive, Scope, Send
 
-from service.batcher import Call
+from service.call import Call
 from service.endpoint import CLIENT_CLOSED_REQUEST, Endpoint, Reply, Target
 from service.errors import UnknownModel
 from service.guard import head_of

@@ -12,7 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from service.batcher import Batcher, Call
+from service.batcher import Batcher
+from service.call import Call
 from service.cost import Cost
 from service.errors import InternalError, QueueFull, Unavailable
 
