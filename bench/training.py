@@ -27,8 +27,9 @@ from bench.table import table
 from training.build import build, model_spec
 from training.config import TrainConfig, resolve
 from training.data.dataset import Dataset
+from training.learner import Learner
 from training.progress import Reporter
-from training.train import Learner, run_epoch
+from training.train import run_epoch
 from vae.manifest import InputSpec
 
 PIXELS: Final = 784

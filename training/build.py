@@ -43,10 +43,9 @@ def model_spec(config: TrainConfig, train: TrainingSet) -> ModelSpec:
     if config.binarise != "no" and train.input.range is None:
         raise ConfigError("binarise: needs values with known bounds, as images have them")
     _check_values(spec, train, config.scaling)
-    if config.objective in CLOSED_FORM and not spec.latents.closed_form:
-        raise ConfigError(
-            f"objective: {config.objective} needs a diagonal posterior and a standard normal prior"
-        )
+    if not spec.latents.closed_form and (config.objective in CLOSED_FORM or config.aggressive):
+        what = "aggressive: it" if config.aggressive else f"objective: {config.objective}"
+        raise ConfigError(f"{what} needs a diagonal posterior and a standard normal prior")
     return spec
 
 

@@ -35,8 +35,9 @@ class Progress(BaseModel):
 
     ``data`` is the SHA-256 of the training rows. ``best_epoch`` is that of the weights that the
     bundle gets and ``best_objective`` its held-out objective, in nats; 0 while no epoch had a
-    finite one. ``stopping`` and ``plateau`` follow that objective, and ``drops`` counts how often
-    the learning rate was lowered.
+    finite one. ``stopping`` and ``plateau`` follow that objective, ``drops`` counts how often
+    the learning rate was lowered, and ``information`` follows the mutual information of x and z
+    while training is aggressive.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -49,6 +50,7 @@ class Progress(BaseModel):
     best_objective: FiniteFloat = 0.0
     stopping: Patience = Patience()
     plateau: Patience = Patience()
+    information: Patience = Patience()
     drops: NonNegativeInt = 0
 
 

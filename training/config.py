@@ -243,6 +243,11 @@ class TrainConfig(BaseModel):
     capacity_epochs: NonNegativeFloat = Field(
         0.0, description="epochs over which the capacity rises from 0"
     )
+    aggressive: bool = Field(
+        False,
+        description="train the encoder before every step of the rest, until the mutual information "
+        "of x and z stops rising",
+    )
     mmd_weight: NonNegativeFloat = Field(
         100.0, description="weight of the squared discrepancy in the mmd objective"
     )

@@ -119,12 +119,14 @@ def evaluate(vae: VAE, x: Tensor, *, samples: int, seed: int, group: Group = ALO
         active_units=active_units(z),
         kl_per_latent=tuple(kl.double().mean(dim=0).tolist()),
         parts=vae.latents.parts,
-        decomposition=_decomposition(settled, x, seed, group),
+        decomposition=decomposition(settled, x, seed, group),
         scores=score.float().cpu().numpy(),
     )
 
 
-def _decomposition(vae: VAE, x: Tensor, seed: int, group: Group) -> Decomposition | None:
+@torch.inference_mode()
+def decomposition(vae: VAE, x: Tensor, seed: int, group: Group = ALONE) -> Decomposition | None:
+    """What the KL on x is made of; None where the latents are not the standard ones."""
     if not vae.spec.latents.closed_form:
         return None
 

@@ -23,6 +23,7 @@ class Purpose(IntEnum):
     DECOMPOSITION = 7
     SPLIT = 8
     BLOCKS = 9
+    CHANCE = 10
 
 
 def generator(

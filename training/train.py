@@ -18,16 +18,15 @@ import torch
 from torch import Tensor
 
 from training import schedules
-from training.average import Average
-from training.build import objective as make_objective
+from training.aggregate import Decomposition
+from training.aggressive import random_batches, refine
 from training.checkpoint import Progress, Weights, load_checkpoint, save_checkpoint
 from training.config import TrainConfig
-from training.data.binarise import binarise
 from training.data.rows import Rows
 from training.errors import RunError
+from training.evaluate import decomposition
 from training.group import ALONE, Group
-from training.objective import Loss, Objective
-from training.optimiser import descend, make_optimiser
+from training.learner import Learner, learn
 from training.patience import Patience
 from training.progress import EpochMetrics, Reporter
 from training.run import Run
@@ -66,7 +65,9 @@ def train(
     while progress.epoch < config.epochs and not progress.stopping.lost(config.patience):
         epoch = progress.epoch + 1
         began = time.monotonic()
-        totals = run_epoch(learner, data, config, epoch, reporter, decay=_decay(progress, config))
+        aggressive = config.aggressive and not progress.information.lost(1)
+        decay = _decay(progress, config)
+        totals = run_epoch(learner, data, config, epoch, reporter, decay, aggressive=aggressive)
         rate = len(data) / (time.monotonic() - began)
         end = schedules.at_the_end(config)
         validation = validate(judged, learner.objective, held_out, end, config.seed, group)
@@ -80,34 +81,14 @@ def train(
             chosen = {"best_epoch": epoch, "best_objective": validation.objective}
             progress = progress.model_copy(update=chosen)
         progress = advance(progress, validation.objective, metrics.step, config)
+        if aggressive:
+            progress = informed(progress, decomposition(judged, held_out, config.seed, group))
         done = epoch == config.epochs or progress.stopping.lost(config.patience)
         due = done or time.monotonic() - saved >= config.checkpoint_seconds
         if group.main and due:
             save_checkpoint(run.checkpoint, vae, learner.optimiser, best, progress, learner.average)
             reporter.checkpoint(judged)
             saved = time.monotonic()
-
-
-@dataclass(frozen=True, eq=False)
-class Learner:
-    """What a step changes, and what for."""
-
-    vae: VAE
-    objective: Objective
-    optimiser: torch.optim.Optimizer
-    average: Average | None
-    group: Group
-
-    @classmethod
-    def start(cls, vae: VAE, config: TrainConfig, *, rows: int, group: Group = ALONE) -> "Learner":
-        """As a run on so many rows begins."""
-        average = Average(vae, config.ema) if config.ema else None
-        return cls(vae, make_objective(config, rows), make_optimiser(vae, config), average, group)
-
-    @property
-    def judged(self) -> VAE:
-        """The weights that are validated, kept and exported."""
-        return self.average.vae if self.average else self.vae
 
 
 @dataclass(frozen=True)
@@ -130,62 +111,31 @@ def run_epoch(
     config: TrainConfig,
     epoch: int,
     reporter: Reporter,
-    *,
     decay: float = 1.0,
+    *,
+    aggressive: bool = False,
 ) -> Totals:
-    """One pass over the data in an order of its own; ``decay`` is on the learning rate."""
+    """One pass over the data in an order of its own; ``decay`` is on the learning rate.
+
+    An ``aggressive`` pass trains the encoder before every step of the rest.
+    """
     device = next(learner.vae.parameters()).device
     noise = generator(config.seed, Purpose.NOISE, epoch, device)
-    drawing = generator(config.seed, Purpose.BINARISATION, epoch, device)
-    limits = learner.vae.spec.input.range if config.binarise == "dynamic" else None
     steps = -(-len(data) // config.batch_size)
     totals = torch.zeros(6, dtype=torch.float64, device=device)
+    encoder, rest = learner.split()
+    ahead = random_batches(data, config.batch_size, config.seed, epoch, learner.group)
     batches = data.batches(config.batch_size, config.seed, epoch, learner.group)
-    for number, (x, rows) in enumerate(batches):
+    for number, batch in enumerate(batches):
         now = schedules.at(config, epoch - 1 + number / steps, decay)
-        mine = learner.group.part(rows)
-        if limits:
-            uniform = torch.rand((rows, *x.shape[1:]), generator=drawing, device=device)
-            x = binarise(x, limits, uniform[mine])
-        shape = (learner.objective.noises, rows, config.latent_dim)
-        eps = torch.randn(shape, generator=noise, device=device)[:, mine]
-        totals += step(learner, x.float(), eps, now, config.clip_norm, share=len(x) / rows)
+        if aggressive:
+            refine(encoder, ahead, now, noise)
+        totals += learn(rest if aggressive else learner, batch, now, noise)
         if learner.average:
             learner.average.update(learner.vae, (epoch - 1) * steps + number)
-        reporter.step(rows)
+        reporter.step(batch.rows)
     skipped, counted, elbo, reconstruction, kl, loss = totals.tolist()
     return Totals(steps, int(skipped), counted, elbo, reconstruction, kl, loss, now)
-
-
-def step(
-    learner: Learner, x: Tensor, eps: Tensor, now: Now, clip_norm: float, share: float = 1.0
-) -> Tensor:
-    """One step on a batch, of which x is this process's ``share`` from 0 to 1.
-
-    Returns (skipped, rows, ELBO, reconstruction, KL, loss) of the whole batch, the last four summed
-    over the rows; a skipped step counts no rows.
-    """
-    loss = learner.objective(learner.vae, x, eps, now)
-    sums = _sums(loss)
-    bad = descend(
-        learner.optimiser,
-        share * loss.loss,
-        learner.vae.parameters(),
-        sums,
-        learning_rate=now.learning_rate,
-        clip_norm=clip_norm,
-        group=learner.group,
-    )
-    return torch.cat([bad.double().reshape(1), torch.where(bad, 0.0, sums)])
-
-
-def _sums(loss: Loss) -> Tensor:
-    """Rows, ELBO, reconstruction, KL and loss of the batch. A loss of no rows counts as none."""
-    rows = len(loss.reconstruction)
-    reconstruction, kl = loss.reconstruction.detach().sum(), loss.kl_per_latent.detach().sum()
-    total = rows * loss.loss.detach() if rows else kl
-    counted = torch.full_like(kl, rows)
-    return torch.stack([counted, reconstruction - kl, reconstruction, kl, total]).double()
 
 
 def advance(progress: Progress, objective: float, step: int, config: TrainConfig) -> Progress:
@@ -201,6 +151,16 @@ def advance(progress: Progress, objective: float, step: int, config: TrainConfig
             "drops": progress.drops + drop,
         }
     )
+
+
+def informed(progress: Progress, terms: Decomposition | None) -> Progress:
+    """The progress after an aggressive epoch, which is the last one unless the mutual information
+    of x and z on the held-out rows has risen.
+    """
+    if terms is None:
+        raise AssertionError("aggressive training of latents without terms. This is a bug.")
+    risen = progress.information.after(terms.mutual_information)
+    return progress.model_copy(update={"information": risen})
 
 
 def _decay(progress: Progress, config: TrainConfig) -> float:

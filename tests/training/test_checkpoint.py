@@ -14,9 +14,9 @@ from training.checkpoint import (
 )
 from training.config import TrainConfig
 from training.errors import RunError
+from training.learner import Learner, step
 from training.optimiser import make_optimiser
 from training.schedules import at_the_end
-from training.train import Learner, step
 from vae.manifest import MLP, Gaussian, InputSpec, ModelSpec
 from vae.networks import VAE
 
@@ -38,7 +38,7 @@ def trained(tmp_path: Path) -> tuple[Path, Learner]:
     vae = VAE(make_spec())
     learner = Learner.start(vae, CONFIG, rows=5)
     best = {name: tensor.clone() for name, tensor in vae.state_dict().items()}
-    step(learner, torch.randn(5, 3), torch.randn(1, 5, 2), at_the_end(CONFIG), 10.0)
+    step(learner, torch.randn(5, 3), torch.randn(1, 5, 2), at_the_end(CONFIG))
     progress = Progress(spec=make_spec(), data="abc", epoch=4, step=9, best_epoch=3)
     path = tmp_path / "checkpoint.safetensors"
     save_checkpoint(path, vae, learner.optimiser, best, progress)
@@ -53,7 +53,7 @@ def test_training_goes_on_bit_for_bit(
     load_checkpoint(path, other.vae, other.optimiser)
     x, eps = torch.randn(5, 3), torch.randn(1, 5, 2)
     for each in (learner, other):
-        step(each, x, eps, at_the_end(CONFIG), 10.0)
+        step(each, x, eps, at_the_end(CONFIG))
     pairs = zip(learner.vae.parameters(), other.vae.parameters(), strict=True)
     assert all(torch.equal(*pair) for pair in pairs)
 

@@ -32,8 +32,9 @@ from training.devices import open_device
 from training.errors import ConfigError, RunError
 from training.evaluate import ROWS, evaluate
 from training.group import Group
+from training.learner import Learner
 from training.run import Run
-from training.train import Learner, Totals, run_epoch, train
+from training.train import Totals, run_epoch, train
 from vae.bundle import open_bundle
 from vae.networks import VAE
 

@@ -9,17 +9,19 @@ import pytest
 import torch
 from rich.console import Console
 
+from training.aggregate import Decomposition
 from training.build import build, model_spec
 from training.checkpoint import Progress, load_best, read_progress
 from training.config import TrainConfig, resolve
 from training.data.dataset import Dataset
 from training.data.rows import InMemory
 from training.errors import RunError
+from training.learner import Learner, step
 from training.objective import ELBO, Loss
 from training.progress import PlainReporter
 from training.run import Run
 from training.schedules import Now, at_the_end
-from training.train import Learner, run_epoch, step, train
+from training.train import informed, run_epoch, train
 from training.validate import validate
 from vae.manifest import InputSpec
 from vae.networks import VAE
@@ -102,15 +104,15 @@ def test_a_step_that_is_not_finite_leaves_weights_and_optimiser_alone() -> None:
     good, eps = data.x[:8], torch.zeros(1, 8, 2)
     bad = good.clone()
     bad[3, 2] = torch.inf
-    step(learner, good, eps, now, 200.0)
+    step(learner, good, eps, now)
     weights = [weight.clone() for weight in vae.parameters()]
     moments = [state["exp_avg"].clone() for state in learner.optimiser.state.values()]
-    counts = step(learner, bad, eps, now, 200.0)
+    counts = step(learner, bad, eps, now)
     assert counts.tolist() == [1, 0, 0, 0, 0, 0]
     assert all(torch.equal(*pair) for pair in zip(weights, vae.parameters(), strict=True))
     after = [state["exp_avg"] for state in learner.optimiser.state.values()]
     assert all(torch.equal(*pair) for pair in zip(moments, after, strict=True))
-    counts = step(learner, good, eps, now, 200.0)
+    counts = step(learner, good, eps, now)
     assert counts[:2].tolist() == [0, 8]
     assert not torch.equal(weights[0], next(iter(vae.parameters())))
 
@@ -134,10 +136,10 @@ def test_too_many_skipped_steps_end_the_run(tmp_path: Path) -> None:
 
 def test_gradients_are_clipped() -> None:
     data = make_data()
-    config = resolve(make_config(Path()), data)
+    config = resolve(make_config(Path(), clip_norm=0.01), data)
     vae = build(model_spec(config, data), 0)
     learner = Learner.start(vae, config, rows=256)
-    step(learner, data.x, torch.zeros(1, 256, 2), at_the_end(config), clip_norm=0.01)
+    step(learner, data.x, torch.zeros(1, 256, 2), at_the_end(config))
     norm = torch.nn.utils.get_total_norm([p.grad for p in vae.parameters() if p.grad is not None])
     assert norm.item() == pytest.approx(0.01, rel=1e-3)
 
@@ -254,3 +256,27 @@ def test_dynamic_binarisation_depends_on_the_seed_and_the_epoch_alone() -> None:
     assert torch.equal(first, pictures_of(epoch=3))
     ones = [pictures_of(epoch).sum().item() for epoch in (1, 2, 3)]
     assert len(set(ones)) == 3
+
+
+def test_aggressive_training_goes_on_where_it_stopped(tmp_path: Path) -> None:
+    data = make_data()
+    options: dict[str, Any] = {"aggressive": True, "batch_size": 128, "ema": 0.9}
+    _, whole = fit(make_config(tmp_path / "whole", epochs=4, **options), data)
+    _, parts = fit(make_config(tmp_path / "parts", epochs=2, **options), data)
+    config = resolve(make_config(tmp_path / "parts", epochs=4, **options), data)
+    progress = read_progress(parts.checkpoint)
+    assert progress.information.best is not None
+    vae = build(progress.spec, config.seed)
+    train(vae, data.rows, make_data(64).x, config, parts, progress, QUIET)
+    assert parts.checkpoint.read_bytes() == whole.checkpoint.read_bytes()
+    assert whole.history()[-1]["elbo"] > whole.history()[0]["elbo"] + 0.1
+
+
+def test_training_is_aggressive_until_the_mutual_information_stops_rising() -> None:
+    data = make_data(16)
+    progress = Progress(spec=model_spec(resolve(make_config(Path()), data), data), data="")
+    going_on = []
+    for nats in (1.0, 2.0, 1.9):
+        progress = informed(progress, Decomposition(nats, 0.0, 0.0))
+        going_on.append(not progress.information.lost(1))
+    assert going_on == [True, True, False]

@@ -1,0 +1,109 @@
+"""What a step changes, and the step."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor, nn
+
+from training.average import Average
+from training.build import objective as make_objective
+from training.config import TrainConfig
+from training.data.binarise import binarise
+from training.data.rows import Batch
+from training.group import ALONE, Group
+from training.objective import Loss, Objective
+from training.optimiser import descend, make_optimiser
+from training.schedules import Now
+from vae.networks import VAE
+
+
+@dataclass(frozen=True, eq=False)
+class Learner:
+    """A VAE, what it is trained for and how; a step changes ``parameters``.
+
+    ``limits`` are those of the values that are binarised anew whenever they are shown.
+    """
+
+    vae: VAE
+    objective: Objective
+    optimiser: torch.optim.Optimizer
+    average: Average | None
+    group: Group
+    parameters: tuple[nn.Parameter, ...]
+    clip_norm: float
+    limits: tuple[float, float] | None
+
+    @classmethod
+    def start(cls, vae: VAE, config: TrainConfig, *, rows: int, group: Group = ALONE) -> "Learner":
+        """As a run on so many rows begins."""
+        return cls(
+            vae=vae,
+            objective=make_objective(config, rows),
+            optimiser=make_optimiser(vae, config),
+            average=Average(vae, config.ema) if config.ema else None,
+            group=group,
+            parameters=_trained(vae.parameters()),
+            clip_norm=config.clip_norm,
+            limits=vae.spec.input.range if config.binarise == "dynamic" else None,
+        )
+
+    @property
+    def judged(self) -> VAE:
+        """The weights that are validated, kept and exported."""
+        return self.average.vae if self.average else self.vae
+
+    def split(self) -> tuple["Learner", "Learner"]:
+        """The same for the encoder's parameters alone, and for all others."""
+        encoder = _trained(self.vae.encoder.parameters())
+        own = {id(parameter) for parameter in encoder}
+        rest = tuple(each for each in self.parameters if id(each) not in own)
+        return replace(self, parameters=encoder), replace(self, parameters=rest)
+
+
+def _trained(parameters: Iterable[nn.Parameter]) -> tuple[nn.Parameter, ...]:
+    return tuple(parameter for parameter in parameters if parameter.requires_grad)
+
+
+def learn(learner: Learner, batch: Batch, now: Now, noise: torch.Generator) -> Tensor:
+    """A step on this process's slice of the batch. Returns what ``step`` does.
+
+    Every process of the group draws the noise of all rows and takes its part.
+    """
+    vae, mine = learner.vae, learner.group.part(batch.rows)
+    x = batch.x.to(noise.device).float()
+    if learner.limits:
+        uniform = torch.rand((batch.rows, *x.shape[1:]), generator=noise, device=noise.device)
+        x = binarise(x, learner.limits, uniform[mine])
+    shape = (learner.objective.noises, batch.rows, vae.spec.latent_dim)
+    eps = torch.randn(shape, generator=noise, device=noise.device)[:, mine]
+    return step(learner, x, eps, now, share=len(x) / batch.rows)
+
+
+def step(learner: Learner, x: Tensor, eps: Tensor, now: Now, share: float = 1.0) -> Tensor:
+    """One step on a batch, of which x is this process's ``share`` from 0 to 1.
+
+    Returns (skipped, rows, ELBO, reconstruction, KL, loss) of the whole batch, the last four summed
+    over the rows; a skipped step counts no rows.
+    """
+    loss = learner.objective(learner.vae, x, eps, now)
+    sums = _sums(loss)
+    bad = descend(
+        learner.optimiser,
+        share * loss.loss,
+        learner.parameters,
+        sums,
+        learning_rate=now.learning_rate,
+        clip_norm=learner.clip_norm,
+        group=learner.group,
+    )
+    return torch.cat([bad.double().reshape(1), torch.where(bad, 0.0, sums)])
+
+
+def _sums(loss: Loss) -> Tensor:
+    """Rows, ELBO, reconstruction, KL and loss of the batch. A loss of no rows counts as none."""
+    rows = len(loss.reconstruction)
+    reconstruction, kl = loss.reconstruction.detach().sum(), loss.kl_per_latent.detach().sum()
+    total = rows * loss.loss.detach() if rows else kl
+    counted = torch.full_like(kl, rows)
+    return torch.stack([counted, reconstruction - kl, reconstruction, kl, total]).double()
