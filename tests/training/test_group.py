@@ -49,6 +49,9 @@ OPTIONS = {
     "checkpoint_seconds": 0,
 }
 
+BUILDING = threading.Lock()
+"""First weights come from torch's own generator, which threads share."""
+
 
 class Threads(Group):
     """Processes of a group as threads of the test."""
@@ -89,7 +92,8 @@ def together(size: int, work: Callable[[Group], Any]) -> list[Any]:
 def epoch_on(data: Dataset, x: Tensor, **options: object) -> Callable[[Group], tuple[VAE, Totals]]:
     def work(group: Group) -> tuple[VAE, Totals]:
         config = resolve(make_config(Path(), **options), data)
-        vae = build(model_spec(config, data), 0)
+        with BUILDING:
+            vae = build(model_spec(config, data), 0)
         learner = Learner.start(vae, config, rows=len(x), group=group)
         totals = run_epoch(learner, InMemory(x), config, 1, QUIET)
         return vae, totals
