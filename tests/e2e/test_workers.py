@@ -49,13 +49,13 @@ def kill(process: int) -> None:
 
 
 def test_every_worker_answers_and_the_metrics_are_those_of_all(models: Path) -> None:
-    with workers(models, *FAST, "--log-level", "debug") as service:
+    with workers(models, *FAST, "--access-log") as service:
         assert [service.encode() for _ in range(40)] == [200] * 40
         assert service.encoded() == 40
         wait_until(
             lambda: (
                 httpx.get(f"{service.url}/metrics").status_code == 200
-                and len(set(service.log.find(r"\[(\d+)\] uvicorn.access: .*/metrics"))) == 2
+                and len(set(service.log.find(r"\[(\d+)\] service.requests: 200 scrape "))) == 2
             ),
             20,
             service.log,
