@@ -70,8 +70,13 @@ class Home:
     def _build(self, bundle: Bundle) -> Model:
         """Raises BundleError, and RuntimeUnusable when a graph misses its golden outputs."""
         settings = self._settings
-        engine = self._engine_class(bundle, device=settings.device, threads=settings.threads)
-        check_golden(bundle, engine)
+        engine = self._engine_class(
+            bundle,
+            device=settings.device,
+            threads=settings.threads,
+            precision=settings.precision,
+        )
+        check_golden(bundle, engine, settings.precision)
         observe = self._metrics.batch_observer(bundle.manifest)
         return Model(bundle, engine, settings, observe)
 

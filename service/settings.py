@@ -19,6 +19,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from service.keys import well_formed
 from service.policy import Policy
+from service.runtimes.runtime import Precision
 
 MiB = 2**20
 ORIGIN = r"^(\*|https?://[A-Za-z0-9.-]+(:\d+)?|https?://\[[0-9a-fA-F:.]+\](:\d+)?)$"
@@ -74,6 +75,10 @@ class Settings(BaseSettings):
     runtime: str = Field("onnx", description="onnx, torch or package.module:Class")
     device: Literal["cpu", "cuda"] = Field(
         "cpu", description="where the graphs run; one that is missing is an error"
+    )
+    precision: Precision = Field(
+        "float32",
+        description="of the networks: float32, tf32 on cuda, or bfloat16 with the torch runtime",
     )
     workers: IntOrAuto = Field(
         1, description="processes that serve; auto or 0: as many as the CPUs that may be used"

@@ -40,7 +40,9 @@ class FakeRuntime:
     ``gate`` holds every batch back while it is cleared; ``calls`` lists graph and rows.
     """
 
-    def __init__(self, bundle: Bundle, *, device: str, threads: int) -> None:
+    def __init__(
+        self, bundle: Bundle, *, device: str, threads: int, precision: str = "float32"
+    ) -> None:
         self._shape = bundle.manifest.input.shape
         size = bundle.manifest.input.size
         self._up = np.linspace(-1, 1, LATENT_DIM * size, dtype=np.float32).reshape(LATENT_DIM, size)

@@ -341,6 +341,14 @@ class ModelSpec(Section):
         """Those in a bundle of this model."""
         return GRAPHS if self.latents.closed_form else GRAPHS + LATENT_GRAPHS
 
+    @property
+    def row_shapes(self) -> dict[str, tuple[int, ...]]:
+        """The shape of one row of each array in vae.graphs, by its name."""
+        shapes: dict[str, tuple[int, ...]] = dict.fromkeys(("x", "mean"), self.input.shape)
+        shapes |= dict.fromkeys(("mu", "logvar", "eps", "z", "latents"), (self.latent_dim,))
+        shapes |= dict.fromkeys(("log_px_z", "kl", "temperature"), ())
+        return {**shapes, "noise": (self.noise_dim,)}
+
     @model_validator(mode="after")
     def _parts_fit(self) -> Self:
         for name, values in (

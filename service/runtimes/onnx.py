@@ -1,14 +1,20 @@
 """onnxruntime: the default runtime, on the CPU and on CUDA."""
 
-from typing import Final
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any, Final
 
-from service.arrays import Float32
-from service.runtimes.runtime import RuntimeUnusable
+import numpy as np
+
+from service.runtimes.padded import SIZES, Padded, Rows
+from service.runtimes.runtime import Precision, RuntimeUnusable
 from vae.bundle import Bundle
 from vae.engine import onnxruntime
 from vae.graphs import Graph
 
 PROVIDERS: Final = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
+TF32_OF: Final[Mapping[str, str]] = {"float32": "0", "tf32": "1"}
+"""The provider's use_tf32 by precision."""
 
 
 class OnnxRuntime:
@@ -17,26 +23,98 @@ class OnnxRuntime:
     Sessions never see a path: onnxruntime would follow external data out of the bundle.
     """
 
-    def __init__(self, bundle: Bundle, *, device: str, threads: int) -> None:
+    def __init__(
+        self, bundle: Bundle, *, device: str, threads: int, precision: Precision = "float32"
+    ) -> None:
         provider = PROVIDERS[device]
         if provider not in onnxruntime.get_available_providers():
             raise RuntimeUnusable(
                 f"device {device!r} was asked for, but this onnxruntime has only "
                 f"{', '.join(onnxruntime.get_available_providers())}"
             )
+        options = provider_options(device, precision)
         if device == "cuda":
             onnxruntime.preload_dlls()  # from NVIDIA's packages, where the linker does not look
-        self._sessions = {
-            graph.name: _session(bundle.files[graph.file], provider, threads)
-            for graph in bundle.manifest.graphs
-        }
+        shapes = bundle.manifest.row_shapes
+        self._runs: dict[str, Callable[[Rows], Rows]] = {}
+        for graph in bundle.manifest.graphs:
+            session = _session(bundle.files[graph.file], provider, options, threads)
+            self._runs[graph.name] = (
+                partial(_run, session, graph)
+                if device == "cpu"
+                else bound(session, graph, shapes, device).run
+            )
 
-    def run(self, graph: Graph, inputs: tuple[Float32, ...]) -> tuple[Float32, ...]:
-        feeds = dict(zip(graph.inputs, inputs, strict=True))
-        return tuple(self._sessions[graph.name].run(graph.outputs, feeds))
+    def run(self, graph: Graph, inputs: Rows) -> Rows:
+        return self._runs[graph.name](inputs)
 
 
-def _session(model: bytes, provider: str, threads: int) -> onnxruntime.InferenceSession:
+class Bound:
+    """Buffers on the device for batches of ``size`` rows, bound to a session's graph; a Slot.
+
+    Rows are copied there and back once, and onnxruntime allocates nothing for them.
+    """
+
+    def __init__(
+        self,
+        session: onnxruntime.InferenceSession,
+        graph: Graph,
+        shapes: Mapping[str, tuple[int, ...]],
+        size: int,
+        device: str,
+    ) -> None:
+        self._session = session
+        self._rows = 0
+        self._given = [np.zeros((size, *shapes[name]), np.float32) for name in graph.inputs]
+        self._inputs = {name: _buffer((size, *shapes[name]), device) for name in graph.inputs}
+        self._outputs = {name: _buffer((size, *shapes[name]), device) for name in graph.outputs}
+        self._binding = session.io_binding()
+        for name, value in self._inputs.items():
+            self._binding.bind_ortvalue_input(name, value)
+        for name, value in self._outputs.items():
+            self._binding.bind_ortvalue_output(name, value)
+
+    def start(self, inputs: Rows) -> None:
+        self._rows = len(inputs[0])
+        for given, array, value in zip(self._given, inputs, self._inputs.values(), strict=True):
+            given[: self._rows] = array
+            value.update_inplace(given)
+        self._binding.synchronize_inputs()
+        self._session.run_with_iobinding(self._binding)
+        self._binding.synchronize_outputs()
+
+    def finish(self) -> Rows:
+        return tuple(value.numpy()[: self._rows].copy() for value in self._outputs.values())
+
+
+def bound(
+    session: onnxruntime.InferenceSession,
+    graph: Graph,
+    shapes: Mapping[str, tuple[int, ...]],
+    device: str,
+) -> Padded:
+    """A session at every size; in one lane, since it returns when it has computed."""
+    return Padded([{size: Bound(session, graph, shapes, size, device) for size in SIZES}])
+
+
+def provider_options(device: str, precision: Precision) -> dict[str, str]:
+    """For the session's provider. Raises RuntimeUnusable when the device lacks the precision."""
+    if precision not in TF32_OF or (device, precision) == ("cpu", "tf32"):
+        raise RuntimeUnusable(
+            f"precision {precision!r} was asked for, but onnxruntime runs the graphs in float32, "
+            "on cuda also in tf32; bfloat16 is the torch runtime's"
+        )
+    if device == "cpu":
+        return {}
+    return {
+        "use_tf32": TF32_OF[precision],  # by itself the provider takes TF32
+        "cudnn_conv_algo_search": "HEURISTIC",  # the default tries all of them for each new shape
+        "arena_extend_strategy": "kSameAsRequested",  # the default doubles what it holds
+    }
+
+
+def session_options(threads: int) -> onnxruntime.SessionOptions:
+    """As ``python -m bench sessions`` found them to pay."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
@@ -45,8 +123,24 @@ def _session(model: bytes, provider: str, threads: int) -> onnxruntime.Inference
     options.enable_cpu_mem_arena = False
     # Threads that spin between batches burn the cores that parse and write.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    return options
+
+
+def _run(session: onnxruntime.InferenceSession, graph: Graph, inputs: Rows) -> Rows:
+    return tuple(session.run(graph.outputs, dict(zip(graph.inputs, inputs, strict=True))))
+
+
+def _buffer(shape: tuple[int, ...], device: str) -> Any:
+    return onnxruntime.OrtValue.ortvalue_from_shape_and_type(shape, np.float32, device, 0)
+
+
+def _session(
+    model: bytes, provider: str, provider_options: Mapping[str, str], threads: int
+) -> onnxruntime.InferenceSession:
     try:
-        session = onnxruntime.InferenceSession(model, options, providers=[provider])
+        session = onnxruntime.InferenceSession(
+            model, session_options(threads), providers=[(provider, dict(provider_options))]
+        )
     except Exception as error:  # onnxruntime raises a class of its own for every kind of failure
         raise RuntimeUnusable(f"onnxruntime cannot load the graph: {error}") from None
     if session.get_providers()[0] != provider:  # it falls back to the CPU with no more than a log

@@ -5,7 +5,7 @@ loads no engine.
 """
 
 from importlib import import_module
-from typing import Final, Protocol
+from typing import Final, Literal, Protocol
 
 from service.arrays import Float32
 from vae.bundle import Bundle
@@ -16,6 +16,8 @@ RUNTIMES: Final = {
     "torch": "service.runtimes.torch:TorchRuntime",
 }
 
+Precision = Literal["float32", "tf32", "bfloat16"]
+
 
 class RuntimeUnusable(Exception):
     """The runtime or its device cannot be had here; the message says which and why."""
@@ -24,8 +26,11 @@ class RuntimeUnusable(Exception):
 class Runtime(Protocol):
     """Runs the graphs of one bundle. Called from several threads at once."""
 
-    def __init__(self, bundle: Bundle, *, device: str, threads: int) -> None:
-        """Load the graphs. Raises RuntimeUnusable when ``device`` is not there."""
+    def __init__(self, bundle: Bundle, *, device: str, threads: int, precision: Precision) -> None:
+        """Load the graphs.
+
+        Raises RuntimeUnusable when ``device`` is not there, or cannot compute in ``precision``.
+        """
 
     def run(self, graph: Graph, inputs: tuple[Float32, ...]) -> tuple[Float32, ...]:
         """The outputs of ``graph``, row by row, for arrays with equally many rows."""

@@ -9,10 +9,13 @@ import pytest
 import torch
 
 from service.golden import check_golden
+from service.runtimes.onnx import bound, provider_options
 from service.runtimes.runtime import RUNTIMES, RuntimeUnusable, resolve
+from service.runtimes.torch import functions_of
 from vae.bundle import Bundle, open_bundle, to_npz
 from vae.engine import onnxruntime
-from vae.graphs import DECODER, ENCODER, SCORER
+from vae.graphs import DECODER, ENCODER, SCORER, Graph
+from vae.networks import VAE
 
 BUNDLES = ("digits_bundle", "conv_bundle", "causal_bundle", "table_bundle", "ladder_bundle")
 
@@ -22,9 +25,18 @@ def bundle(request: pytest.FixtureRequest) -> Bundle:
     return open_bundle(request.getfixturevalue(request.param))
 
 
-@pytest.fixture(params=sorted(RUNTIMES))
+IS_THERE = {
+    ("onnx", "cpu"): True,
+    ("onnx", "cuda"): "CUDAExecutionProvider" in onnxruntime.get_available_providers(),
+    ("torch", "cpu"): True,
+    ("torch", "cuda"): torch.cuda.is_available(),
+}
+
+
+@pytest.fixture(params=[place for place, there in IS_THERE.items() if there], ids="-".join)
 def runtime(request: pytest.FixtureRequest, bundle: Bundle) -> Any:
-    return resolve(request.param)(bundle, device="cpu", threads=1)
+    name, device = request.param
+    return resolve(name)(bundle, device=device, threads=1, precision="float32")
 
 
 def inputs(bundle: Bundle, rows: int) -> tuple[Any, Any]:
@@ -90,17 +102,9 @@ def test_both_engines_agree(bundle: Bundle) -> None:
             assert np.all(np.abs(a - b) <= 1e-4 * np.maximum(1, np.abs(b)))
 
 
-@pytest.mark.parametrize(
-    ("name", "is_there"),
-    [
-        ("onnx", "CUDAExecutionProvider" in onnxruntime.get_available_providers()),
-        ("torch", torch.cuda.is_available()),
-    ],
-)
-def test_a_device_that_is_missing_is_an_error(
-    name: str, is_there: bool, digits_bundle: Path
-) -> None:
-    if is_there:
+@pytest.mark.parametrize("name", sorted(RUNTIMES))
+def test_a_device_that_is_missing_is_an_error(name: str, digits_bundle: Path) -> None:
+    if IS_THERE[name, "cuda"]:
         pytest.skip("the device is there")
     with pytest.raises(RuntimeUnusable, match="cuda"):
         resolve(name)(open_bundle(digits_bundle), device="cuda", threads=1)
@@ -115,3 +119,65 @@ def test_a_graph_that_does_not_load_is_an_error(name: str, digits_bundle: Path) 
     }
     with pytest.raises(RuntimeUnusable):
         resolve(name)(Bundle(bundle.path, bundle.manifest, files), device="cpu", threads=1)
+
+
+def every_graph(bundle: Bundle, rows: int) -> list[tuple[Graph, tuple[Any, ...]]]:
+    """The graphs of a bundle with its golden inputs, repeated."""
+    return [
+        (graph, tuple(np.resize(a, (rows, *a.shape[1:])) for a in golden.values()))
+        for graph in bundle.manifest.graphs
+        for golden in [bundle.arrays("golden.npz", *graph.inputs)]
+    ]
+
+
+@pytest.mark.parametrize("rows", [1, 5, 300])
+def test_bound_buffers_give_what_a_session_gives(bundle: Bundle, rows: int) -> None:
+    for graph, arrays in every_graph(bundle, rows):
+        session = onnxruntime.InferenceSession(bundle.files[graph.file])
+        padded = bound(session, graph, bundle.manifest.row_shapes, "cpu")
+        before = padded.run(tuple(array[:1] for array in arrays))
+        kept = [array.copy() for array in before]
+        expected = session.run(graph.outputs, dict(zip(graph.inputs, arrays, strict=True)))
+        for found, plain in zip(padded.run(arrays), expected, strict=True):
+            assert found.shape == plain.shape
+            np.testing.assert_allclose(found, plain, rtol=1e-5, atol=1e-5)
+        assert all(map(np.array_equal, before, kept))  # not the buffers, which were used again
+
+
+def test_bfloat16_is_rougher_and_within_what_it_is_allowed(bundle: Bundle) -> None:
+    rough = resolve("torch")(bundle, device="cpu", threads=1, precision="bfloat16")
+    check_golden(bundle, rough, "bfloat16")
+    with pytest.raises(RuntimeUnusable, match="allowed in float32 is 1e-04"):
+        check_golden(bundle, rough, "float32")
+    (log_px_z,) = rough.run(SCORER, inputs(bundle, 3))
+    assert log_px_z.dtype == np.float32
+
+
+@pytest.mark.parametrize(
+    ("name", "precision"), [("onnx", "bfloat16"), ("onnx", "tf32"), ("torch", "tf32")]
+)
+def test_a_precision_that_is_missing_is_an_error(
+    name: str, precision: Any, digits_bundle: Path
+) -> None:
+    with pytest.raises(RuntimeUnusable, match=precision):
+        resolve(name)(open_bundle(digits_bundle), device="cpu", threads=1, precision=precision)
+
+
+def test_cuda_rounds_to_tf32_only_when_asked() -> None:
+    asked = {precision: provider_options("cuda", precision) for precision in ("float32", "tf32")}
+    assert {precision: options["use_tf32"] for precision, options in asked.items()} == {
+        "float32": "0",
+        "tf32": "1",
+    }
+    with pytest.raises(RuntimeUnusable, match="bfloat16"):
+        provider_options("cuda", "bfloat16")
+
+
+def test_no_graph_asks_the_device_for_a_value(bundle: Bundle) -> None:
+    """Which a CUDA graph cannot: tensors without values fail where one is asked for."""
+    functions = functions_of(VAE(bundle.manifest).settled().to("meta"))
+    for graph, arrays in every_graph(bundle, 2):
+        with torch.inference_mode():
+            found = functions[graph.name](*(torch.tensor(a, device="meta") for a in arrays))
+        shapes = bundle.manifest.row_shapes
+        assert [tuple(o.shape) for o in found] == [(2, *shapes[name]) for name in graph.outputs]
