@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 
-from bench import bursts, compare, load, scaling, stages, table, training
+from bench import bursts, compare, load, scaling, sessions, stages, table, training
 from bench.errors import BenchError
 from bench.models import bundle_of
 from bench.paths import BUILD
@@ -33,7 +33,7 @@ def _parser() -> argparse.ArgumentParser:
         choices=tuple(REPORTS),
         default="servers",
         help="servers side by side; the stages of a request; a second worker; training "
-        "beside its yardsticks; latency under bursts (default: servers)",
+        "beside its yardsticks; onnxruntime's options; latency under bursts (default: servers)",
     )
     parser.add_argument("--only", metavar="W2,W4", help="workloads (default: all)")
     parser.add_argument("--seconds", type=int, default=3, help="of one run (default: 3)")
@@ -78,6 +78,11 @@ def _training(given: argparse.Namespace) -> None:
     _report("training", training.markdown(found), [asdict(each) for each in found])
 
 
+def _sessions(given: argparse.Namespace) -> None:
+    found = sessions.measure(repetitions=given.repetitions)
+    _report("sessions", sessions.markdown(found), repr(found))
+
+
 def _report(name: str, markdown: str, raw: object) -> None:
     sys.stdout.write(markdown + "\n")
     BUILD.mkdir(parents=True, exist_ok=True)
@@ -107,6 +112,7 @@ REPORTS = {
     "scaling": _scaling,
     "training": _training,
     "bursts": _bursts,
+    "sessions": _sessions,
 }
 
 

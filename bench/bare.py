@@ -41,7 +41,7 @@ def best_row(calls: Costs) -> float:
 
 
 def _typical_call(reference: Reference, graph: Graph, rows: int) -> float:
-    inputs = _inputs(graph, rows)
+    inputs = inputs_of(graph, rows)
     reference.run(graph, *inputs)
     taken: list[float] = []
     while len(taken) < 2 or sum(taken) < MEASURED_SECONDS:
@@ -52,7 +52,8 @@ def _typical_call(reference: Reference, graph: Graph, rows: int) -> float:
     return median(taken)
 
 
-def _inputs(graph: Graph, rows: int) -> list[Array]:
+def inputs_of(graph: Graph, rows: int) -> list[Array]:
+    """What the encoder or the decoder of the benchmarks' models takes."""
     noise = np.random.default_rng(0).standard_normal((rows, LATENT_DIM), dtype=np.float32)
     return {ENCODER: [images(rows)], DECODER: [noise]}[graph]
 

@@ -1,6 +1,7 @@
 """Functions of tensors as CUDA graphs: one launch in place of one for each kernel."""
 
 from collections.abc import Callable, Sequence
+from threading import Lock
 from typing import Any, Final
 
 import torch
@@ -10,6 +11,11 @@ from service.runtimes.padded import SIZES, Padded, Rows
 
 WARM_UPS: Final = 3
 LANES: Final = 2
+
+STREAMS: Final = Lock()
+"""Held to queue work and to capture it: torch has 32 streams in all and gives them out again, and
+what another model queues on a stream that is being captured would become a part of the graph.
+"""
 
 Function = Callable[..., tuple[Tensor, ...]]
 
@@ -47,9 +53,10 @@ class Captured:
                 function(*self._inputs)
         self._stream.synchronize()
         # Other threads may be serving other models: what they do on the device is no error here.
-        with torch.cuda.graph(
+        capture = torch.cuda.graph(
             self._graph, pool=pool, stream=self._stream, capture_error_mode="thread_local"
-        ):
+        )
+        with STREAMS, capture:
             return function(*self._inputs)
 
     @torch.inference_mode()
@@ -58,7 +65,7 @@ class Captured:
         self._rows = len(inputs[0])
         for given, array in zip(self._given, inputs, strict=True):
             given.numpy()[: self._rows] = array
-        with torch.cuda.stream(self._stream):
+        with STREAMS, torch.cuda.stream(self._stream):
             for to, given in zip(self._inputs, self._given, strict=True):
                 to[: self._rows].copy_(given[: self._rows], non_blocking=True)
             self._graph.replay()

@@ -8,6 +8,7 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
@@ -19,7 +20,7 @@ import torch
 from torch.overrides import TorchFunctionMode
 
 from bench import __main__ as command
-from bench import bare, contenders, table, training
+from bench import bare, contenders, sessions, table, training
 from bench.aims import AIMS, TRAINING_AIMS, Speeds
 from bench.arrivals import arrivals
 from bench.compare import Comparison, Figures, summarise
@@ -34,6 +35,8 @@ from bench.scaling import Scale
 from bench.servers import Server
 from bench.workloads import WORKLOADS, Workload, check, select
 from tests.fakes import FakeService, call, fake_service
+from vae.bundle import open_bundle
+from vae.graphs import DECODER, ENCODER
 from vae.manifest import InputSpec
 
 OUTPUT = """Running 3s test @ http://127.0.0.1:8000/encode
@@ -383,3 +386,37 @@ def test_the_bare_products_are_those_of_every_layer_forwards_and_backwards() -> 
         work()
     weights = [inputs * outputs for inputs, outputs in training.LAYERS]
     assert sum(counted) == 64 * (3 * sum(weights) - weights[0])
+
+
+def test_every_variant_of_a_session_computes_the_same(digits_bundle: Path) -> None:
+    bundle = open_bundle(digits_bundle)
+    golden = bundle.arrays("golden.npz", "z", "mean")
+    for change in sessions.VARIANTS.values():
+        session = sessions.session_of(bundle.files[DECODER.file], change)
+        (mean,) = session.run(DECODER.outputs, {"z": golden["z"]})
+        np.testing.assert_allclose(mean, golden["mean"], rtol=1e-4, atol=1e-4)
+
+
+def test_one_graph_reconstructs_as_two_do(digits_bundle: Path) -> None:
+    bundle = open_bundle(digits_bundle)
+    x = bundle.arrays("golden.npz", "x")["x"]
+    encoder, decoder = (sessions.session_of(bundle.files[g.file]) for g in (ENCODER, DECODER))
+    (two,) = decoder.run(DECODER.outputs, {"z": encoder.run(ENCODER.outputs, {"x": x})[0]})
+    both = sessions.session_of(sessions.one_graph(bundle))
+    np.testing.assert_allclose(both.run(["decoder_mean"], {"encoder_x": x})[0], two, rtol=1e-5)
+
+
+def test_the_options_of_sessions_are_compared_with_ours() -> None:
+    cell = ("mlp", "encoder", 1)
+    calls = {sessions.OURS: {cell: 2e-6}, "arena": {cell: 3e-6}}
+    merged = {("mlp", 1): {sessions.TWO: 4e-6, sessions.ONE: 3e-6}}
+    found = sessions.markdown(sessions.Found(calls, merged, {"arena": 1.25}))
+    for line in ("| ours, µs | 2 |", "| arena | 1.50 |", "| mlp 1 | 4 | 3 | 0.75 |", "1.2 |"):
+        assert line in found
+
+
+def test_the_best_run_counts() -> None:
+    asked: list[str] = []
+    works = {name: partial(asked.append, name) for name in "ab"}
+    assert max(sessions.best_of(works, rounds=3).values()) < 1
+    assert "".join(asked) == "ab" + "ba" + "ab" + "ba"
