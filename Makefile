@@ -30,6 +30,7 @@ test-browser: .venv/installed-dev  ## the playground in a real browser; needs Ch
 	$(BIN)/python -m pytest -m browser tests/browser $(ARGS)
 
 test-chaos: .venv/installed-dev  ## what hurts a server for minutes, with its figures
+	$(BIN)/pip install -c constraints.txt schemathesis
 	$(BIN)/python -m pytest -m chaos -s tests/chaos $(ARGS)
 
 test-docker: .venv/installed-dev  ## the images and compose; needs a Docker engine and some minutes

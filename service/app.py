@@ -23,7 +23,7 @@ from service.middleware import FrontDoor, to_response
 from service.reception import Reception
 from service.repository import Repository
 from service.routes import admin, ops, vae
-from service.routes.openapi import say_which_keys
+from service.routes.openapi import leave_out_validation, say_which_keys
 from service.settings import Settings
 
 CORS_REQUEST_HEADERS: Final = ("X-API-Key", "Authorization", "X-Timeout-Ms", "X-Request-Id")
@@ -67,11 +67,13 @@ def create_app(
 
 
 class Application(FastAPI):
-    """FastAPI, whose document says which operations ask for a key."""
+    """FastAPI, whose document says which operations ask for a key, and how they refuse."""
 
     def openapi(self) -> dict[str, Any]:
         if self.openapi_schema is None:
-            say_which_keys(super().openapi(), api=self.state.asks_for_keys)
+            document = super().openapi()
+            leave_out_validation(document)
+            say_which_keys(document, api=self.state.asks_for_keys)
         return super().openapi()
 
 

@@ -95,7 +95,7 @@ class Endpoint:
         self, verb: Verb, model: Model, admission: Admission, query: bytes, body: bytes
     ) -> Reply:
         """Read the body, run the verb, write the reply. Awaits nothing but the batchers."""
-        options = _query(query) if query else {}
+        options = parse_query(query) if query else {}
         rows, chosen = read(verb, model.row_specs, admission.reads, body, options)
         arrays = await verb.call(model, rows, chosen)
         writes = admission.writes
@@ -113,7 +113,8 @@ class Endpoint:
         return min(int(given), self._timeout_ms) / 1000
 
 
-def _query(query: bytes) -> dict[str, str]:
+def parse_query(query: bytes) -> dict[str, str]:
+    """The options of a query string. Raises InvalidInput when it names one twice."""
     text = query.decode("latin-1")
     pairs = parse_qsl(text, keep_blank_values=True)
     options = dict(pairs)

@@ -1,6 +1,7 @@
 """Real servers: ``python -m service`` in a process of its own, on a real socket."""
 
 import os
+import re
 import socket
 import ssl
 import subprocess
@@ -60,6 +61,13 @@ def free_port() -> int:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
         return port
+
+
+def resident(process: int) -> list[int]:
+    """Bytes of the process, or of each of its workers."""
+    children = Path(f"/proc/{process}/task/{process}/children").read_text().split()
+    statuses = [Path(f"/proc/{each}/status").read_text() for each in children or [process]]
+    return [int(found[1]) * 1024 for s in statuses if (found := re.search(r"VmRSS:\s+(\d+)", s))]
 
 
 def _wait_until_ready(server: Server, verify: ssl.SSLContext | None) -> None:

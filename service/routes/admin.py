@@ -1,24 +1,20 @@
 """Loading and unloading models, for who holds an admin key."""
 
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
 from fastapi import APIRouter
 from pydantic import BaseModel
 
-from service.errors import MEDIA_TYPE
 from service.keeper import Steward
-from service.routes.openapi import PROBLEM
+from service.routes.openapi import problems
 from service.routes.paths import ModelPath, VersionPath
 from service.shelf import Key
 
-ERRORS: Final[dict[int | str, dict[str, Any]]] = {
-    status: {"description": text, "content": {MEDIA_TYPE: {"schema": PROBLEM}}}
-    for status, text in (
-        (401, "The admin key is missing or unknown"),
-        (404, "There is no such bundle"),
-        (409, "The bundle is refused; detail says why"),
-        (503, "Shutting down"),
-    )
+ERRORS: Final = {
+    401: "The admin key is missing or unknown",
+    404: "There is no such bundle",
+    409: "The bundle is refused; detail says why",
+    503: "Shutting down",
 }
 
 
@@ -32,7 +28,7 @@ class Done(BaseModel):
 
 def create_router(steward: Steward) -> APIRouter:
     """/models/{model}/versions/{version}/load and …/unload."""
-    router = APIRouter(tags=["administration"], responses=ERRORS)
+    router = APIRouter(tags=["administration"], responses=problems(ERRORS))
 
     @router.post(
         "/models/{model}/versions/{version}/load",

@@ -1,5 +1,6 @@
 """What the OpenAPI document says of a verb: bodies in every format, examples, errors."""
 
+from collections.abc import Mapping
 from typing import Any, Final
 
 from service.errors import MEDIA_TYPE
@@ -97,13 +98,7 @@ def operation(verb: Verb, path: str) -> JsonSchema:
                 "content": _content(_response_schema(verb), received, binary=True)
                 | ({PNG.media_type: {"schema": BINARY}} if "outputs" in verb.outputs else {}),
             },
-            **{
-                str(status): {
-                    "description": text,
-                    "content": {MEDIA_TYPE: {"schema": PROBLEM}},
-                }
-                for status, text in ERRORS.items()
-            },
+            **{str(status): response for status, response in problems(ERRORS).items()},
         },
     }
 
@@ -124,6 +119,14 @@ def _path_parameters(path: str) -> list[JsonSchema]:
     ]
 
 
+def problems(errors: Mapping[int, str]) -> dict[int | str, JsonSchema]:
+    """The responses of an operation that are problems: what each status means here."""
+    return {
+        status: {"description": text, "content": {MEDIA_TYPE: {"schema": PROBLEM}}}
+        for status, text in errors.items()
+    }
+
+
 def say_which_keys(document: JsonSchema, *, api: bool) -> None:
     """Add to the whole document how keys are presented, and which operation wants which.
 
@@ -136,6 +139,18 @@ def say_which_keys(document: JsonSchema, *, api: bool) -> None:
                 each["security"] = [{"AdminKey": []}, {"Bearer": []}]
             elif api and not is_open(path):
                 each["security"] = [{"ApiKey": []}, {"Bearer": []}]
+                each["responses"].setdefault("401", problems(ERRORS)[401])
+
+
+def leave_out_validation(document: JsonSchema) -> None:
+    """Take out FastAPI's own error of a path that is none: here it is an unknown model."""
+    for operations in document["paths"].values():
+        for each in operations.values():
+            content = each["responses"].get("422", {}).get("content", {})
+            if content.pop(JSON.media_type, None) and not content:
+                del each["responses"]["422"]
+    for name in ("HTTPValidationError", "ValidationError"):
+        document["components"]["schemas"].pop(name, None)
 
 
 def _content(schema: JsonSchema, example: JsonSchema, *, binary: bool) -> JsonSchema:

@@ -1,6 +1,6 @@
 """Health, metrics, and what is served."""
 
-from typing import Any
+from typing import Any, Final
 
 from fastapi import APIRouter, Response
 from pydantic import AwareDatetime, BaseModel
@@ -12,8 +12,11 @@ from service.errors import Unavailable
 from service.metrics import Metrics
 from service.model import Model
 from service.repository import Repository
+from service.routes.openapi import problems
 from service.routes.paths import ModelPath, VersionPath
 from vae import manifest
+
+UNKNOWN_MODEL: Final = problems({404: "No such model or version"})
 
 
 class ModelDescription(BaseModel):
@@ -51,7 +54,12 @@ def create_router(models: Repository, metrics: Metrics, departure: Departure) ->
     async def live() -> dict[str, Any]:
         return {"live": True}
 
-    @router.get("/health/ready", operation_id="ready", summary="May it be sent requests?")
+    @router.get(
+        "/health/ready",
+        operation_id="ready",
+        summary="May it be sent requests?",
+        responses=problems({503: "No model is served, or shutting down"}),
+    )
     async def ready() -> dict[str, Any]:
         if departure.announced:
             raise Unavailable("the server is shutting down")
@@ -76,7 +84,10 @@ def create_router(models: Repository, metrics: Metrics, departure: Departure) ->
         return ModelList(default=default, models=latest, versions=list(models.entries))
 
     @router.get(
-        "/models/{model}", operation_id="describe_model", summary="A model's latest version"
+        "/models/{model}",
+        operation_id="describe_model",
+        summary="A model's latest version",
+        responses=UNKNOWN_MODEL,
     )
     async def describe_model(model: ModelPath) -> ModelDescription:
         return _describe(models, models.get(model))
@@ -85,6 +96,7 @@ def create_router(models: Repository, metrics: Metrics, departure: Departure) ->
         "/models/{model}/versions/{version}",
         operation_id="describe_model_version",
         summary="One version of a model",
+        responses=UNKNOWN_MODEL,
     )
     async def describe_version(model: ModelPath, version: VersionPath) -> ModelDescription:
         return _describe(models, models.get(model, version))

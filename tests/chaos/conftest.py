@@ -14,5 +14,5 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if "chaos" in config.option.markexpr:
         return
     for item in items:
-        if "chaos" in item.keywords:
+        if item.get_closest_marker("chaos"):
             item.add_marker(pytest.mark.skip(reason="run with -m chaos"))

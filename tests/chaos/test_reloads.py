@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import re
 import shutil
 import time
 from itertools import cycle
@@ -15,7 +14,7 @@ import pytest
 
 from tests.conftest import TrainBundle
 from tests.load import Load, Outcome, request
-from tests.servers import Server, serving
+from tests.servers import Server, resident, serving
 from vae.bundle import open_bundle, write_bundle
 
 pytestmark = pytest.mark.chaos
@@ -61,14 +60,6 @@ def publisher(train_bundle: TrainBundle, tmp_path: Path) -> Publisher:
     return publisher
 
 
-def resident(server: Server) -> list[int]:
-    """Bytes of the process, or of each of its workers."""
-    process = server.process.pid
-    children = Path(f"/proc/{process}/task/{process}/children").read_text().split()
-    statuses = [Path(f"/proc/{each}/status").read_text() for each in children or [process]]
-    return [int(found[1]) * 1024 for s in statuses if (found := re.search(r"VmRSS:\s+(\d+)", s))]
-
-
 async def follow(client: httpx.AsyncClient, version: int, state: str) -> dict[str, Any]:
     """Wait until a version is in a state; its entry."""
     deadline = time.monotonic() + 30
@@ -102,7 +93,7 @@ async def reload(server: Server, publisher: Publisher) -> tuple[Outcome, list[li
                 if serving_now:
                     shutil.rmtree(serving_now)
                 serving_now = path
-            memory.append(resident(server))
+            memory.append(resident(server.process.pid))
     return load.outcome, memory
 
 

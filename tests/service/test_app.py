@@ -309,7 +309,18 @@ def test_openapi_says_which_operations_ask_for_a_key(ask: Ask) -> None:
         for method, operation in operations.items():
             asks = not path.startswith("/health/")
             assert (operation.get("security") == [{"ApiKey": []}, {"Bearer": []}]) == asks, path
+            assert ("401" in operation["responses"]) == asks, path
             assert "security" not in open_document["paths"][path][method]
+
+
+def test_openapi_says_how_a_model_that_is_none_is_refused(ask: Ask) -> None:
+    document = ask("GET", "/openapi.json").json()
+    assert "ValidationError" not in str(document)
+    for path, operations in document["paths"].items():
+        for operation in operations.values():
+            if "{model}" in path:
+                assert "application/problem+json" in operation["responses"]["404"]["content"], path
+                assert ("422" in operation["responses"]) == ("requestBody" in operation)
 
 
 ORIGIN = "https://example.org"
