@@ -103,7 +103,7 @@ def _write(root: Path, name: str) -> None:
         name=name,
         created=datetime.now(UTC),
         metrics=_operations(vae, x[:1]),
-        calibration=calibration(evaluation),
+        calibration=calibration(evaluation.scores),
         versions=versions(),
     )
 

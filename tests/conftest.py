@@ -88,6 +88,41 @@ def ladder_bundle(train_bundle: TrainBundle) -> Path:
 
 
 @pytest.fixture(scope="session")
+def int8_bundle(train_bundle: TrainBundle) -> Path:
+    """8×8 gray images, an MLP and a Bernoulli likelihood, in int8."""
+    return train_bundle("digits", "int8", latent_dim=4, hidden=(16,), quantize=True)
+
+
+@pytest.fixture(scope="session")
+def int8_conv_bundle(train_bundle: TrainBundle) -> Path:
+    """8×8 gray images and a conv network, in int8."""
+    return train_bundle(
+        "digits",
+        "int8-conv",
+        network="conv",
+        channels=(4, 8),
+        hidden=(16,),
+        latent_dim=3,
+        quantize=True,
+    )
+
+
+@pytest.fixture(scope="session")
+def int8_flow_bundle(train_bundle: TrainBundle) -> Path:
+    """8×8 gray images, an MLP, a flow and a learned prior: in int8, but for draws and KL."""
+    return train_bundle(
+        "digits",
+        "int8-flow",
+        latent_dim=3,
+        hidden=(16,),
+        posterior="iaf",
+        prior="mixture",
+        prior_components=4,
+        quantize=True,
+    )
+
+
+@pytest.fixture(scope="session")
 def colour_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """40 PNG files of 9×10 pixels: a square of some colour on black."""
     folder = tmp_path_factory.mktemp("pictures")

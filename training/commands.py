@@ -38,6 +38,7 @@ from training.files import write_atomically
 from training.group import ALONE, Group, join
 from training.loggers.load import load_loggers
 from training.progress import Reporter, Reporters, reporter
+from training.quantize import calibration_rows, check_quantizable, quantize
 from training.report.writer import ReportWriter
 from training.run import Run, hold
 from training.train import train
@@ -58,6 +59,8 @@ def run_train(command: TrainCommand, console: Console) -> None:
         data, held_out = _data(command)
         config = resolve(_plain(command), data)
         spec = model_spec(config, data)
+        if config.quantize:
+            check_quantizable(spec)
         progress = _begin(run, config, Progress(spec=spec, data=data.rows.fingerprint()), group)
         vae = place_pseudo_inputs(build(spec, config.seed), data.rows, config.seed).to(device)
         use_threads(config, vae)
@@ -100,10 +103,12 @@ def run_export(command: ExportCommand, console: Console) -> None:
     with join(device) as group:
         run = Run(command.run)
         config = run.config()
-        if command.models is not None:
-            config = config.model_copy(update={"models": command.models})
+        given = {"models": command.models, "quantize": command.quantize}
+        config = config.model_copy(update={k: v for k, v in given.items() if v is not None})
         data, held_out = _data(config)
         vae, progress = _trained(run, data, device, group)
+        if config.quantize:
+            check_quantizable(vae.spec)
         draws = config.importance_samples
         evaluation = _evaluate(vae, held_out, draws, config.seed, device, group)
         if group.main:
@@ -343,14 +348,23 @@ def _publish(
         write_atomically(run.path / name, content)
     write_atomically(run.path / "curves.png", pictures.curves(run.history()))
     _report(run, config, data, held_out).write(vae, epoch=epoch, evaluation=evaluation)
+    files = export(vae, held_out.x, evaluation, config.seed) | shown
+    metrics = evaluation.figures() | {"epoch": epoch}
+    scores = evaluation.scores
+    if config.quantize:
+        int8 = quantize(vae, files, calibration_rows(config, data), held_out.x, config.seed)
+        files |= int8.files | {"README.md": f"{text}\n{int8.section()}".encode()}
+        metrics |= int8.figures()
+        scores = int8.scores
     return write_bundle(
         config.models,
-        export(vae, held_out.x, evaluation, config.seed) | shown,
+        files,
         **dict(vae.spec),
         name=config.name,
         created=datetime.now(UTC),
-        metrics=evaluation.figures() | {"epoch": epoch},
-        calibration=calibration(evaluation),
+        metrics=metrics,
+        calibration=calibration(scores),
+        quantization="int8" if config.quantize else None,
         versions=versions(),
     )
 

@@ -48,6 +48,7 @@ FREE_TO_CHANGE = frozenset(
         "patience",  # only says when to stop
         "max_skipped",
         "importance_samples",
+        "quantize",
         "device",
         "threads",
         "checkpoint_seconds",
@@ -300,6 +301,11 @@ class TrainConfig(BaseModel):
     importance_samples: PositiveInt = Field(
         50, description="draws of z a row in the final evaluation's importance-weighted bound"
     )
+    quantize: bool = Field(
+        False,
+        description="the bundle's graphs in int8, where that moves the held-out ELBO by less than "
+        "0.5%",
+    )
     device: Device = Field("cpu", description="cpu, cuda or cuda:<number>")
     threads: NonNegativeInt = Field(
         0, description="CPU threads; 0: one for a small network, else one for each core"
@@ -469,6 +475,9 @@ class ExportCommand(_WithFile):
     run: Path = Field(description="directory of the run")
     models: Path | None = Field(
         None, description="directory that the bundle is written to; without it the run's own"
+    )
+    quantize: bool | None = Field(
+        None, description="the bundle's graphs in int8; without it as the run has it"
     )
     device: Device = Field("cpu", description="cpu, cuda or cuda:<number>")
 

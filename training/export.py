@@ -9,7 +9,7 @@ from contextlib import contextmanager
 import numpy as np
 import onnx
 import torch
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from safetensors.torch import save
 from torch import Tensor, nn
 
@@ -17,6 +17,7 @@ from training import gate
 from training.errors import ExportError
 from training.evaluate import Evaluation
 from training.seeds import Purpose, generator
+from training.served import Served
 from vae.bundle import to_npz
 from vae.engine import onnxruntime as ort
 from vae.graphs import DECODER, ENCODER, POSTERIOR, PRIOR, SCORER, Graph
@@ -148,19 +149,19 @@ def export_graph(
 
 
 @torch.inference_mode()
-def golden(vae: VAE, x: Tensor, seed: int) -> bytes:
-    """``golden.npz``: what torch gives for x, which every runtime must reproduce."""
-    arrays = _draws(vae, x, generator(seed, Purpose.EXPORT, 1))
+def golden(vae: VAE | Served, x: Tensor, seed: int) -> bytes:
+    """``golden.npz``: what ``vae`` gives for x, which every runtime must reproduce."""
+    arrays = draws(vae, x, generator(seed, Purpose.EXPORT, 1))
     arrays["mean"] = vae.decode(arrays["z"])
     arrays["log_px_z"] = vae.log_px_z(x, arrays["z"])
     used = {name for graph in vae.spec.graphs for name in (*graph.inputs, *graph.outputs)}
     return to_npz({name: array.numpy() for name, array in arrays.items() if name in used})
 
 
-def calibration(evaluation: Evaluation) -> Calibration:
+def calibration(scores: NDArray[np.float32]) -> Calibration:
     """The manifest's summary of ``calibration.npz``."""
-    scores = evaluation.scores.astype(np.float64)
-    return Calibration(rows=len(scores), mean=float(scores.mean()), std=float(scores.std()))
+    exact = scores.astype(np.float64)
+    return Calibration(rows=len(exact), mean=float(exact.mean()), std=float(exact.std()))
 
 
 def versions() -> dict[str, str]:
@@ -185,12 +186,12 @@ def gate_inputs(vae: VAE, held_out: Tensor, seed: int) -> dict[str, Tensor]:
     """Held-out rows with a draw of z for each: what the graphs will be asked."""
     rows = torch.arange(max(gate.BATCH_SIZES)) % len(held_out)
     x = held_out.index_select(0, rows).float()
-    arrays = _draws(vae, x, generator(seed, Purpose.EXPORT, 0))
+    arrays = draws(vae, x, generator(seed, Purpose.EXPORT, 0))
     # Cloned, for the exporter does not take tensors of inference mode.
     return {name: array.clone() for name, array in arrays.items()}
 
 
-def _draws(vae: VAE, x: Tensor, noise: torch.Generator) -> dict[str, Tensor]:
+def draws(vae: VAE | Served, x: Tensor, noise: torch.Generator) -> dict[str, Tensor]:
     """x, its posterior with a draw, and as many draws of the prior at all temperatures up to 1."""
     mu, logvar = vae.encode(x)
     eps = torch.randn(mu.shape, generator=noise)

@@ -50,16 +50,45 @@ def check(
     ``inputs`` are max(BATCH_SIZES) rows or more for each of ``graph.inputs``, ``magnitudes`` the
     sizes of its outputs as in vae.parity. Raises ExportError, naming the graph and what is wrong.
     """
+    session = _checked_session(graph, content)
+    for size in BATCH_SIZES:
+        batch = {name: inputs[name][:size] for name in graph.inputs}
+        with torch.inference_mode():
+            outputs = module(*batch.values())
+        expected = (outputs,) if isinstance(outputs, Tensor) else outputs
+        found = _run(graph, session, batch, size)
+        for name, a, b in zip(graph.outputs, found, expected, strict=True):
+            place = f"{graph.name}: at batch size {size} {name}"
+            _check_close(place, a, b.numpy(), magnitudes[name])
+
+
+def check_alone(
+    graph: Graph,
+    content: bytes,
+    inputs: Mapping[str, Tensor],
+    magnitudes: Mapping[str, ArrayLike],
+) -> None:
+    """Hold an ONNX file that is not what torch computes against itself in batches of other sizes.
+
+    Arguments and errors are those of check, which has the module besides.
+    """
+    session = _checked_session(graph, content)
+    rows = max(BATCH_SIZES)
+    whole = _run(graph, session, {name: inputs[name][:rows] for name in graph.inputs}, rows)
+    for size in BATCH_SIZES:
+        part = _run(graph, session, {name: inputs[name][:size] for name in graph.inputs}, size)
+        for name, a, b in zip(graph.outputs, part, whole, strict=True):
+            place = f"{graph.name}: {name} of a row"
+            _check_close(place, a, b[:size], magnitudes[name], (f"a batch of {size}", f"of {rows}"))
+
+
+def _checked_session(graph: Graph, content: bytes) -> Any:
+    """onnxruntime's session of a file that is what a bundle holds."""
     model = onnx.load_from_string(content)
     _check_signature(graph, model.graph)
     _check_one_file(graph, model.graph)
     _check_no_noise(graph, model)
-    session = _session(graph, content)
-    for size in BATCH_SIZES:
-        batch = {name: inputs[name][:size] for name in graph.inputs}
-        found, expected = _run_both(graph, session, module, batch, size)
-        for name, a, b in zip(graph.outputs, found, expected, strict=True):
-            _check_close(f"{graph.name}: at batch size {size} {name}", a, b, magnitudes[name])
+    return _session(graph, content)
 
 
 def _check_signature(graph: Graph, found: GraphProto) -> None:
@@ -114,31 +143,31 @@ def _session(graph: Graph, content: bytes) -> Any:
         raise ExportError(f"{graph.name}: onnxruntime cannot load it: {error}") from error
 
 
-def _run_both(
-    graph: Graph, session: Any, module: nn.Module, batch: Mapping[str, Tensor], size: int
-) -> tuple[list[Array], list[Array]]:
-    """The outputs of onnxruntime and of torch."""
-    with torch.inference_mode():
-        outputs = module(*batch.values())
-    expected = (outputs,) if isinstance(outputs, Tensor) else outputs
+def _run(graph: Graph, session: Any, batch: Mapping[str, Tensor], size: int) -> list[Array]:
+    """The outputs of onnxruntime for a batch of ``size`` rows."""
     rows = {name: tensor.numpy() for name, tensor in batch.items()}
     try:
-        found = session.run(list(graph.outputs), rows)
+        found: list[Array] = session.run(list(graph.outputs), rows)
     except Exception as error:
         raise ExportError(
             f"{graph.name}: onnxruntime fails at batch size {size}: {error}"
         ) from error
-    return found, [output.numpy() for output in expected]
+    return found
 
 
-def _check_close(place: str, a: Array, b: Array, magnitude: ArrayLike) -> None:
+def _check_close(
+    place: str,
+    a: Array,
+    b: Array,
+    magnitude: ArrayLike,
+    sources: tuple[str, str] = ("onnxruntime", "torch"),
+) -> None:
+    one, other = sources
     if a.shape != b.shape or a.dtype != b.dtype:
         raise ExportError(
-            f"{place} is {a.dtype}{list(a.shape)} in onnxruntime "
-            f"and {b.dtype}{list(b.shape)} in torch"
+            f"{place} is {a.dtype}{list(a.shape)} in {one} and {b.dtype}{list(b.shape)} in {other}"
         )
     if not (worst := difference(a, b, magnitude)) <= TOLERANCE:  # NaN is not close either
         raise ExportError(
-            f"{place} differs by {worst:.3g} between onnxruntime and torch; "
-            f"{TOLERANCE:g} is allowed"
+            f"{place} differs by {worst:.3g} between {one} and {other}; {TOLERANCE:g} is allowed"
         )

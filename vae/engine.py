@@ -6,9 +6,17 @@ here makes requests of its own.
 """
 
 import os
+from typing import Any
 
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
 import onnxruntime
 
-__all__ = ["onnxruntime"]
+__all__ = ["onnxruntime", "quantization"]
+
+
+def quantization() -> Any:
+    """onnxruntime's tools that quantise graphs: loaded only for the exports that ask for them."""
+    from onnxruntime import quantization
+
+    return quantization

@@ -415,7 +415,11 @@ class Calibration(Section):
 
 
 class Content(ModelSpec):
-    """What a manifest says, before it is sealed."""
+    """What a manifest says, before it is sealed.
+
+    With a ``quantization`` encoder, decoder and scorer compute in whole numbers, and not what the
+    checkpoint does.
+    """
 
     schema_version: Literal[1] = SCHEMA_VERSION
     name: ModelName
@@ -423,6 +427,7 @@ class Content(ModelSpec):
     created: AwareDatetime
     metrics: dict[str, FiniteFloat]
     calibration: Calibration
+    quantization: Literal["int8"] | None = None
     versions: dict[str, str]
     files: dict[FileName, Sha256]
 

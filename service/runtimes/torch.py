@@ -83,6 +83,12 @@ def _prepare(device: str, threads: int, precision: Precision) -> None:
 
 
 def _load(bundle: Bundle) -> VAE:
+    """The VAE of the checkpoint. Raises RuntimeUnusable when it is not what the bundle serves."""
+    if bundle.manifest.quantization:
+        raise RuntimeUnusable(
+            f"the bundle's graphs are {bundle.manifest.quantization}, which its checkpoint, all "
+            "that runtime 'torch' serves, is not; take runtime 'onnx'"
+        )
     vae = VAE(bundle.manifest)
     try:
         vae.load_state_dict(safetensors.torch.load(bundle.files["checkpoint.safetensors"]))

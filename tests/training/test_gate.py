@@ -125,6 +125,18 @@ def test_what_is_not_onnx_for_the_runtime_is_refused() -> None:
         check(graph)
 
 
+def test_a_graph_whose_rows_know_of_each_other_is_refused() -> None:
+    together = model(factor=1.0)
+    node = together.graph.node[0]
+    node.op_type = "Div"  # by the largest of the batch, as scales that follow it are
+    node.input[1] = "largest"
+    largest = helper.make_node("ReduceMax", ["z"], ["largest"], keepdims=0)
+    together.graph.node.insert(0, largest)
+    gate.check_alone(DECODER, model().SerializeToString(), INPUTS, SIZES)
+    with pytest.raises(ExportError, match=r"mean of a row differs by .* a batch of 1 and of 257"):
+        gate.check_alone(DECODER, together.SerializeToString(), INPUTS, SIZES)
+
+
 @pytest.mark.parametrize("module", [FrozenBatch(), Noisy()])
 def test_modules_with_these_faults_do_not_get_through_the_export(module: nn.Module) -> None:
     with pytest.raises(ExportError, match=r"^decoder: "):
