@@ -141,7 +141,8 @@ class PlainReporter(Reporter):
     def epoch(self, metrics: EpochMetrics) -> None:
         """Print the line when it is due."""
         if metrics.epoch in (1, self._epochs) or metrics.epoch % self._every == 0:
-            self._console.print(f"epoch {metrics.epoch}/{self._epochs} · {metrics}")
+            line = f"epoch {metrics.epoch}/{self._epochs} · {metrics}"
+            self._console.print(line, soft_wrap=True)
 
 
 class TerminalReporter(Reporter):

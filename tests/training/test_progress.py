@@ -12,7 +12,7 @@ from training.progress import PLAIN_LINES, TerminalReporter, reporter
 @pytest.mark.parametrize("epochs", [1, 2, 19, 20, 21, 333])
 def test_plain_lines_are_few_and_have_the_first_and_the_last(epochs: int) -> None:
     stream = io.StringIO()
-    with reporter(Console(file=stream, width=200), rows=5, epochs=epochs, reached=0) as shown:
+    with reporter(Console(file=stream, width=40), rows=5, epochs=epochs, reached=0) as shown:
         for epoch in range(1, epochs + 1):
             shown.step(5)
             shown.epoch(epoch_metrics(epoch))
