@@ -14,12 +14,19 @@ import numpy as np
 from service.arrays import Arrays, Float32, all_finite
 from service.batcher import Batcher, Observer
 from service.call import Call
+from service.condition import conditions
 from service.cost import Cost
 from service.errors import InvalidInput
 from service.finite import require_finite
 from service.latents import latents
 from service.noise import standard_normal
-from service.options import DecodeOptions, PosteriorOptions, SampleOptions, ScoreOptions
+from service.options import (
+    Conditional,
+    DecodeOptions,
+    PosteriorOptions,
+    SampleOptions,
+    ScoreOptions,
+)
 from service.runtimes.runtime import Runtime
 from service.wire.rows import row_specs
 from vae.bundle import Bundle, BundleError
@@ -99,15 +106,15 @@ class Model:
         Where mu is not the mean of q(z|x), ``z`` is there without ``sample``, too: the centre.
         Here as in every verb the array that a reply of one array carries comes first.
         """
-        mu, logvar = await self._run(ENCODER, x)
+        mu, logvar = await self._run(ENCODER, x, *self._condition(options, len(x)))
         if not options.sample and self.manifest.latents.mu_is_mean:
             return {"mu": mu, "logvar": logvar}
         z = await self._infer(mu, logvar, options)
         return {"z": z, "mu": mu, "logvar": logvar}
 
-    async def decode(self, z: Float32, options: DecodeOptions) -> Arrays:  # noqa: ARG002
+    async def decode(self, z: Float32, options: DecodeOptions) -> Arrays:
         """``outputs``: the mean of p(x|z), (rows, *shape)."""
-        (outputs,) = await self._run(DECODER, z)
+        (outputs,) = await self._run(DECODER, z, *self._condition(options, len(z)))
         return {"outputs": outputs}
 
     async def sample(self, rows: None, options: SampleOptions) -> Arrays:  # noqa: ARG002
@@ -116,15 +123,17 @@ class Model:
             raise InvalidInput(
                 "n is too large", expected=f"at most {self._max_rows}", given=options.n
             )
+        c = self._condition(options, options.n)
         noise = standard_normal(options.seed, (options.n, self.manifest.noise_dim))
         z = await self._latents.sample(noise, options.temperature)
-        (outputs,) = await self._run(DECODER, z)
+        (outputs,) = await self._run(DECODER, z, *c)
         return {"outputs": outputs, "latents": z}
 
     async def reconstruct(self, x: Float32, options: PosteriorOptions) -> Arrays:
         """``outputs``: decoded from the posterior's centre, or from a draw with ``sample``."""
-        mu, logvar = await self._run(ENCODER, x)
-        (outputs,) = await self._run(DECODER, await self._infer(mu, logvar, options))
+        c = self._condition(options, len(x))
+        mu, logvar = await self._run(ENCODER, x, *c)
+        (outputs,) = await self._run(DECODER, await self._infer(mu, logvar, options), *c)
         return {"outputs": outputs}
 
     async def score(self, x: Float32, options: ScoreOptions) -> Arrays:
@@ -141,10 +150,11 @@ class Model:
                 expected=f"at most {self._max_rows}",
                 given=len(x) * samples,
             )
-        mu, logvar = (np.repeat(rows, samples, axis=0) for rows in await self._run(ENCODER, x))
-        noise = standard_normal(options.seed, (len(x), samples, mu.shape[1]))
-        z, kl = await self._latents.draw(mu, logvar, noise.reshape(mu.shape))
-        (log_px_z,) = await self._run(SCORER, np.repeat(x, samples, axis=0), z)
+        given = self._condition(options, len(x))
+        posterior = await self._run(ENCODER, x, *given)
+        x, mu, logvar, *c = (np.repeat(rows, samples, axis=0) for rows in (x, *posterior, *given))
+        z, kl = await self._latents.draw(mu, logvar, standard_normal(options.seed, mu.shape))
+        (log_px_z,) = await self._run(SCORER, x, z, *c)
         reconstruction, kl = (each.reshape(-1, samples).mean(axis=1) for each in (log_px_z, kl))
         elbo = reconstruction - kl
         return {
@@ -159,6 +169,9 @@ class Model:
         for batcher in self._batchers.values():
             await batcher.close()
         self._executor.shutdown()
+
+    def _condition(self, options: Conditional, rows: int) -> tuple[Float32, ...]:
+        return conditions(self.manifest.condition, options.condition, rows)
 
     async def _infer(self, mu: Float32, logvar: Float32, options: PosteriorOptions) -> Float32:
         """The z of each row: a draw from q(z|x) or its centre."""

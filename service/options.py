@@ -1,13 +1,36 @@
 """The part of a request that is not an array, one schema a verb."""
 
-from typing import Annotated, Final
+import json
+from typing import Annotated, Any, Final
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from service.noise import MAX_SEED
 
 Seed = Annotated[int, Field(ge=0, le=MAX_SEED)]
 SEED_DESCRIPTION: Final = "the noise of row i depends on the seed and i alone; null: random"
+
+
+def _names(value: Any) -> Any:
+    """Classes by name, also where they are whole numbers; in a query string a list is JSON."""
+    if isinstance(value, str) and value.startswith("["):
+        try:
+            value = json.loads(value)
+        except ValueError:
+            return value
+    if isinstance(value, list):
+        return [_name(each) for each in value]
+    return _name(value)
+
+
+def _name(value: Any) -> Any:
+    return str(value) if type(value) is int else value  # True is an int, too
+
+
+Condition = Annotated[str | list[str] | None, BeforeValidator(_names)]
+CONDITION_DESCRIPTION: Final = (
+    "class of a conditional model, one for all rows or a list of one a row"
+)
 
 
 class Options(BaseModel):
@@ -16,18 +39,24 @@ class Options(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class PosteriorOptions(Options):
+class Conditional(Options):
+    """Of every verb, since every network of a conditional model is told the class."""
+
+    condition: Condition = Field(None, description=CONDITION_DESCRIPTION)
+
+
+class PosteriorOptions(Conditional):
     """Of /encode and /reconstruct."""
 
     sample: bool = Field(False, description="draw z from q(z|x) instead of taking its mean")
     seed: Seed | None = Field(None, description=SEED_DESCRIPTION)
 
 
-class DecodeOptions(Options):
-    """Of /decode, which has none."""
+class DecodeOptions(Conditional):
+    """Of /decode."""
 
 
-class SampleOptions(Options):
+class SampleOptions(Conditional):
     """Of /sample."""
 
     n: Annotated[int, Field(ge=1)] = Field(1, description="how many to draw")
@@ -37,7 +66,7 @@ class SampleOptions(Options):
     )
 
 
-class ScoreOptions(Options):
+class ScoreOptions(Conditional):
     """Of /score."""
 
     samples: Annotated[int, Field(ge=1)] = Field(

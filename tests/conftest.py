@@ -123,6 +123,21 @@ def int8_flow_bundle(train_bundle: TrainBundle) -> Path:
 
 
 @pytest.fixture(scope="session")
+def conditional_bundle(train_bundle: TrainBundle) -> Path:
+    """8×8 gray images, a conv network that is told the class, and a mixture prior."""
+    return train_bundle(
+        "digits",
+        "conditional",
+        conditional=True,
+        network="conv",
+        channels=(4,),
+        hidden=(16,),
+        latent_dim=3,
+        prior="mixture",
+    )
+
+
+@pytest.fixture(scope="session")
 def colour_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """40 PNG files of 9×10 pixels: a square of some colour on black."""
     folder = tmp_path_factory.mktemp("pictures")

@@ -27,7 +27,7 @@ def random_batches(data: Rows, size: int, seed: int, epoch: int, group: Group) -
     chance = generator(seed, Purpose.CHANCE, epoch)
     rows = min(size, len(data))
     while True:
-        yield Batch(data.draw(rows, chance)[group.part(rows)], rows)
+        yield data.draw(rows, chance).part(group)
 
 
 def refine(encoder: Learner, batches: Iterator[Batch], now: Now, noise: torch.Generator) -> None:

@@ -10,6 +10,7 @@ from training.config import (
     DEFAULT_LATENTS_HIDDEN,
     TrainConfig,
 )
+from training.data.conditions import classes
 from training.data.dataset import Scaling, TrainingSet, preprocessing
 from training.data.rows import Rows
 from training.errors import ConfigError
@@ -37,6 +38,7 @@ def model_spec(config: TrainConfig, train: TrainingSet) -> ModelSpec:
             network=_network(config),
             autoregression=_autoregression(config),
             latents=_latents(config),
+            condition=classes(train) if config.conditional else None,
         )
     except ValidationError as error:
         raise ConfigError(error.errors()[0]["msg"].removeprefix("Value error, ")) from None
@@ -65,7 +67,7 @@ def place_pseudo_inputs(vae: VAE, rows: Rows, seed: int) -> VAE:
     noise = generator(seed, Purpose.WEIGHTS, 1)
     for prior in vae.latents.modules():
         if isinstance(prior, VampPrior):
-            flat = vae.preprocess(rows.draw(len(prior.pseudo_inputs), noise).float())
+            flat = vae.preprocess(rows.draw(len(prior.pseudo_inputs), noise).x.float())
             prior.pseudo_inputs.copy_(flat + 0.01 * torch.randn(flat.shape, generator=noise))
     return vae
 

@@ -1,5 +1,7 @@
 """The model card: README.md of a bundle and of a run."""
 
+import json
+
 from training.config import TrainConfig
 from training.evaluate import Evaluation
 from vae.manifest import (
@@ -83,10 +85,11 @@ def _kl(evaluation: Evaluation) -> str:
 
 
 def _latents(spec: ModelSpec) -> str:
-    """What is learned of the latents; nothing where they are as they come."""
-    ladder = spec.latents.ladder
+    """What is particular about the latents; nothing where they are as they come."""
+    ladder, condition = spec.latents.ladder, spec.condition
+    told = f", conditional on one of {len(condition.names)} classes" if condition else ""
     layers = f" in layers of {' and '.join(map(str, ladder.layers))}" if ladder else ""
-    return layers + _posterior(spec) + _prior(spec)
+    return layers + _posterior(spec) + _prior(spec) + told
 
 
 def _posterior(spec: ModelSpec) -> str:
@@ -154,8 +157,11 @@ def _range(spec: InputSpec) -> str:
 
 
 def _curl(name: str, spec: ModelSpec) -> str:
-    url = f"{ADDRESS}/models/{name}/sample"
-    json = "-H 'Content-Type: application/json' -d '{\"n\": %d, \"seed\": 1}'"
-    if spec.input.kind == "image":
-        return f"curl {url} {json % 64} -H 'Accept: image/png' -o samples.png"
-    return f"curl {url} {json % 3}"
+    image = spec.input.kind == "image"
+    body: dict[str, object] = {"n": 64 if image else 3, "seed": 1}
+    if spec.condition:
+        body["condition"] = spec.condition.names[0]
+    shell = json.dumps(body, ensure_ascii=False).replace("'", "'\\''")
+    picture = " -H 'Accept: image/png' -o samples.png" if image else ""
+    request = f"-H 'Content-Type: application/json' -d '{shell}'"
+    return f"curl {ADDRESS}/models/{name}/sample {request}{picture}"

@@ -27,8 +27,10 @@ from training.config import (
     resolve,
 )
 from training.data.binarise import binarised
+from training.data.conditions import conditioned, conditions
 from training.data.dataset import Dataset, TrainingSet, split
 from training.data.load import load
+from training.data.rows import Rows
 from training.data.sharded import Sharded
 from training.devices import open_device
 from training.errors import ConfigError, RunError
@@ -43,7 +45,7 @@ from training.report.writer import ReportWriter
 from training.run import Run, hold
 from training.train import train
 from vae.bundle import open_bundle, write_bundle
-from vae.manifest import FileName
+from vae.manifest import FileName, ModelSpec
 from vae.networks import VAE
 
 SMALL_STEP = 20_000_000
@@ -61,14 +63,15 @@ def run_train(command: TrainCommand, console: Console) -> None:
         spec = model_spec(config, data)
         if config.quantize:
             check_quantizable(spec)
-        progress = _begin(run, config, Progress(spec=spec, data=data.rows.fingerprint()), group)
-        vae = place_pseudo_inputs(build(spec, config.seed), data.rows, config.seed).to(device)
+        rows = _rows(data, spec)
+        progress = _begin(run, config, Progress(spec=spec, data=rows.fingerprint()), group)
+        vae = place_pseudo_inputs(build(spec, config.seed), rows, config.seed).to(device)
         use_threads(config, vae)
         _announce(console, config, vae, data, progress)
         began = time.monotonic()
-        rows, unseen = data.rows.to(device), held_out.x.to(device)
+        unseen = conditioned(held_out, spec).to(device)
         with _watch(console, run, config, data, held_out, progress, group) as watch:
-            train(vae, rows, unseen, config, run, progress, watch, group)
+            train(vae, rows.to(device), unseen, config, run, progress, watch, group)
             seconds = time.monotonic() - began
             best, progress = _trained(run, data, device, group)
             draws = config.importance_samples
@@ -182,6 +185,11 @@ def _split(dataset: Dataset | Sharded, config: TrainConfig) -> tuple[TrainingSet
     return split(dataset, config.held_out, config.seed)
 
 
+def _rows(data: TrainingSet, spec: ModelSpec) -> Rows:
+    """The training rows, with their conditions where the model has one; shards have none."""
+    return conditioned(data, spec) if isinstance(data, Dataset) else data.rows
+
+
 def _held(command: TrainCommand, group: Group) -> AbstractContextManager[Run]:
     """The run's directory, which the main process holds and the others only know by name."""
     if group.main:
@@ -252,7 +260,7 @@ def _trained(
     run: Run, data: TrainingSet, device: torch.device, group: Group
 ) -> tuple[VAE, Progress]:
     vae, progress = _of_run(run, group)
-    if progress.data != data.rows.fingerprint():
+    if progress.data != _rows(data, vae.spec).fingerprint():
         raise RunError(f"the data is not that of run {run.path}: its rows have changed")
     return fast(vae).to(device).eval(), progress
 
@@ -272,7 +280,8 @@ def _evaluate(
     device: torch.device,
     group: Group,
 ) -> Evaluation:
-    evaluation = evaluate(vae, rows.x.to(device), samples=samples, seed=seed, group=group)
+    told = conditioned(rows, vae.spec).to(device)
+    evaluation = evaluate(vae, told.x, samples=samples, seed=seed, group=group, c=told.c)
     if not evaluation.finite:
         raise RunError(
             "the model's scores of rows that it was not trained on are not finite; its training "
@@ -337,18 +346,19 @@ def _publish(
 ) -> Path:
     """Export the VAE with the weights of ``epoch``; write its pictures, its card and its bundle."""
     _store(run, evaluation)
+    c = conditions(held_out, vae.spec)
     vae.cpu().to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
     text = card(config, vae.spec, evaluation, rows=len(data), epoch=epoch)
     shown: dict[FileName, bytes] = {
         "README.md": text.encode(),
-        "samples.png": pictures.samples(vae, held_out.x, config.seed),
-        "reconstructions.png": pictures.reconstructions(vae, held_out.x),
+        "samples.png": pictures.samples(vae, held_out.x, config.seed, c),
+        "reconstructions.png": pictures.reconstructions(vae, held_out.x, c),
     }
     for name, content in shown.items():
         write_atomically(run.path / name, content)
     write_atomically(run.path / "curves.png", pictures.curves(run.history()))
     _report(run, config, data, held_out).write(vae, epoch=epoch, evaluation=evaluation)
-    files = export(vae, held_out.x, evaluation, config.seed) | shown
+    files = export(vae, held_out.x, evaluation, config.seed, c) | shown
     metrics = evaluation.figures() | {"epoch": epoch}
     scores = evaluation.scores
     if config.quantize:

@@ -168,6 +168,9 @@ class TrainConfig(BaseModel):
         0, description="blocks x + W₂ φ(W₁ x) after each hidden layer"
     )
     latent_dim: PositiveInt = Field(16, description="dimensions of z")
+    conditional: bool = Field(
+        False, description="tell encoder and decoder the label of each row, and be asked by it"
+    )
     prior: Literal["normal", "mixture", "vamp"] = Field(
         "normal",
         description="p(z): standard normal; a learned mixture of Gaussians; vamp: the mean of the "

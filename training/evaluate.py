@@ -94,18 +94,28 @@ class Evaluation:
 
 
 @torch.inference_mode()
-def evaluate(vae: VAE, x: Tensor, *, samples: int, seed: int, group: Group = ALONE) -> Evaluation:
+def evaluate(
+    vae: VAE,
+    x: Tensor,
+    *,
+    samples: int,
+    seed: int,
+    group: Group = ALONE,
+    c: Tensor | None = None,
+) -> Evaluation:
     """Evaluate on x, (rows, *shape) in units of the data, with noise that ``seed`` decides.
 
-    The processes of ``group`` share the batches out; each gets the whole result.
+    c are the conditions of a conditional model. The processes of ``group`` share the batches out;
+    each gets the whole result.
     """
     settled = vae.settled()
 
-    def work(rows: Tensor, noise: torch.Generator) -> Parts:
-        return _evaluate_rows(settled, rows, samples, noise)
+    def work(given: VAE, rows: Tensor, noise: torch.Generator) -> Parts:
+        return _evaluate_rows(given, rows, samples, noise)
 
     shapes = ((vae.spec.latent_dim,), (len(vae.latents.parts),), (), (), (), ())
-    z, kl, reconstruction, bound, score, units = in_batches(x, work, shapes, seed, group)
+    found = in_batches(settled, x, work, shapes, seed, group, c)
+    z, kl, reconstruction, bound, score, units = found
     elbo = float((reconstruction - kl.sum(dim=1)).double().mean())
     in_units = elbo + float(units.double().mean())
     return Evaluation(
@@ -119,22 +129,24 @@ def evaluate(vae: VAE, x: Tensor, *, samples: int, seed: int, group: Group = ALO
         active_units=active_units(z),
         kl_per_latent=tuple(kl.double().mean(dim=0).tolist()),
         parts=vae.latents.parts,
-        decomposition=decomposition(settled, x, seed, group),
+        decomposition=decomposition(settled, x, seed, group, c),
         scores=score.float().cpu().numpy(),
     )
 
 
 @torch.inference_mode()
-def decomposition(vae: VAE, x: Tensor, seed: int, group: Group = ALONE) -> Decomposition | None:
+def decomposition(
+    vae: VAE, x: Tensor, seed: int, group: Group = ALONE, c: Tensor | None = None
+) -> Decomposition | None:
     """What the KL on x is made of; None where the latents are not the standard ones."""
     if not vae.spec.latents.closed_form:
         return None
 
-    def work(rows: Tensor, noise: torch.Generator) -> Parts:  # noqa: ARG001
-        return vae.encode(rows)
+    def work(given: VAE, rows: Tensor, noise: torch.Generator) -> Parts:  # noqa: ARG001
+        return given.encode(rows)
 
     shape = (vae.spec.latent_dim,)
-    mu, logvar = in_batches(x, work, (shape, shape), seed, group)
+    mu, logvar = in_batches(vae, x, work, (shape, shape), seed, group, c)
     return decompose(mu, logvar, generator(seed, Purpose.DECOMPOSITION, device=x.device))
 
 
@@ -144,23 +156,27 @@ def active_units(z: Tensor) -> int:
 
 
 def in_batches(
+    vae: VAE,
     x: Tensor,
-    work: Callable[[Tensor, torch.Generator], Parts],
+    work: Callable[[VAE, Tensor, torch.Generator], Parts],
     shapes: Sequence[tuple[int, ...]],
     seed: int,
     group: Group = ALONE,
+    c: Tensor | None = None,
 ) -> list[Tensor]:
     """What ``work`` gives for x, ROWS rows at a time: tensors of (rows, *shape), one a shape.
 
-    Every batch has noise of its own. The processes of ``group`` share the batches out; each gets
-    the whole result.
+    Every batch has noise of its own, and ``vae`` is given its part of c, the conditions of x. The
+    processes of ``group`` share the batches out; each gets the whole result.
     """
     batches = torch.split(x, ROWS)
     whole = [x.new_zeros((len(x), *shape), dtype=torch.float32) for shape in shapes]
     for number in range(len(batches))[group.part(len(batches))]:
         noise = generator(seed, Purpose.EVALUATION, number, x.device)
-        for place, part in zip(whole, work(batches[number].float(), noise), strict=True):
-            place[number * ROWS : number * ROWS + len(part)] = part
+        rows = slice(number * ROWS, (number + 1) * ROWS)
+        given = vae.given(None if c is None else c[rows])
+        for place, part in zip(whole, work(given, batches[number].float(), noise), strict=True):
+            place[rows] = part
     group.add(whole)
     return whole
 

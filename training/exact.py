@@ -84,10 +84,11 @@ def _check_linear(spec: ModelSpec) -> None:
         "per-element",
         "decoder",
     )
-    plain = spec.autoregression is None and spec.latents.closed_form
+    alone = spec.autoregression is None and spec.condition is None
+    plain = alone and spec.latents.closed_form
     linear = isinstance(spec.network, MLP) and not spec.network.hidden
     if not (one and linear and plain):
         raise ConfigError(
             "only a linear model has a closed form: an mlp without hidden layers, a gaussian "
-            "likelihood with one variance, a normal prior and a diagonal posterior"
+            "likelihood with one variance, a normal prior, a diagonal posterior and no condition"
         )

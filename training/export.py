@@ -20,7 +20,7 @@ from training.seeds import Purpose, generator
 from training.served import Served
 from vae.bundle import to_npz
 from vae.engine import onnxruntime as ort
-from vae.graphs import DECODER, ENCODER, POSTERIOR, PRIOR, SCORER, Graph
+from vae.graphs import CONDITION, DECODER, ENCODER, POSTERIOR, PRIOR, SCORER, Graph
 from vae.manifest import Calibration, FileName
 from vae.networks import VAE
 from vae.parity import magnitudes
@@ -39,8 +39,8 @@ class Encoder(nn.Module):
         super().__init__()
         self.vae = vae
 
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        return self.vae.encode(x)
+    def forward(self, x: Tensor, c: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        return self.vae.given(c).encode(x)
 
 
 class Decoder(nn.Module):
@@ -50,8 +50,8 @@ class Decoder(nn.Module):
         super().__init__()
         self.vae = vae
 
-    def forward(self, z: Tensor) -> Tensor:
-        return self.vae.decode(z)
+    def forward(self, z: Tensor, c: Tensor | None = None) -> Tensor:
+        return self.vae.given(c).decode(z)
 
 
 class Scorer(nn.Module):
@@ -61,8 +61,8 @@ class Scorer(nn.Module):
         super().__init__()
         self.vae = vae
 
-    def forward(self, x: Tensor, z: Tensor) -> Tensor:
-        return self.vae.log_px_z(x, z)
+    def forward(self, x: Tensor, z: Tensor, c: Tensor | None = None) -> Tensor:
+        return self.vae.given(c).log_px_z(x, z)
 
 
 class Posterior(nn.Module):
@@ -96,15 +96,18 @@ MODULES: Mapping[str, Callable[[VAE], nn.Module]] = {
 }
 
 
-def export(vae: VAE, held_out: Tensor, evaluation: Evaluation, seed: int) -> dict[FileName, bytes]:
+def export(
+    vae: VAE, held_out: Tensor, evaluation: Evaluation, seed: int, c: Tensor | None = None
+) -> dict[FileName, bytes]:
     """The required files of a bundle, through the gate.
 
-    ``vae`` is on the CPU; ``held_out`` is (rows, *shape) in units of the data. Raises ExportError,
-    naming the graph, when one does not do what torch does.
+    ``vae`` is on the CPU; ``held_out`` is (rows, *shape) in units of the data, c its conditions.
+    Raises ExportError, naming the graph, when one does not do what torch does.
     """
     settled = vae.eval().settled()
-    inputs = gate_inputs(settled, held_out, seed)
+    inputs = gate_inputs(settled, held_out, seed, c)
     sizes = magnitudes(vae.spec)
+    first = None if c is None else c[:GOLDEN_ROWS]
     graphs: dict[FileName, bytes] = {
         graph.file: export_graph(graph, MODULES[graph.name](settled), inputs, sizes)
         for graph in vae.spec.graphs
@@ -112,7 +115,7 @@ def export(vae: VAE, held_out: Tensor, evaluation: Evaluation, seed: int) -> dic
     return {
         "checkpoint.safetensors": save(vae.state_dict()),
         **graphs,
-        "golden.npz": golden(settled, held_out[:GOLDEN_ROWS].float(), seed),
+        "golden.npz": golden(settled.given(first), held_out[:GOLDEN_ROWS].float(), seed, first),
         "calibration.npz": to_npz({"elbo": np.sort(evaluation.scores)}),
     }
 
@@ -149,9 +152,9 @@ def export_graph(
 
 
 @torch.inference_mode()
-def golden(vae: VAE | Served, x: Tensor, seed: int) -> bytes:
-    """``golden.npz``: what ``vae`` gives for x, which every runtime must reproduce."""
-    arrays = draws(vae, x, generator(seed, Purpose.EXPORT, 1))
+def golden(vae: VAE | Served, x: Tensor, seed: int, c: Tensor | None = None) -> bytes:
+    """``golden.npz``: what ``vae``, given c, gives for x, which every runtime must reproduce."""
+    arrays = draws(vae, x, generator(seed, Purpose.EXPORT, 1)) | _told(c)
     arrays["mean"] = vae.decode(arrays["z"])
     arrays["log_px_z"] = vae.log_px_z(x, arrays["z"])
     used = {name for graph in vae.spec.graphs for name in (*graph.inputs, *graph.outputs)}
@@ -182,11 +185,14 @@ def _own_version() -> str:
 
 
 @torch.inference_mode()
-def gate_inputs(vae: VAE, held_out: Tensor, seed: int) -> dict[str, Tensor]:
+def gate_inputs(
+    vae: VAE, held_out: Tensor, seed: int, c: Tensor | None = None
+) -> dict[str, Tensor]:
     """Held-out rows with a draw of z for each: what the graphs will be asked."""
     rows = torch.arange(max(gate.BATCH_SIZES)) % len(held_out)
     x = held_out.index_select(0, rows).float()
-    arrays = draws(vae, x, generator(seed, Purpose.EXPORT, 0))
+    given = None if c is None else c.index_select(0, rows)
+    arrays = draws(vae.given(given), x, generator(seed, Purpose.EXPORT, 0)) | _told(given)
     # Cloned, for the exporter does not take tensors of inference mode.
     return {name: array.clone() for name, array in arrays.items()}
 
@@ -209,6 +215,10 @@ def draws(vae: VAE | Served, x: Tensor, noise: torch.Generator) -> dict[str, Ten
         "temperature": temperature,
         "latents": vae.prior(prior_noise, temperature),
     }
+
+
+def _told(c: Tensor | None) -> dict[str, Tensor]:
+    return {} if c is None else {CONDITION: c}
 
 
 @contextmanager

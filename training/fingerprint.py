@@ -5,8 +5,11 @@ import hashlib
 from torch import Tensor
 
 
-def fingerprint(x: Tensor) -> str:
-    """SHA-256 of the rows, their type and their shape."""
-    digest = hashlib.sha256(f"{x.dtype} {tuple(x.shape)}".encode())
-    digest.update(x.contiguous().numpy().data)
+def fingerprint(*arrays: Tensor | None) -> str:
+    """SHA-256 of the arrays that there are, with their types and their shapes."""
+    digest = hashlib.sha256()
+    for array in arrays:
+        if array is not None:
+            digest.update(f"{array.dtype} {tuple(array.shape)}".encode())
+            digest.update(array.contiguous().numpy().data)
     return digest.hexdigest()

@@ -77,16 +77,23 @@ def learn(learner: Learner, batch: Batch, now: Now, noise: torch.Generator) -> T
         x = binarise(x, learner.limits, uniform[mine])
     shape = (learner.objective.noises, batch.rows, vae.spec.latent_dim)
     eps = torch.randn(shape, generator=noise, device=noise.device)[:, mine]
-    return step(learner, x, eps, now, share=len(x) / batch.rows)
+    return step(learner, x, eps, now, share=len(x) / batch.rows, c=batch.c)
 
 
-def step(learner: Learner, x: Tensor, eps: Tensor, now: Now, share: float = 1.0) -> Tensor:
-    """One step on a batch, of which x is this process's ``share`` from 0 to 1.
+def step(
+    learner: Learner,
+    x: Tensor,
+    eps: Tensor,
+    now: Now,
+    share: float = 1.0,
+    c: Tensor | None = None,
+) -> Tensor:
+    """One step on a batch, of which x, with conditions c, is this process's ``share`` from 0 to 1.
 
     Returns (skipped, rows, ELBO, reconstruction, KL, loss) of the whole batch, the last four summed
     over the rows; a skipped step counts no rows.
     """
-    loss = learner.objective(learner.vae, x, eps, now)
+    loss = learner.objective(learner.vae.given(c), x, eps, now)
     sums = _sums(loss)
     bad = descend(
         learner.optimiser,

@@ -34,24 +34,27 @@ BLUE, ORANGE, GRAY = "#2563eb", "#ea580c", "#9ca3af"
 
 
 @torch.inference_mode()
-def samples(vae: VAE, held_out: Tensor, seed: int) -> bytes:
-    """Draws from the prior, decoded: a grid of pictures, or each column's histogram."""
+def samples(vae: VAE, held_out: Tensor, seed: int, c: Tensor | None = None) -> bytes:
+    """Draws from the prior, decoded: a grid of pictures, or each column's histogram.
+
+    Of a conditional model they have the conditions c of the held-out rows, in groups of one class.
+    """
     noise = generator(seed, Purpose.PICTURES)
     spec = vae.spec.input
     if spec.kind == "image":
-        return _png(grid(to_pixels(draw(vae, SAMPLES, noise), spec)))
-    return _histograms(spec, held_out[:POINTS].float(), draw(vae, POINTS, noise))
+        return _png(grid(to_pixels(draw(vae, SAMPLES, noise, c), spec)))
+    return _histograms(spec, held_out[:POINTS].float(), draw(vae, POINTS, noise, c))
 
 
 @torch.inference_mode()
-def reconstructions(vae: VAE, held_out: Tensor) -> bytes:
+def reconstructions(vae: VAE, held_out: Tensor, c: Tensor | None = None) -> bytes:
     """Held-out rows and what the decoder makes of their centres: pairs of pictures, one above the
     other, or each column as a scatter.
     """
     spec = vae.spec.input
     count = RECONSTRUCTIONS if spec.kind == "image" else POINTS
     x = held_out[:count].float()
-    decoded = reconstruct(vae, x)
+    decoded = reconstruct(vae.given(None if c is None else c[:count]), x)
     if spec.kind == "vector":
         return _scatters(spec, x, decoded)
     originals, copies = to_pixels(x, spec), to_pixels(decoded, spec)
@@ -63,11 +66,12 @@ def reconstructions(vae: VAE, held_out: Tensor) -> bytes:
     return _png(_stack(pairs))
 
 
-def draw(vae: VAE, rows: int, noise: torch.Generator) -> Tensor:
+def draw(vae: VAE, rows: int, noise: torch.Generator, c: Tensor | None = None) -> Tensor:
     """(rows, *shape) with z from the prior: means of p(x|z) for images, whose noise nobody wants to
-    see; for vectors draws from it.
+    see; for vectors draws from it. Conditions are picked from c.
     """
     device = next(vae.parameters()).device
+    vae = vae.given(None if c is None else _spread(c, rows).to(device))
     eps = torch.randn(rows, vae.spec.noise_dim, generator=noise).to(device)
     z = vae.prior(eps, torch.ones(rows, device=device))
     if vae.spec.input.kind == "image":
@@ -75,6 +79,12 @@ def draw(vae: VAE, rows: int, noise: torch.Generator) -> Tensor:
     seed = int(torch.randint(2**62, (), generator=noise))
     there = torch.Generator(device).manual_seed(seed)
     return vae.preprocess.invert(vae.likelihood.sample(vae.decoder(z), there)).cpu()
+
+
+def _spread(c: Tensor, rows: int) -> Tensor:
+    """So many rows of c, as it has them and in the order of their classes."""
+    picked = c[torch.arange(rows) % len(c)]
+    return picked[picked.argmax(dim=1).argsort(stable=True)]
 
 
 def reconstruct(vae: VAE, x: Tensor) -> Tensor:

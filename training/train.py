@@ -15,14 +15,13 @@ import time
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
 
 from training import schedules
 from training.aggregate import Decomposition
 from training.aggressive import random_batches, refine
 from training.checkpoint import Progress, Weights, load_checkpoint, save_checkpoint
 from training.config import TrainConfig
-from training.data.rows import Rows
+from training.data.rows import InMemory, Rows
 from training.errors import RunError
 from training.evaluate import decomposition
 from training.group import ALONE, Group
@@ -39,7 +38,7 @@ from vae.networks import VAE
 def train(
     vae: VAE,
     data: Rows,
-    held_out: Tensor,
+    held_out: InMemory,
     config: TrainConfig,
     run: Run,
     progress: Progress,
@@ -53,6 +52,7 @@ def train(
     had a loss or gradient that is not finite; the checkpoint stays that of the epoch before.
     """
     learner = Learner.start(vae, config, rows=len(data), group=group)
+    x, c = held_out.x, held_out.c
     judged = learner.judged
     best = _copy(judged)
     if progress.epoch:
@@ -70,7 +70,7 @@ def train(
         totals = run_epoch(learner, data, config, epoch, reporter, decay, aggressive=aggressive)
         rate = len(data) / (time.monotonic() - began)
         end = schedules.at_the_end(config)
-        validation = validate(judged, learner.objective, held_out, end, config.seed, group)
+        validation = validate(judged, learner.objective, x, end, config.seed, group, c)
         metrics = _metrics(totals, validation, epoch, rate)
         if group.main:
             run.log(metrics.as_json())
@@ -82,7 +82,7 @@ def train(
             progress = progress.model_copy(update=chosen)
         progress = advance(progress, validation.objective, metrics.step, config)
         if aggressive:
-            progress = informed(progress, decomposition(judged, held_out, config.seed, group))
+            progress = informed(progress, decomposition(judged, x, config.seed, group, c))
         done = epoch == config.epochs or progress.stopping.lost(config.patience)
         due = done or time.monotonic() - saved >= config.checkpoint_seconds
         if group.main and due:

@@ -24,20 +24,25 @@ class Validation:
 
 @torch.inference_mode()
 def validate(
-    vae: VAE, objective: Objective, x: Tensor, now: Now, seed: int, group: Group = ALONE
+    vae: VAE,
+    objective: Objective,
+    x: Tensor,
+    now: Now,
+    seed: int,
+    group: Group = ALONE,
+    c: Tensor | None = None,
 ) -> Validation:
-    """The objective on x, (rows, *shape), with noise that is the same after every epoch."""
-    settled = vae.settled()
+    """The objective on x, (rows, *shape), with conditions c, and the same noise every time."""
 
-    def work(rows: Tensor, noise: torch.Generator) -> Parts:
+    def work(given: VAE, rows: Tensor, noise: torch.Generator) -> Parts:
         shape = (objective.noises, len(rows), vae.spec.latent_dim)
         eps = torch.randn(shape, generator=noise, device=x.device)
-        found = objective(settled, rows, eps, now)
-        centre = settled.latents.centre(found.mu, found.logvar)
+        found = objective(given, rows, eps, now)
+        centre = given.latents.centre(found.mu, found.logvar)
         return found.loss.expand(len(rows)), found.elbo, found.kl_per_latent, centre
 
     shapes = ((), (), (len(vae.latents.parts),), (vae.spec.latent_dim,))
-    loss, elbo, kl, z = in_batches(x, work, shapes, seed, group)
+    loss, elbo, kl, z = in_batches(vae.settled(), x, work, shapes, seed, group, c)
     return Validation(
         objective=-float(loss.double().mean()),
         elbo=float(elbo.double().mean()),

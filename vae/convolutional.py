@@ -51,7 +51,8 @@ class ConvDecoder(nn.Module):
         deepest = width(network.channels[-1], network.activation)
         self.small = (deepest, height, breadth)
         self.head = perceptron(
-            (spec.latent_dim, network.hidden, deepest * height * breadth), network.activation
+            (spec.latent_dim + spec.condition_dim, network.hidden, deepest * height * breadth),
+            network.activation,
         )
         layers = [function(network.activation)]
         channels = (*reversed(network.channels), network.channels[0])

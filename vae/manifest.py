@@ -21,7 +21,7 @@ from pydantic import (
     model_validator,
 )
 
-from vae.graphs import GRAPHS, LATENT_GRAPHS, Graph
+from vae.graphs import CONDITION, GRAPHS, LATENT_GRAPHS, Graph
 
 SCHEMA_VERSION: Final = 1
 
@@ -320,6 +320,19 @@ def _learns_each_element(likelihood: Likelihood) -> bool:
     return by_element or isinstance(likelihood, NegativeBinomial)
 
 
+class Classes(Section):
+    """A condition c that is one of ``names``: 1 at its place among them and 0 elsewhere."""
+
+    kind: Literal["classes"] = "classes"
+    names: Annotated[tuple[str, ...], Field(min_length=2)]
+
+    @model_validator(mode="after")
+    def _distinct(self) -> Self:
+        if len(set(self.names)) < len(self.names):
+            raise ValueError("the names of classes must be distinct")
+        return self
+
+
 class ModelSpec(Section):
     """All that is needed to build the networks."""
 
@@ -330,6 +343,12 @@ class ModelSpec(Section):
     network: Network
     latents: Latents = Latents()
     autoregression: Autoregression | None = None
+    condition: Classes | None = None
+
+    @property
+    def condition_dim(self) -> int:
+        """Numbers of a row's condition c; 0 for a model without one."""
+        return len(self.condition.names) if self.condition else 0
 
     @property
     def noise_dim(self) -> int:
@@ -339,7 +358,10 @@ class ModelSpec(Section):
     @property
     def graphs(self) -> tuple[Graph, ...]:
         """Those in a bundle of this model."""
-        return GRAPHS if self.latents.closed_form else GRAPHS + LATENT_GRAPHS
+        networks = GRAPHS
+        if self.condition:
+            networks = tuple(graph.given(CONDITION) for graph in GRAPHS)
+        return networks if self.latents.closed_form else networks + LATENT_GRAPHS
 
     @property
     def row_shapes(self) -> dict[str, tuple[int, ...]]:
@@ -347,7 +369,7 @@ class ModelSpec(Section):
         shapes: dict[str, tuple[int, ...]] = dict.fromkeys(("x", "mean"), self.input.shape)
         shapes |= dict.fromkeys(("mu", "logvar", "eps", "z", "latents"), (self.latent_dim,))
         shapes |= dict.fromkeys(("log_px_z", "kl", "temperature"), ())
-        return {**shapes, "noise": (self.noise_dim,)}
+        return {**shapes, "noise": (self.noise_dim,), CONDITION: (self.condition_dim,)}
 
     @model_validator(mode="after")
     def _parts_fit(self) -> Self:
@@ -360,6 +382,11 @@ class ModelSpec(Section):
                     f"preprocessing.{name} has {len(values)} values; "
                     f"expected 1 or {self.input.size}, one for each element of {self.input.shape}"
                 )
+        if self.condition and isinstance(self.latents.prior, VampPrior):
+            raise ValueError(
+                "the vamp prior's pseudo-inputs have no class for a conditional encoder; "
+                "take the mixture prior"
+            )
         if (ladder := self.latents.ladder) and sum(ladder.layers) != self.latent_dim:
             raise ValueError(
                 f"the ladder's layers {list(ladder.layers)} have {sum(ladder.layers)} dimensions "

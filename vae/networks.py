@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from vae.autoregressive import Autoregressive
+from vae.condition import ConditionalEncoder, Given
 from vae.convolutional import ConvDecoder, ConvEncoder
 from vae.latents.build import build as build_latents
 from vae.likelihoods.base import Likelihood
@@ -35,6 +36,10 @@ class VAE(nn.Module):
         self.encoder, self.decoder = _build_networks(spec, self.likelihood.params_per_element)
         if spec.likelihood.kind in COUNTS:
             self.encoder = nn.Sequential(LogCounts(), self.encoder)
+        if spec.condition:
+            self.encoder = ConditionalEncoder(
+                self.encoder, outputs=2 * spec.latent_dim, condition_dim=spec.condition_dim
+            )
         self.latents = build_latents(spec, self.infer)
 
     def infer(self, flat: Tensor) -> tuple[Tensor, Tensor]:
@@ -76,6 +81,18 @@ class VAE(nn.Module):
     def prior(self, noise: Tensor, temperature: Tensor) -> Tensor:
         """z ~ p(z) from noise, (batch, noise_dim), with deviations times temperature, (batch,)."""
         return self.latents.sample(noise, temperature)
+
+    def given(self, c: Tensor | None) -> "VAE":
+        """The VAE of p(x|c) for rows with these conditions, (rows, condition_dim).
+
+        It shares all weights with this one, and is this one where the model has no condition.
+        """
+        if self.spec.condition is None or c is None:
+            return self
+        given = copy.copy(self)
+        networks = {"encoder": Given(self.encoder, c), "decoder": Given(self.decoder, c)}
+        given._modules = {**self._modules, **networks}
+        return given
 
     def settled(self) -> "VAE":
         """A copy for weights that no longer change: what depends on them alone is computed once.
@@ -121,12 +138,13 @@ def _build_networks(spec: ModelSpec, per_element: int) -> tuple[nn.Module, nn.Mo
     match network:
         case MLP():
             widths = (spec.input.size, *network.hidden)
+            z = spec.latent_dim + spec.condition_dim
             build = partial(
                 perceptron, activation=network.activation, residual_blocks=network.residual_blocks
             )
             return (
                 build((*widths, 2 * spec.latent_dim)),
-                build((spec.latent_dim, *reversed(widths[1:]), widths[0] * per_element)),
+                build((z, *reversed(widths[1:]), widths[0] * per_element)),
             )
         case Conv():
             return ConvEncoder(spec, network), ConvDecoder(spec, network, per_element)

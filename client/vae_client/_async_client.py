@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike
 
 from vae_client import _protocol
 from vae_client._exceptions import TransportError
-from vae_client._protocol import Call, Target
+from vae_client._protocol import Call, Condition, Target
 from vae_client._results import Encoding, FloatArray, ModelInfo, Samples, Scores
 
 T = TypeVar("T")
@@ -33,30 +33,47 @@ class AsyncClient:
         )
 
     async def encode(
-        self, x: ArrayLike, *, sample: bool = False, seed: int | None = None
+        self,
+        x: ArrayLike,
+        *,
+        condition: Condition = None,
+        sample: bool = False,
+        seed: int | None = None,
     ) -> Encoding:
         """See Client.encode."""
-        return await self._send(self._target.encode(x, sample, seed))
+        return await self._send(self._target.encode(x, condition, sample, seed))
 
-    async def decode(self, z: ArrayLike) -> FloatArray:
+    async def decode(self, z: ArrayLike, *, condition: Condition = None) -> FloatArray:
         """See Client.decode."""
-        return await self._send(self._target.decode(z))
+        return await self._send(self._target.decode(z, condition))
 
     async def sample(
-        self, n: int = 1, *, seed: int | None = None, temperature: float = 1.0
+        self,
+        n: int = 1,
+        *,
+        condition: Condition = None,
+        seed: int | None = None,
+        temperature: float = 1.0,
     ) -> Samples:
         """See Client.sample."""
-        return await self._send(self._target.sample(n, seed, temperature))
+        return await self._send(self._target.sample(n, condition, seed, temperature))
 
     async def reconstruct(
-        self, x: ArrayLike, *, sample: bool = False, seed: int | None = None
+        self,
+        x: ArrayLike,
+        *,
+        condition: Condition = None,
+        sample: bool = False,
+        seed: int | None = None,
     ) -> FloatArray:
         """See Client.reconstruct."""
-        return await self._send(self._target.reconstruct(x, sample, seed))
+        return await self._send(self._target.reconstruct(x, condition, sample, seed))
 
-    async def score(self, x: ArrayLike, *, samples: int = 1, seed: int = 0) -> Scores:
+    async def score(
+        self, x: ArrayLike, *, condition: Condition = None, samples: int = 1, seed: int = 0
+    ) -> Scores:
         """See Client.score."""
-        return await self._send(self._target.score(x, samples, seed))
+        return await self._send(self._target.score(x, condition, samples, seed))
 
     async def models(self) -> list[ModelInfo]:
         """See Client.models."""

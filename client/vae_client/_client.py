@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike
 
 from vae_client import _protocol
 from vae_client._exceptions import TransportError
-from vae_client._protocol import Call, Target
+from vae_client._protocol import Call, Condition, Target
 from vae_client._results import Encoding, FloatArray, ModelInfo, Samples, Scores
 
 T = TypeVar("T")
@@ -41,30 +41,52 @@ class Client:
             **_protocol.settings(base_url, api_key, timeout), transport=transport
         )
 
-    def encode(self, x: ArrayLike, *, sample: bool = False, seed: int | None = None) -> Encoding:
+    def encode(
+        self,
+        x: ArrayLike,
+        *,
+        condition: Condition = None,
+        sample: bool = False,
+        seed: int | None = None,
+    ) -> Encoding:
         """q(z|x) of each row of ``x``, (rows, *shape) or (rows, size); with draws if ``sample``.
 
         The same ``seed`` gives the same draw for the same row number, whatever the other rows.
+        ``condition`` is, here as in every call, for a conditional model: one class, or one a row.
         """
-        return self._send(self._target.encode(x, sample, seed))
+        return self._send(self._target.encode(x, condition, sample, seed))
 
-    def decode(self, z: ArrayLike) -> FloatArray:
+    def decode(self, z: ArrayLike, *, condition: Condition = None) -> FloatArray:
         """The mean of p(x|z), (rows, *shape), of each row of ``z``, (rows, latent_dim)."""
-        return self._send(self._target.decode(z))
+        return self._send(self._target.decode(z, condition))
 
-    def sample(self, n: int = 1, *, seed: int | None = None, temperature: float = 1.0) -> Samples:
-        """``n`` new rows, decoded from draws of N(0, temperature² I)."""
-        return self._send(self._target.sample(n, seed, temperature))
+    def sample(
+        self,
+        n: int = 1,
+        *,
+        condition: Condition = None,
+        seed: int | None = None,
+        temperature: float = 1.0,
+    ) -> Samples:
+        """``n`` new rows, decoded from draws of the prior, deviations times ``temperature``."""
+        return self._send(self._target.sample(n, condition, seed, temperature))
 
     def reconstruct(
-        self, x: ArrayLike, *, sample: bool = False, seed: int | None = None
+        self,
+        x: ArrayLike,
+        *,
+        condition: Condition = None,
+        sample: bool = False,
+        seed: int | None = None,
     ) -> FloatArray:
         """Each row of ``x`` encoded and decoded, from mu or, if ``sample``, from a draw."""
-        return self._send(self._target.reconstruct(x, sample, seed))
+        return self._send(self._target.reconstruct(x, condition, sample, seed))
 
-    def score(self, x: ArrayLike, *, samples: int = 1, seed: int = 0) -> Scores:
+    def score(
+        self, x: ArrayLike, *, condition: Condition = None, samples: int = 1, seed: int = 0
+    ) -> Scores:
         """The ELBO of each row of ``x`` and its parts, over ``samples`` draws of z."""
-        return self._send(self._target.score(x, samples, seed))
+        return self._send(self._target.score(x, condition, samples, seed))
 
     def models(self) -> list[ModelInfo]:
         """The latest version of every model on the server."""

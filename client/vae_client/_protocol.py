@@ -3,8 +3,9 @@
 Both clients send what these build; neither knows a path, a header or a format.
 """
 
+import json
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
@@ -22,6 +23,10 @@ T = TypeVar("T")
 SAFETENSORS = "application/x-safetensors"
 SERVER_SHARE = 0.9
 A_DAY = 86_400
+
+Class = str | int
+Condition = Class | Sequence[Class] | None
+"""Of a conditional model: one class for all rows, or one a row."""
 
 
 @dataclass(frozen=True)
@@ -63,20 +68,28 @@ class Target:
         model = "" if self.model is None else f"/models/{quote(self.model, safe='')}"
         return model if self.version is None else f"{model}/versions/{self.version}"
 
-    def encode(self, x: ArrayLike, sample: bool, seed: int | None) -> Call[Encoding]:
-        return self._verb("encode", _encoding, {"inputs": x}, sample=sample, seed=seed)
+    def encode(
+        self, x: ArrayLike, condition: Condition, sample: bool, seed: int | None
+    ) -> Call[Encoding]:
+        return self._verb("encode", _encoding, {"inputs": x}, condition, sample=sample, seed=seed)
 
-    def decode(self, z: ArrayLike) -> Call[FloatArray]:
-        return self._verb("decode", _outputs, {"latents": z})
+    def decode(self, z: ArrayLike, condition: Condition) -> Call[FloatArray]:
+        return self._verb("decode", _outputs, {"latents": z}, condition)
 
-    def sample(self, n: int, seed: int | None, temperature: float) -> Call[Samples]:
-        return self._verb("sample", _samples, {}, n=n, seed=seed, temperature=temperature)
+    def sample(
+        self, n: int, condition: Condition, seed: int | None, temperature: float
+    ) -> Call[Samples]:
+        options = {"n": n, "seed": seed, "temperature": temperature}
+        return self._verb("sample", _samples, {}, condition, **options)
 
-    def reconstruct(self, x: ArrayLike, sample: bool, seed: int | None) -> Call[FloatArray]:
-        return self._verb("reconstruct", _outputs, {"inputs": x}, sample=sample, seed=seed)
+    def reconstruct(
+        self, x: ArrayLike, condition: Condition, sample: bool, seed: int | None
+    ) -> Call[FloatArray]:
+        options = {"sample": sample, "seed": seed}
+        return self._verb("reconstruct", _outputs, {"inputs": x}, condition, **options)
 
-    def score(self, x: ArrayLike, samples: int, seed: int) -> Call[Scores]:
-        return self._verb("score", _scores, {"inputs": x}, samples=samples, seed=seed)
+    def score(self, x: ArrayLike, condition: Condition, samples: int, seed: int) -> Call[Scores]:
+        return self._verb("score", _scores, {"inputs": x}, condition, samples=samples, seed=seed)
 
     def info(self) -> Call[ModelInfo]:
         if self.model is None:
@@ -88,6 +101,7 @@ class Target:
         verb: str,
         parse: Callable[[httpx.Response], T],
         arrays: Mapping[str, ArrayLike],
+        condition: Condition,
         **options: float | None,
     ) -> Call[T]:
         """POST the rows as safetensors, with the options in the query string."""
@@ -100,7 +114,16 @@ class Target:
             )
         # str() of a number, of numpy's too; lower() for True and False.
         params = {name: str(value).lower() for name, value in options.items() if value is not None}
+        if condition is not None:
+            params["condition"] = _condition(condition)
         return Call("POST", f"{self.path}/{verb}", parse, params, headers, content)
+
+
+def _condition(condition: Class | Sequence[Class]) -> str:
+    """In a query string: a name as it is, several as a list of JSON."""
+    if isinstance(condition, Sequence | np.ndarray) and not isinstance(condition, str):
+        return json.dumps([str(name) for name in condition])
+    return str(condition)
 
 
 def models() -> Call[list[ModelInfo]]:

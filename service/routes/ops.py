@@ -31,6 +31,7 @@ class ModelDescription(BaseModel):
     likelihood: manifest.Likelihood
     network: manifest.Network
     latents: manifest.Latents
+    condition: manifest.Classes | None
     metrics: dict[str, float]
     calibration: manifest.Calibration
 

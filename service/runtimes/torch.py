@@ -62,9 +62,9 @@ class InBfloat16(nn.Module):
 def functions_of(vae: VAE) -> dict[str, Function]:
     """What computes each graph of ``vae.graphs``, by its name."""
     return {
-        ENCODER.name: vae.encode,
-        DECODER.name: lambda z: (vae.decode(z),),
-        SCORER.name: lambda x, z: (vae.log_px_z(x, z),),
+        ENCODER.name: lambda x, c=None: vae.given(c).encode(x),
+        DECODER.name: lambda z, c=None: (vae.given(c).decode(z),),
+        SCORER.name: lambda x, z, c=None: (vae.given(c).log_px_z(x, z),),
         POSTERIOR.name: vae.posterior,
         PRIOR.name: lambda noise, temperature: (vae.prior(noise, temperature),),
     }

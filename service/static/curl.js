@@ -28,10 +28,10 @@ export class CurlLine {
   }
 }
 
-/** The body holds only names and numbers of ours, so single quotes hold it. */
+/** Single quotes hold all of the body but themselves, which a class may have in its name. */
 function curlLine(path, body) {
   const key = storedKey() ? ` -H "X-API-Key: $VAE_API_KEY"` : "";
-  const json = JSON.stringify(body);
+  const json = JSON.stringify(body).replaceAll("'", "'\\''");
   return `curl ${address(path)} -H 'Content-Type: application/json'${key} -d '${json}'`;
 }
 

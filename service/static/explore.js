@@ -52,7 +52,7 @@ export class ExplorePanel {
   }
 
   async #decode(z) {
-    this.#panel.showRequest(this.#model.path("decode"), { latents: [z] });
+    this.#panel.showRequest(this.#model.path("decode"), this.#model.body({ latents: [z] }));
     const [row] = await this.#model.decode([z]);
     this.#view.show(row);
   }

@@ -33,10 +33,10 @@ async function buildPanels(model) {
   return [sample, explore, own, morph].map(({ element }) => element);
 }
 
-async function open(picker, name, version) {
+async function open(picker, name, version, condition) {
   const turn = ++opened;
   await attempt(async () => {
-    const model = new Model(api, await api.get(`models/${name}/versions/${version}`));
+    const model = new Model(api, await api.get(`models/${name}/versions/${version}`), condition);
     const panels = await buildPanels(model);
     if (turn !== opened) return;
     picker.show(model);
@@ -61,7 +61,7 @@ async function start() {
   await attempt(async () => {
     const served = await api.get("models");
     if (served.models.length === 0) throw new Problem("This server serves no model yet.");
-    const picker = new Picker(served.models, (name, version) => open(picker, name, version));
+    const picker = new Picker(served.models, (...picked) => open(picker, ...picked));
     find("model").replaceChildren(picker.element);
     await open(picker, ...chosen(served));
   });

@@ -10,14 +10,19 @@ export class Model {
   #api;
   #typical = null;
 
-  /** ``description`` is what GET /models/{model} answers. */
-  constructor(api, description) {
+  /**
+   * ``description`` is what GET /models/{model} answers; ``condition`` the class that a conditional
+   * model is asked for, its first when none is given.
+   */
+  constructor(api, description, condition) {
     this.#api = api;
     this.name = description.name;
     this.version = description.version;
     this.versions = description.versions;
     this.description = description;
     this.latentDim = description.latent_dim;
+    this.classes = description.condition?.names ?? [];
+    this.condition = this.classes.includes(condition) ? condition : this.classes[0];
     this.isImage = description.input.kind === "image";
     this.shape = description.input.shape;
     this.size = this.shape.reduce((product, length) => product * length, 1);
@@ -31,6 +36,11 @@ export class Model {
     const latest = this.version === Math.max(...this.versions);
     const version = latest ? "" : `/versions/${this.version}`;
     return `models/${this.name}${version}/${verb}`;
+  }
+
+  /** The body of a request to a verb: ``members``, and the class of a conditional model. */
+  body(members) {
+    return this.condition === undefined ? members : { ...members, condition: this.condition };
   }
 
   /** ``n`` draws from the prior: {rows, latents}. */
@@ -106,7 +116,7 @@ export class Model {
   }
 
   #post(verb, body) {
-    return this.#api.post(this.path(verb), body);
+    return this.#api.post(this.path(verb), this.body(body));
   }
 }
 

@@ -78,7 +78,7 @@ export class MorphPanel {
   async #decode(ends) {
     const count = Math.max(5, Math.min(33, Math.floor(MAX_VALUES / this.#model.size)));
     const latents = Array.from({ length: count }, (_, i) => slerp(...ends, i / (count - 1)));
-    this.#panel.showRequest(this.#model.path("decode"), { latents });
+    this.#panel.showRequest(this.#model.path("decode"), this.#model.body({ latents }));
     this.#frames = await this.#model.decode(latents);
     this.#ends = ends;
     this.#strip?.show(this.#frames);

@@ -74,7 +74,7 @@ export class SamplePanel {
   }
 
   async #draw(options) {
-    this.#panel.showRequest(this.#model.path("sample"), options);
+    this.#panel.showRequest(this.#model.path("sample"), this.#model.body(options));
     const { rows, latents } = await this.#model.sample(options);
     this.#first = latents[0];
     this.#rows.show(rows, latents);

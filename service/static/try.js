@@ -74,7 +74,7 @@ export class TryPanel {
 
   async #judge(row) {
     if (row === null) return this.#show(NOTHING);
-    this.#panel.showRequest(this.#model.path("score"), { inputs: [row] });
+    this.#panel.showRequest(this.#model.path("score"), this.#model.body({ inputs: [row] }));
     const judgement = await this.#model.judge(row).catch((error) => {
       this.#show(NOTHING); // not what the model made of another row
       throw error;

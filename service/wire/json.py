@@ -90,8 +90,10 @@ def _members(parser: Parser, body: bytes) -> dict[str, Any]:
 
 def _plain(members: dict[str, Any]) -> dict[str, Any]:
     for name, value in members.items():
-        if isinstance(value, Array | Object):
+        if isinstance(value, Object):
             raise InvalidInput(f"{name!r} is not an option with one value", given=_name_of(value))
+        if isinstance(value, Array):
+            members[name] = value.as_list()
     return members
 
 

@@ -18,7 +18,7 @@ playwright = pytest.importorskip("playwright.sync_api")
 pytestmark = pytest.mark.browser
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-MODELS = ("digits", "colours", "table")
+MODELS = ("digits", "colours", "table", "conditional")
 SHOWN = "canvas => canvas.toDataURL()"
 
 
@@ -28,10 +28,11 @@ def models(
     digits_bundle: Path,
     conv_bundle: Path,
     table_bundle: Path,
+    conditional_bundle: Path,
 ) -> Path:
-    """A directory of a gray, a colour and a vector model."""
+    """A directory of a gray, a colour, a vector and a conditional model."""
     root = tmp_path_factory.mktemp("models")
-    for bundle in (digits_bundle, conv_bundle, table_bundle):
+    for bundle in (digits_bundle, conv_bundle, table_bundle, conditional_bundle):
         shutil.copytree(bundle, root / bundle.parent.name / bundle.name)
     return root
 
@@ -422,3 +423,20 @@ def test_slerp_keeps_the_length_and_meets_both_ends(page: Any, server: Server) -
     assert np.linalg.norm(page.evaluate(script, [a, b, 0.3])) == pytest.approx(5)
     assert page.evaluate(script, [[0, 0, 0], b, 0.5]) == pytest.approx([0, 2.5, 0])
     assert page.evaluate(script, [a, a, 0.5]) == pytest.approx(a)
+
+
+def test_a_conditional_model_is_asked_for_the_class_that_is_picked(
+    page: Any, server: Server
+) -> None:
+    visit(page, server, "conditional")
+    classes = page.get_by_label("Class", exact=True)
+    assert classes.input_value() == "0"
+    wait_for_text(page, "#sample .curl code", '"condition":"0"')
+    before = page.locator("#sample canvas").first.evaluate(SHOWN)
+    classes.select_option("7")
+    wait_for_text(page, "#sample .curl code", '"condition":"7"')
+    settle(page)
+    assert page.locator("#sample canvas").first.evaluate(SHOWN) != before
+    assert page.get_by_label("Class", exact=True).input_value() == "7"
+    visit(page, server, "digits")
+    assert page.get_by_label("Class", exact=True).is_hidden()

@@ -73,6 +73,15 @@ def test_reconstruct(connect: Connect, server: FakeServer) -> None:
     assert server.requests[0].arrays()["inputs"].tolist() == ROWS
 
 
+def test_conditions(connect: Connect, server: FakeServer) -> None:
+    server.reply = arrays(outputs=ROWS)
+    client = connect(server.url)
+    for condition in ("a b", 3, ["a", "b"], (1, 2), np.array([7, 8])):
+        client.decode(ROWS, condition=condition)
+    sent = [request.query["condition"] for request in server.requests]
+    assert sent == ["a b", "3", '["a", "b"]', '["1", "2"]', '["7", "8"]']
+
+
 def test_score(connect: Connect, server: FakeServer) -> None:
     server.reply = arrays(elbo=[-3, -4], reconstruction=[-1, -2], kl=[2, 2], p_value=[0.5, 1])
     scores = connect(server.url).score(ROWS, samples=8)

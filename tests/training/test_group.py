@@ -127,7 +127,7 @@ def alone(root: Path, epochs: int) -> Run:
     config = resolve(TrainConfig.model_validate(options), data)
     spec = model_spec(config, data)
     fresh = Progress(spec=spec, data="")
-    train(build(spec, config.seed), data.rows, held_out.x, config, Run(root), fresh, QUIET)
+    train(build(spec, config.seed), data.rows, held_out.rows, config, Run(root), fresh, QUIET)
     return Run(root)
 
 

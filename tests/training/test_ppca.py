@@ -82,7 +82,7 @@ def trained(run: Path, **options: object) -> tuple[Figures, Figures]:
     spec = model_spec(config, data)
     vae = build(spec, config.seed)
     quiet = PlainReporter(Console(quiet=True), epochs=1)
-    train(vae, data.rows, held_out.x, config, Run(run), Progress(spec=spec, data=""), quiet)
+    train(vae, data.rows, held_out.rows, config, Run(run), Progress(spec=spec, data=""), quiet)
     return exact.compare(vae, data.x, held_out.x, config.seed)
 
 

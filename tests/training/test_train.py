@@ -61,7 +61,7 @@ def fit(config: TrainConfig, data: Dataset) -> tuple[VAE, Run]:
     run = Run(config.run)
     vae = build(spec, config.seed)
     progress = Progress(spec=spec, data="")
-    train(vae, data.rows, make_data(64).x, config, run, progress, QUIET)
+    train(vae, data.rows, make_data(64).rows, config, run, progress, QUIET)
     return vae, run
 
 
@@ -124,7 +124,8 @@ def test_skipped_steps_are_counted_and_left_out_of_the_means(tmp_path: Path) -> 
     config = resolve(make_config(tmp_path, epochs=3, max_skipped=0.25), data)
     spec = model_spec(config, data)
     run = Run(tmp_path)
-    train(build(spec, 0), InMemory(x), data.x[:9], config, run, Progress(spec=spec, data=""), QUIET)
+    unseen, fresh = InMemory(data.x[:9]), Progress(spec=spec, data="")
+    train(build(spec, 0), InMemory(x), unseen, config, run, fresh, QUIET)
     assert [line["skipped"] for line in run.history()] == [1, 1, 1]
     assert all(line["elbo"] is not None for line in run.history())
 
@@ -267,7 +268,7 @@ def test_aggressive_training_goes_on_where_it_stopped(tmp_path: Path) -> None:
     progress = read_progress(parts.checkpoint)
     assert progress.information.best is not None
     vae = build(progress.spec, config.seed)
-    train(vae, data.rows, make_data(64).x, config, parts, progress, QUIET)
+    train(vae, data.rows, make_data(64).rows, config, parts, progress, QUIET)
     assert parts.checkpoint.read_bytes() == whole.checkpoint.read_bytes()
     assert whole.history()[-1]["elbo"] > whole.history()[0]["elbo"] + 0.1
 

@@ -4,6 +4,7 @@
 stay one byte an element, all other real numbers become float32.
 """
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -20,6 +21,8 @@ Kind = Literal["vector", "image"]
 NAMES = ("x", "X", "images", "data", "x_train", "train")
 """What the array to train on is called in a file that holds several."""
 
+LABELS = ("y", "labels")
+
 
 def load_arrays(path: Path, part: str | None = None) -> Dataset:
     """The data set in an ``.npy`` or ``.npz`` file, which is never unpickled.
@@ -35,11 +38,26 @@ def load_arrays(path: Path, part: str | None = None) -> Dataset:
                 return from_array(stored, str(path))
             name = _name(stored.files, part, path)
             array = unpack(stored[name]) if is_packed(stored, name) else stored[name]
-            return from_array(array, f"{path}: {name}")
+            dataset = from_array(array, f"{path}: {name}")
+            return replace(dataset, labels=_labels(stored, len(dataset), path))
     except DataError:
         raise
     except Exception as error:  # damage shows as any of ten kinds, TokenError among them
         raise DataError(f"{path} cannot be read as NumPy arrays: {error}") from None
+
+
+def _labels(stored: Any, rows: int, path: Path) -> torch.Tensor | None:
+    """The array ``y`` or ``labels`` beside x, if there is one."""
+    for name in LABELS:
+        if name in stored.files:
+            labels = stored[name]
+            if labels.shape != (rows,) or labels.dtype.kind not in "iu":
+                raise DataError(
+                    f"{path}: {name} holds {labels.dtype} of {labels.shape}; "
+                    f"expected a whole number for each of {rows} rows"
+                )
+            return torch.from_numpy(labels.astype(np.int64))
+    return None
 
 
 def from_array(array: Array, source: str) -> Dataset:

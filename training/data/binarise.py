@@ -4,6 +4,8 @@ Salakhutdinov and Murray 2008 draw once; Burda et al. 2016 anew whenever a pictu
 is worth some nats: no two epochs have the same pictures to learn by heart.
 """
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor
 
@@ -33,4 +35,4 @@ def binarised(dataset: Dataset, seed: int) -> Dataset:
         binarise(rows, dataset.input.range, torch.rand(rows.shape, generator=noise))
         for rows in chunks
     ]
-    return Dataset(torch.cat(drawn), dataset.input, dataset.labels)
+    return replace(dataset, x=torch.cat(drawn))

@@ -1,7 +1,7 @@
 """A data set in memory, its split, and the preprocessing that its values call for."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, Protocol
 
 import torch
@@ -35,12 +35,14 @@ class TrainingSet(Protocol):
 class Dataset:
     """Rows of x, (rows, *input.shape), uint8 or float32, contiguous; and what one row is.
 
-    ``labels``, (rows,) whole numbers, where the source has them: colours of the report.
+    ``labels``, (rows,) whole numbers, where the source has them: colours of the report and classes
+    of a conditional model. ``classes`` names them in their order where the source does.
     """
 
     x: Tensor
     input: InputSpec
     labels: Tensor | None = None
+    classes: tuple[str, ...] | None = None
 
     def __len__(self) -> int:
         return len(self.x)
@@ -90,7 +92,7 @@ def preprocessing(train: TrainingSet, scaling: Scaling) -> Preprocessing:
 
 def _select(dataset: Dataset, rows: Tensor) -> Dataset:
     labels = None if dataset.labels is None else dataset.labels.index_select(0, rows)
-    return Dataset(dataset.x.index_select(0, rows), dataset.input, labels)
+    return replace(dataset, x=dataset.x.index_select(0, rows), labels=labels)
 
 
 def _standardise(train: TrainingSet) -> Preprocessing:

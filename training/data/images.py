@@ -45,7 +45,17 @@ def load_images(folder: Path, *, image_size: tuple[int, int] | None, gray: bool)
             )
         x[row] = image
     spec = InputSpec(kind="image", shape=first.shape, dtype="uint8", range=(0, 255))
-    return Dataset(torch.from_numpy(x), spec)
+    labels, classes = _folders(paths, folder)
+    return Dataset(torch.from_numpy(x), spec, labels, classes)
+
+
+def _folders(paths: list[Path], folder: Path) -> tuple[torch.Tensor | None, tuple[str, ...] | None]:
+    """The class of each image by the folder that it lies in, where all lie in two or more."""
+    names = [path.relative_to(folder).parts[0] for path in paths if path.parent != folder]
+    classes = tuple(sorted(set(names)))
+    if len(names) < len(paths) or len(classes) < 2:
+        return None, None
+    return torch.tensor([classes.index(name) for name in names]), classes
 
 
 def _image_files(folder: Path) -> list[Path]:

@@ -16,10 +16,19 @@ CHUNK_ELEMENTS = 1 << 18
 
 
 class Batch(NamedTuple):
-    """This process's slice of a batch, (slice, *shape), and the ``rows`` of the whole batch."""
+    """This process's slice of a batch, (slice, *shape), and the ``rows`` of the whole batch.
+
+    c are the conditions of x, (slice, condition_dim), where they have some.
+    """
 
     x: Tensor
     rows: int
+    c: Tensor | None = None
+
+    def part(self, group: Group) -> "Batch":
+        """A process's slice of a batch that is whole."""
+        mine = group.part(self.rows)
+        return Batch(self.x[mine], self.rows, None if self.c is None else self.c[mine])
 
 
 class Rows(Protocol):
@@ -33,8 +42,8 @@ class Rows(Protocol):
     def fingerprint(self) -> str:
         """What tells these rows from others: a SHA-256."""
 
-    def draw(self, count: int, noise: torch.Generator) -> Tensor:
-        """``count`` rows by chance, with replacement."""
+    def draw(self, count: int, noise: torch.Generator) -> Batch:
+        """``count`` rows by chance, with replacement: a whole batch."""
 
     def to(self, device: torch.device) -> Self:
         """The same rows, in batches on ``device``."""
@@ -50,9 +59,13 @@ def in_pieces(x: Tensor) -> Iterator[Tensor]:
 
 @dataclass(frozen=True, eq=False)
 class InMemory:
-    """Rows of one tensor, (rows, *shape), on the device that trains."""
+    """Rows of one tensor, (rows, *shape), on the device that trains.
+
+    c are their conditions, (rows, condition_dim), where a conditional model is told them.
+    """
 
     x: Tensor
+    c: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.x)
@@ -62,19 +75,24 @@ class InMemory:
         return in_pieces(self.x)
 
     def fingerprint(self) -> str:
-        """SHA-256 of the rows, their type and their shape."""
-        return fingerprint(self.x)
+        """SHA-256 of the rows and their conditions, with their types and their shapes."""
+        return fingerprint(self.x, self.c)
 
-    def draw(self, count: int, noise: torch.Generator) -> Tensor:
+    def draw(self, count: int, noise: torch.Generator) -> Batch:
         """Rows by chance, with replacement."""
-        return self.x[torch.randint(len(self), (count,), generator=noise)]
+        drawn = torch.randint(len(self), (count,), generator=noise)
+        return self._batch(drawn.to(self.x.device), count)
 
     def to(self, device: torch.device) -> Self:
         """The rows on ``device``."""
-        return type(self)(self.x.to(device))
+        return type(self)(self.x.to(device), None if self.c is None else self.c.to(device))
 
     def batches(self, size: int, seed: int, epoch: int, group: Group) -> Iterator[Batch]:
         """Batches by index, in an order of the whole."""
         order = torch.randperm(len(self), generator=generator(seed, Purpose.ORDER, epoch))
         for rows in torch.split(order.to(self.x.device), size):
-            yield Batch(self.x.index_select(0, rows[group.part(len(rows))]), len(rows))
+            yield self._batch(rows[group.part(len(rows))], len(rows))
+
+    def _batch(self, mine: Tensor, rows: int) -> Batch:
+        c = None if self.c is None else self.c.index_select(0, mine)
+        return Batch(self.x.index_select(0, mine), rows, c)

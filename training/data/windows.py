@@ -93,13 +93,13 @@ class Windows:
         """SHA-256 of the shards' content and of which rows are held out."""
         return hashlib.sha256(f"{self.digest} {self.lot}".encode()).hexdigest()
 
-    def draw(self, count: int, noise: torch.Generator) -> Tensor:
+    def draw(self, count: int, noise: torch.Generator) -> Batch:
         """Rows by chance, with replacement."""
         drawn = np.array([], np.int64)
         while len(drawn) < count:
             some = torch.randint(self.shards.ends[-1], (count,), generator=noise).numpy()
             drawn = np.concatenate([drawn, some[~self.lot.held_out(some)]])
-        return torch.from_numpy(self.shards.take(drawn[:count]))
+        return Batch(torch.from_numpy(self.shards.take(drawn[:count])), count)
 
     def to(self, device: torch.device) -> Self:
         """The rows in batches on ``device``."""

@@ -7,6 +7,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from training.data.conditions import conditions
 from training.data.dataset import Dataset
 from training.evaluate import ACTIVE, Evaluation, evaluate
 from training.pictures import draw, reconstruct
@@ -75,10 +76,12 @@ def look(vae: VAE, held_out: Dataset, seed: int) -> Findings | None:
     """
     device = next(vae.parameters()).device
     x = held_out.x[:ROWS].to(device).float()
-    evaluation = evaluate(vae, x, samples=1, seed=seed)
+    c = conditions(held_out, vae.spec)
+    given = None if c is None else c[:ROWS].to(device)
+    evaluation = evaluate(vae, x, samples=1, seed=seed, c=given)
     if not evaluation.finite:
         return None
-    z = vae.latents.centre(*vae.encode(x))
+    z = vae.latents.centre(*vae.given(given).encode(x))
     spread = _array(z.var(dim=0, correction=0))
     count = min(max(int((spread > ACTIVE).sum()), LEAST), MOST)
     traversed = np.argsort(-spread, kind="stable")[:count].tolist()
@@ -87,15 +90,15 @@ def look(vae: VAE, held_out: Dataset, seed: int) -> Findings | None:
     return Findings(
         spec=vae.spec,
         x=_array(x),
-        reconstructions=_array(reconstruct(vae, x)),
-        samples=_array(draw(vae, rows, generator(seed, Purpose.PICTURES))),
+        reconstructions=_array(reconstruct(vae.given(given), x)),
+        samples=_array(draw(vae, rows, generator(seed, Purpose.PICTURES), c)),
         scores=evaluation.scores,
         parts=_parts(evaluation, spread),
         spread=spread,
         projection=projection,
         explained=explained,
         traversed=tuple(traversed),
-        traversals=_traverse(vae, z[0], traversed),
+        traversals=_traverse(vae.given(given if given is None else given[:1]), z[0], traversed),
         labels=None if held_out.labels is None else held_out.labels[:ROWS].numpy(),
     )
 

@@ -112,7 +112,7 @@ def _figures(story: Story) -> list[Html]:
             "KL": label(evaluation.kl),
             f"bound of {evaluation.samples:,} draws": label(evaluation.importance_weighted),
             "bits per dimension": f"{evaluation.bits_per_dimension:.3f}".replace("-", "−"),
-            "latents active": f"{evaluation.active_units} of {len(evaluation.kl_per_latent)}",
+            "latents active": f"{evaluation.active_units} of {evaluation.latents}",
         }
     shown["rows a second"] = f"{last['images_per_second']:,.0f}"
     return [tag("div", tag("dt", name), tag("dd", value)) for name, value in shown.items()]

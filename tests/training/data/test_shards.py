@@ -115,7 +115,7 @@ def test_moments_are_those_of_the_training_rows(tmp_path: Path) -> None:
 
 def test_rows_drawn_by_chance_are_training_rows(tmp_path: Path) -> None:
     train, held_out = sharded(npy_folder(tmp_path / "x", numbers())).split(0.5, 0, WINDOW)
-    drawn = train.rows.draw(200, torch.Generator().manual_seed(0))
+    drawn = train.rows.draw(200, torch.Generator().manual_seed(0)).x
     assert drawn.shape == (200, 3)
     assert not {tuple(row) for row in drawn.tolist()} & set(map(tuple, held_out.x.tolist()))
 

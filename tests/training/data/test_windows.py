@@ -75,7 +75,7 @@ def test_an_epoch_has_each_row_once_in_full_batches(
 
 def test_rows_of_one_window_come_from_far_apart(folder: Path) -> None:
     data, _ = opened(folder, 100)
-    rows = [row for x, _ in data.rows.batches(10, 0, 1, ALONE) for row in firsts(x)]
+    rows = [row for batch in data.rows.batches(10, 0, 1, ALONE) for row in firsts(batch.x)]
     assert np.ptp(rows[:100]) > 300
     assert np.mean(np.diff(rows[:100]) == 1) < 0.1
 
@@ -87,9 +87,9 @@ def test_the_slices_of_a_group_are_the_batches_of_one(folder: Path, size: int, b
     slices = zip(
         *(data.rows.batches(batch, 0, 1, Member(rank, size)) for rank in range(size)), strict=True
     )
-    for (x, rows), parts in zip(data.rows.batches(batch, 0, 1, ALONE), slices, strict=True):
-        assert torch.equal(torch.cat([part.x for part in parts]), x)
-        assert {part.rows for part in parts} == {rows}
+    for whole, parts in zip(data.rows.batches(batch, 0, 1, ALONE), slices, strict=True):
+        assert torch.equal(torch.cat([part.x for part in parts]), whole.x)
+        assert {part.rows for part in parts} == {whole.rows}
 
 
 def test_one_window_of_all_rows_is_the_order_and_the_curve_of_memory(
@@ -104,7 +104,7 @@ def test_one_window_of_all_rows_is_the_order_and_the_curve_of_memory(
         run = Run(tmp_path / str(number))
         run.path.mkdir()
         fresh = Progress(spec=spec, data="")
-        train(build(spec, 0), rows, held_out.x, config, run, fresh, QUIET)
+        train(build(spec, 0), rows, held_out.rows, config, run, fresh, QUIET)
         curves.append([(line["elbo"], line["held_out_elbo"]) for line in run.history()])
     assert curves[0] == curves[1]
 
@@ -134,7 +134,7 @@ def fit_streamed(folder: Path, run: Path) -> None:
     )
     spec = model_spec(config, data)
     fresh = Progress(spec=spec, data=data.rows.fingerprint())
-    train(build(spec, 0), data.rows, held_out.x, config, Run(run), fresh, QUIET)
+    train(build(spec, 0), data.rows, held_out.rows, config, Run(run), fresh, QUIET)
 
 
 def test_memory_does_not_grow_with_the_data(tmp_path: Path) -> None:

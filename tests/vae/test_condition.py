@@ -1,0 +1,93 @@
+"""Networks that are told a condition with every row."""
+
+import pytest
+import torch
+
+from vae.manifest import (
+    MLP,
+    Bernoulli,
+    Classes,
+    Conv,
+    GaussianMixture,
+    InputSpec,
+    Latents,
+    ModelSpec,
+    Network,
+    VampPrior,
+)
+from vae.networks import VAE
+
+PLAIN = Latents()
+NETWORKS: list[Network] = [MLP(hidden=(5,)), Conv(channels=(2,), hidden=5)]
+
+
+def make_spec(network: Network = NETWORKS[0], latents: Latents = PLAIN) -> ModelSpec:
+    return ModelSpec(
+        input=InputSpec(kind="image", shape=(8, 8), dtype="uint8", range=(0, 1)),
+        latent_dim=2,
+        likelihood=Bernoulli(),
+        network=network,
+        latents=latents,
+        condition=Classes(names=("a", "b", "c")),
+    )
+
+
+@pytest.fixture(params=NETWORKS, ids=lambda network: network.kind)
+def vae(request: pytest.FixtureRequest) -> VAE:
+    torch.manual_seed(0)
+    return VAE(make_spec(request.param)).eval()
+
+
+@torch.no_grad()
+def test_every_network_hears_the_condition(vae: VAE) -> None:
+    x, z = torch.rand(3, 8, 8), torch.randn(3, 2)
+    first, second = (vae.given(torch.eye(3)[[k, k, k]]) for k in (0, 1))
+    for function in (lambda v: v.encode(x)[0], lambda v: v.decode(z), lambda v: v.log_px_z(x, z)):
+        assert (function(first) != function(second)).reshape(3, -1).any(dim=1).all()
+
+
+@torch.no_grad()
+def test_each_row_hears_its_own_also_over_several_draws(vae: VAE) -> None:
+    z, c = torch.randn(6, 2), torch.eye(3)
+    decoded = vae.given(c).decoder(z)
+    for row in range(6):
+        alone = vae.given(c[row % 3][None]).decoder(z[row][None])
+        torch.testing.assert_close(decoded[row], alone[0])
+
+
+def test_what_is_given_shares_the_weights_and_leaves_the_model_as_it_was(vae: VAE) -> None:
+    names = list(vae.state_dict())
+    x, c = torch.rand(3, 8, 8), torch.eye(3)
+    draw = vae.given(c).encode(x)[0].sum() + vae.given(c).decode(torch.randn(3, 2)).sum()
+    draw.backward()
+    assert all(
+        weight.grad is not None and weight.grad.any()
+        for name, weight in vae.named_parameters()
+        if name.startswith(("encoder", "decoder"))
+    )
+    assert list(vae.state_dict()) == names
+    assert vae.given(None) is vae
+
+
+def test_a_model_without_condition_stays_what_it_is() -> None:
+    vae = VAE(make_spec().model_copy(update={"condition": None}))
+    assert vae.given(None) is vae
+    assert [graph.inputs for graph in vae.spec.graphs] == [("x",), ("z",), ("x", "z")]
+
+
+def test_the_graphs_take_the_condition_last() -> None:
+    spec = make_spec(latents=Latents(prior=GaussianMixture(components=2)))
+    inputs = {graph.name: graph.inputs for graph in spec.graphs}
+    assert inputs["encoder"] == ("x", "c")
+    assert inputs["decoder"] == ("z", "c")
+    assert inputs["scorer"] == ("x", "z", "c")
+    assert inputs["prior"] == ("noise", "temperature")
+
+
+def test_what_makes_no_condition_is_refused() -> None:
+    with pytest.raises(ValueError, match="distinct"):
+        Classes(names=("a", "a"))
+    with pytest.raises(ValueError, match="names"):
+        Classes(names=("a",))
+    with pytest.raises(ValueError, match="pseudo-inputs have no class"):
+        make_spec(latents=Latents(prior=VampPrior(components=2)))
