@@ -39,24 +39,20 @@ def load_arrays(path: Path, part: str | None = None) -> Dataset:
             name = _name(stored.files, part, path)
             array = unpack(stored[name]) if is_packed(stored, name) else stored[name]
             dataset = from_array(array, f"{path}: {name}")
-            return replace(dataset, labels=_labels(stored, len(dataset), path))
+            return replace(dataset, labels=_labels(stored, len(dataset)))
     except DataError:
         raise
     except Exception as error:  # damage shows as any of ten kinds, TokenError among them
         raise DataError(f"{path} cannot be read as NumPy arrays: {error}") from None
 
 
-def _labels(stored: Any, rows: int, path: Path) -> torch.Tensor | None:
-    """The array ``y`` or ``labels`` beside x, if there is one."""
+def _labels(stored: Any, rows: int) -> torch.Tensor | None:
+    """The array ``y`` or ``labels`` beside x, if it is one of a whole number for each row."""
     for name in LABELS:
         if name in stored.files:
             labels = stored[name]
-            if labels.shape != (rows,) or labels.dtype.kind not in "iu":
-                raise DataError(
-                    f"{path}: {name} holds {labels.dtype} of {labels.shape}; "
-                    f"expected a whole number for each of {rows} rows"
-                )
-            return torch.from_numpy(labels.astype(np.int64))
+            if labels.shape == (rows,) and labels.dtype.kind in "iu":
+                return torch.from_numpy(labels.astype(np.int64))
     return None
 
 
