@@ -89,9 +89,13 @@ def _members(parser: Parser, body: bytes) -> dict[str, Any]:
 
 
 def _plain(members: dict[str, Any]) -> dict[str, Any]:
+    """Members without rows as Python has them: single values, and lists of these."""
     for name, value in members.items():
-        if isinstance(value, Object):
-            raise InvalidInput(f"{name!r} is not an option with one value", given=_name_of(value))
+        parts = value if isinstance(value, Array) else (value,)
+        if any(isinstance(part, Array | Object) for part in parts):
+            raise InvalidInput(
+                f"{name!r} is neither an option's value nor a list", given=_name_of(value)
+            )
         if isinstance(value, Array):
             members[name] = value.as_list()
     return members
