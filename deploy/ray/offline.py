@@ -97,10 +97,12 @@ def gather(batch: Columns, inputs: Sequence[str]) -> NDArray[Any]:
 def run(job: Job, data: Path, output: Path, *, batch_rows: int, workers: int) -> int:
     """Do the job for the Parquet file or folder ``data``; returns how many rows were written.
 
-    Raises BundleError, and ValueError naming the columns that the data lack.
+    Raises BundleError, and ValueError for a conditional model or columns that the data lack.
     """
-    spec = open_bundle(job.bundle).manifest.input
-    needed = [*job.inputs(spec), *job.keep]
+    manifest = open_bundle(job.bundle).manifest
+    if manifest.condition:
+        raise ValueError(f"{job.bundle} is a conditional model, and rows here have no class")
+    needed = [*job.inputs(manifest.input), *job.keep]
     _require_columns(data, needed)
     rows = ray.data.read_parquet(str(data), columns=needed)
     done = rows.map_batches(

@@ -87,6 +87,7 @@ def test_scores_of_a_table_by_its_column_names(
 def test_what_is_wrong_is_named(
     cluster: Any,
     digits_bundle: Path,
+    conditional_bundle: Path,
     table_bundle: Path,
     data: Path,
     tmp_path: Path,
@@ -96,6 +97,8 @@ def test_what_is_wrong_is_named(
 
     with pytest.raises(ValueError, match="lacks column height, weight, age; it has x, id"):
         run(job(table_bundle, "encode"), data, tmp_path / "out", batch_rows=9, workers=1)
+    with pytest.raises(ValueError, match="is a conditional model"):
+        run(job(conditional_bundle, "encode"), data, tmp_path / "out", batch_rows=9, workers=1)
     with pytest.raises(ValueError, match=r"holds no \.parquet file"):
         run(job(digits_bundle, "encode"), tmp_path, tmp_path / "out", batch_rows=9, workers=1)
     lists = pa.array([[1.0] * 64, [2.0] * 63])

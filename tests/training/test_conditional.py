@@ -1,16 +1,31 @@
 """A conditional model is trained, judged and refused as it should be."""
 
+from pathlib import Path
+
+import numpy as np
 import pytest
 import torch
 
+from training import exact
+from training.aggressive import random_batches
 from training.build import build, model_spec
+from training.checkpoint import Progress
 from training.config import TrainConfig, resolve
-from training.data.conditions import conditions
+from training.data.conditions import conditioned, conditions
 from training.data.dataset import DataError, Dataset
+from training.data.load import load
+from training.data.rows import Batch, InMemory
+from training.data.sharded import Sharded
 from training.errors import ConfigError
 from training.evaluate import ROWS, evaluate
 from training.fingerprint import fingerprint
+from training.group import ALONE, Group
+from training.learner import Learner, learn
 from training.objective import draw
+from training.progress import Reporter
+from training.run import Run
+from training.schedules import at_the_end
+from training.train import train
 from vae.manifest import InputSpec
 from vae.networks import VAE
 
@@ -29,6 +44,56 @@ def make_vae(data: Dataset, **options: object) -> VAE:
     given = {"data": "d", "latent_dim": 2, "hidden": (8,), "conditional": True, **options}
     config = resolve(TrainConfig(**given), data)
     return build(model_spec(config, data), 0)
+
+
+def told(data: Dataset) -> InMemory:
+    return conditioned(data, make_vae(data).spec)
+
+
+def fitting(batch: Batch) -> bool:
+    """Whether each row has the condition of its stripe."""
+    return batch.c is not None and torch.equal(batch.c, batch.x[:, ::2])
+
+
+def test_rows_and_conditions_stay_together_in_whatever_order() -> None:
+    rows = told(stripes())
+    second = Group()
+    second.rank, second.size = 1, 2
+    for group in (ALONE, second):
+        batches = list(rows.batches(16, 0, 1, group))
+        assert all(fitting(batch) for batch in batches)
+        by_chance = random_batches(rows, 16, 0, 1, group)
+        assert all(fitting(next(by_chance)) for _ in range(5))
+    assert sum(len(batch.x) for batch in batches) == 30
+    assert rows.fingerprint() != stripes().rows.fingerprint()
+
+
+def test_a_step_hears_the_conditions() -> None:
+    data = stripes()
+    batch = next(told(data).batches(20, 0, 1, ALONE))
+    assert batch.c is not None
+    config = resolve(TrainConfig(data="d", latent_dim=2, conditional=True), data)
+    found = set()
+    for c in (batch.c, batch.c.flip(1)):
+        learner = Learner.start(make_vae(data), config, rows=len(data))
+        given = batch._replace(c=c)
+        found.add(float(learn(learner, given, at_the_end(config), torch.Generator())[-1]))
+    assert len(found) == 2
+
+
+def test_conditional_training_reaches_what_the_label_tells(tmp_path: Path) -> None:
+    data, run = stripes(), Run(tmp_path)
+    config = resolve(
+        TrainConfig(
+            data="d", latent_dim=1, hidden=(8,), conditional=True, epochs=60, learning_rate=0.05
+        ),
+        data,
+    )
+    spec = model_spec(config, data)
+    unseen = conditioned(data, spec)
+    fresh = Progress(spec=spec, data=unseen.fingerprint())
+    train(build(spec, 0), unseen, unseen, config, run, fresh, Reporter())
+    assert run.history()[-1]["held_out_elbo"] > -0.3  # without labels at most -log 2
 
 
 def test_every_draw_of_a_row_has_the_row_s_condition() -> None:
@@ -70,3 +135,20 @@ def test_what_cannot_be_conditional_is_refused_before_training() -> None:
         make_vae(Dataset(data.x, data.input))
     with pytest.raises(ConfigError, match="pseudo-inputs have no class"):
         make_vae(data, prior="vamp")
+
+
+def test_shards_have_no_labels(tmp_path: Path) -> None:
+    np.save(tmp_path / "0.npy", np.random.default_rng(0).random((50, 4), np.float32))
+    shards = load(str(tmp_path))
+    assert isinstance(shards, Sharded)
+    data, _ = shards.split(0.2, 0, 1 << 20)
+    config = resolve(TrainConfig(data=str(tmp_path), conditional=True), data)
+    with pytest.raises(DataError, match="shards have none"):
+        model_spec(config, data)
+
+
+def test_a_conditional_model_has_no_closed_form() -> None:
+    data = stripes()
+    vae = make_vae(data, hidden=(), likelihood="gaussian", variance="learned")
+    with pytest.raises(ConfigError, match="no condition"):
+        exact.compare(vae, data.x, data.x, 0)

@@ -66,9 +66,9 @@ def test_an_epoch_has_each_row_once_in_full_batches(
     epochs = []
     for epoch in (1, 2, 1):
         batches = list(data.rows.batches(size, 0, epoch, ALONE))
-        assert [rows for _, rows in batches[:-1]] == [size] * ((len(data) - 1) // size)
-        assert [len(x) for x, _ in batches] == [rows for _, rows in batches]
-        epochs.append([row for x, _ in batches for row in firsts(x)])
+        assert [batch.rows for batch in batches[:-1]] == [size] * ((len(data) - 1) // size)
+        assert [len(batch.x) for batch in batches] == [batch.rows for batch in batches]
+        epochs.append([row for batch in batches for row in firsts(batch.x)])
         assert sorted(epochs[-1] + firsts(held_out.x)) == list(range(ROWS))
     assert epochs[0] == epochs[2] != epochs[1]
 
