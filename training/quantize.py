@@ -85,12 +85,14 @@ def check_quantizable(spec: ModelSpec) -> None:
             "quantize: a decoder with causal_radius runs pixel by pixel in a loop, which int8 does "
             "not reach; leave one of the two out"
         )
+    if spec.condition is not None:
+        raise ConfigError("quantize: a conditional model stays in float; leave one of the two out")
 
 
 def calibration_rows(config: TrainConfig, data: TrainingSet) -> Tensor:
     """Rows of the training data as the model saw them, (CALIBRATION_ROWS, *shape)."""
     noise = generator(config.seed, Purpose.EXPORT, 2)
-    x = data.rows.draw(CALIBRATION_ROWS, noise)
+    x = data.rows.draw(CALIBRATION_ROWS, noise).x
     if config.binarise == "dynamic" and data.input.range is not None:
         x = binarise(x, data.input.range, torch.rand(x.shape, generator=noise))
     return x.float()

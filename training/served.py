@@ -21,6 +21,7 @@ class Served:
 
     def __init__(self, vae: VAE, files: Mapping[FileName, bytes]) -> None:
         self.spec = vae.spec
+        self._vae = vae
         self.posterior = vae.posterior
         self.prior = vae.prior
         self._sessions = {graph.name: _session(files[graph.file]) for graph in GRAPHS}
@@ -47,12 +48,12 @@ class Served:
         The noise is the evaluation's, so that two models compare by what they do with it.
         """
 
-        def work(rows: Tensor, noise: torch.Generator) -> Parts:
+        def work(vae: VAE, rows: Tensor, noise: torch.Generator) -> Parts:
             mu, logvar = self.encode(rows)
-            z, kl = self.posterior(mu, logvar, torch.randn(mu.shape, generator=noise))
+            z, kl = vae.posterior(mu, logvar, torch.randn(mu.shape, generator=noise))
             return (self.log_px_z(rows, z) - kl,)
 
-        (elbo,) = in_batches(x, work, ((),), seed)
+        (elbo,) = in_batches(self._vae, x, work, ((),), seed)
         return elbo
 
     def _run(self, graph: Graph, *inputs: Tensor) -> list[Tensor]:

@@ -23,6 +23,7 @@ from training.group import ALONE, Group
 from training.learner import Learner, learn
 from training.objective import draw
 from training.progress import Reporter
+from training.quantize import check_quantizable
 from training.run import Run
 from training.schedules import at_the_end
 from training.train import train
@@ -152,3 +153,8 @@ def test_a_conditional_model_has_no_closed_form() -> None:
     vae = make_vae(data, hidden=(), likelihood="gaussian", variance="learned")
     with pytest.raises(ConfigError, match="no condition"):
         exact.compare(vae, data.x, data.x, 0)
+
+
+def test_a_conditional_model_stays_in_float() -> None:
+    with pytest.raises(ConfigError, match="stays in float"):
+        check_quantizable(make_vae(stripes()).spec)
