@@ -6,6 +6,11 @@ Each prints its figures: ``make test-chaos``.
 import pytest
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--soak-requests", default=100_000, help="of test_soak.py")
+    parser.addoption("--soak-picture", help="file for the curve of its memory")
+
+
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "chaos: takes minutes")
 
