@@ -111,8 +111,8 @@ class TrainConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     data: str = Field(
-        description="digits; an IDX file or a folder of them; .npy or .npz; a folder of PNG and "
-        "JPEG images; a CSV or Parquet table"
+        description="digits; shapes; an IDX file or a folder of them; .npy or .npz; a folder of "
+        "PNG and JPEG images; a CSV or Parquet table"
     )
     name: ModelName = Field(
         default_factory=name_from_data,

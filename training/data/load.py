@@ -1,5 +1,6 @@
 """From what a user names to a data set."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
 
@@ -8,11 +9,15 @@ from training.data.dataset import DataError, Dataset
 from training.data.digits import load_digits
 from training.data.idx import is_idx, load_idx, training_images
 from training.data.images import load_images
+from training.data.shapes import load_shapes
 from training.data.sharded import Sharded, load_shards
 from training.data.shards import shard_paths
 from training.data.tables import load_csv, load_parquet
 
-Kind = Literal["digits", "images", "idx", "arrays", "csv", "parquet", "shards"]
+Kind = Literal["embedded", "images", "idx", "arrays", "csv", "parquet", "shards"]
+
+EMBEDDED: dict[str, Callable[[], Dataset]] = {"digits": load_digits, "shapes": load_shapes}
+"""What needs no file, by the name that stands for it."""
 
 SUFFIXES: dict[str, Kind] = {
     ".npy": "arrays",
@@ -23,6 +28,7 @@ SUFFIXES: dict[str, Kind] = {
 
 UNDERSTOOD = """a source of data is one of
   digits              8×8 digits that come with scikit-learn
+  shapes              16×16 shapes in colour, drawn when they are asked for
   a folder            PNG and JPEG images at any depth, or train-images-idx3-ubyte[.gz],
                       or *.npy or *.parquet shards, which are not read into memory
   *-ubyte[.gz]        an IDX file, as MNIST comes
@@ -51,8 +57,8 @@ def load(
     if kind not in ("csv", "parquet", "shards") and columns:
         raise DataError(f"{source}: columns are for a table, CSV or Parquet")
     match kind:
-        case "digits":
-            return load_digits()
+        case "embedded":
+            return EMBEDDED[source]()
         case "images":
             return load_images(path, image_size=image_size, gray=gray)
         case "idx":
@@ -75,8 +81,8 @@ def _split(source: str) -> tuple[str, str | None]:
 
 def _find(source: str) -> tuple[Path, Kind]:
     """The file or folder that ``source`` names, and what it is by its name."""
-    if source == "digits":
-        return Path(source), "digits"
+    if source in EMBEDDED:
+        return Path(source), "embedded"
     try:
         path = Path(source).expanduser()
         exists = path.exists()
