@@ -16,6 +16,7 @@ from service.guard import Head
 from service.model import Model
 from service.repository import Repository
 from service.settings import Settings
+from service.target import Target
 from service.verbs import Verb
 from service.wire.formats import Format, acceptable, format_of
 from service.wire.request import read
@@ -24,14 +25,6 @@ logger = logging.getLogger(__name__)
 
 CLIENT_CLOSED_REQUEST: Final = 499  # in metrics; nobody is there to be answered
 RawHeaders = tuple[tuple[bytes, bytes], ...]
-
-
-class Target(NamedTuple):
-    """What a path asks for; no name is the default model, no version the latest."""
-
-    verb: Verb
-    name: str | None = None
-    version: int | None = None
 
 
 class Admission(NamedTuple):

@@ -4,46 +4,20 @@
 """
 
 import asyncio
-import re
 import time
-from functools import lru_cache
 from typing import Any, Final, Protocol
 
-from service.endpoint import (
-    CLIENT_CLOSED_REQUEST,
-    Admission,
-    Reply,
-    Target,
-)
+from service.endpoint import CLIENT_CLOSED_REQUEST, Admission, Reply
 from service.errors import ServiceError
 from service.guard import Head, check_length
 from service.heads import Opening
 from service.model import Model
 from service.reception import Reception
-from service.verbs import VERBS
-from service.visit import Visit
+from service.target import Target
 from service.work import Work
 
-BY_PATH: Final = {verb.name.encode(): verb for verb in VERBS}
-TARGET: Final = re.compile(
-    rb"(?:/models/(?P<name>[A-Za-z0-9._-]+)(?:/versions/(?P<version>[1-9][0-9]{0,8}))?)?"
-    rb"/(?P<verb>%b)" % b"|".join(BY_PATH)
-)
 CLOSE_LINE: Final = b"connection: close\r\n"
 JOIN_UP_TO: Final = 64 * 1024  # bytes of a body that cost less to copy than to write by themselves
-
-
-@lru_cache(maxsize=256)
-def target_of(path: bytes) -> Target | None:
-    """What a verb's path asks for. None for all else; unusual spellings are left to FastAPI."""
-    if (found := TARGET.fullmatch(path)) is None:
-        return None
-    verb, name, version = found["verb"], found["name"], found["version"]
-    return Target(
-        BY_PATH[verb],
-        None if name is None else name.decode(),
-        None if version is None else int(version),
-    )
 
 
 class Line(Protocol):
@@ -193,19 +167,6 @@ class FastCycle(Work[Reply]):
         label = "" if self._model is None else self._model.label
         self._model = self._call = self._coroutine = None  # an idle connection keeps no model
         seconds = time.monotonic() - self._received_at
-        reception.metrics.observe_request(self._op, label, status, seconds)
-        if reception.witnesses or self._error is not None:
-            reception.tell(self._visit(label, status, seconds))
-
-    def _visit(self, label: str, status: int, seconds: float) -> Visit:
-        return Visit(
-            op=self._op,
-            label=label,
-            status=status,
-            seconds=seconds,
-            queue_seconds=self.queue_seconds,
-            compute_seconds=self.compute_seconds,
-            request_id=self._request_id.decode(),
-            traceparent=self.head.get(b"traceparent"),
-            error=self._error,
+        reception.part(
+            self._op, label, status, seconds, self._request_id, self.head, self, self._error
         )

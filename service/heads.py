@@ -7,7 +7,8 @@ is left to find out but its body, so neither the parser nor the door is asked a 
 from collections.abc import Mapping
 from typing import Final, NamedTuple
 
-from service.endpoint import Admission, Target
+from service.endpoint import Admission
+from service.target import Target
 
 MOST: Final = 1024
 LONGEST: Final = 2048

@@ -15,7 +15,6 @@ from service.endpoint import CLIENT_CLOSED_REQUEST, Reply
 from service.errors import ServiceError
 from service.guard import ApiKeys, Head, check_length, head_of, too_large
 from service.reception import Reception
-from service.visit import Visit
 
 MODEL_LABEL: Final = "vae.model"  # routes put the name/version that answers into the scope here
 WORK: Final = "vae.work"  # and the Work that is done for the request here
@@ -120,9 +119,8 @@ class Passage:
         op = getattr(scope.get("route"), "name", "unknown")
         label, status = scope.get(MODEL_LABEL, ""), self.status or CLIENT_CLOSED_REQUEST
         seconds = time.monotonic() - self._started
-        reception.metrics.observe_request(op, label, status, seconds)
-        if reception.witnesses or self._error is not None:
-            reception.tell(self._visit(op, label, status, seconds))
+        work = scope.get(WORK)
+        reception.part(op, label, status, seconds, self._request_id, self.head, work, self._error)
 
     def _headers(self) -> Iterator[tuple[bytes, bytes]]:
         yield b"x-request-id", self._request_id
@@ -132,17 +130,3 @@ class Passage:
         if work is not None and work.waited and self._reception.settings.server_timing:
             timing = self._reception.timing_of(work.queue_seconds, work.compute_seconds)
             yield b"server-timing", timing
-
-    def _visit(self, op: str, label: str, status: int, seconds: float) -> Visit:
-        work = self._scope.get(WORK)
-        return Visit(
-            op=op,
-            label=label,
-            status=status,
-            seconds=seconds,
-            queue_seconds=work.queue_seconds if work else 0.0,
-            compute_seconds=work.compute_seconds if work else 0.0,
-            request_id=self._request_id.decode(),
-            traceparent=self.head.get(b"traceparent"),
-            error=self._error,
-        )

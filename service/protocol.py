@@ -14,12 +14,12 @@ import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from service.errors import HeadTooLarge, Malformed, ServiceError, Unavailable
-from service.fast_lane import CLOSE_LINE, FastCycle, target_of
+from service.fast_lane import CLOSE_LINE, FastCycle
 from service.guard import Head, head_of
 from service.receipt import Receipt
 from service.reception import Reception
+from service.target import target_of
 from service.upgrade import without_upgrade
-from service.visit import Visit
 
 
 class Connection(HttpToolsProtocol):
@@ -214,10 +214,7 @@ class Connection(HttpToolsProtocol):
         common = self.server_state.default_headers
         head = reception.head_of_reply(reply, common, request_id, CLOSE_LINE)
         self.transport.write(head + reply.body)
-        reception.metrics.observe_request("unknown", "", reply.status, 0.0)
-        reception.tell(
-            Visit("unknown", "", reply.status, 0.0, 0.0, 0.0, request_id.decode(), None, refused)
-        )
+        reception.part("unknown", "", reply.status, 0.0, request_id, {}, None, refused)
 
     def _make_room(self) -> None:
         """One connection more than there may be: close that which has been idle longest."""

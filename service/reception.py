@@ -9,7 +9,7 @@ from service.deadlines import Deadlines
 from service.departure import Departure
 from service.endpoint import Endpoint, Reply, problem, service_error
 from service.errors import ServiceError
-from service.guard import ApiKeys, RequestIds
+from service.guard import ApiKeys, Head, RequestIds
 from service.heads import Heads
 from service.logs import AccessLog, RefusalLog
 from service.metrics import Metrics
@@ -17,6 +17,7 @@ from service.repository import Repository
 from service.settings import Settings
 from service.tracing import tracer
 from service.visit import Visit, Witness
+from service.work import Work
 
 Headers = list[tuple[bytes, bytes]]
 
@@ -82,8 +83,32 @@ class Reception:
         self.metrics.count_rejected(refused.kind)
         return problem(refused), refused
 
-    def tell(self, visit: Visit) -> None:
-        """Whoever wants to know of requests that are over."""
+    def part(
+        self,
+        op: str,
+        label: str,
+        status: int,
+        seconds: float,
+        request_id: bytes,
+        head: Head,
+        work: Work[Reply] | None,
+        error: ServiceError | None,
+    ) -> None:
+        """Count a request that is over, and tell of it whoever wants to know."""
+        self.metrics.observe_request(op, label, status, seconds)
+        if not self.witnesses and error is None:
+            return
+        visit = Visit(
+            op=op,
+            label=label,
+            status=status,
+            seconds=seconds,
+            queue_seconds=work.queue_seconds if work else 0.0,
+            compute_seconds=work.compute_seconds if work else 0.0,
+            request_id=request_id.decode(),
+            traceparent=head.get(b"traceparent"),
+            error=error,
+        )
         self.refusals(visit)
         for witness in self.witnesses:
             witness(visit)

@@ -1,4 +1,7 @@
-"""Real bundles, trained once a session on tiny data, for every test that needs a model."""
+"""Real bundles, trained once a session on tiny data, for every test that needs a model.
+
+And tests that need more than this machine and a few seconds: they run only when asked for.
+"""
 
 from collections.abc import Callable
 from io import BytesIO
@@ -13,6 +16,24 @@ from training.commands import run_train
 from training.config import TrainCommand
 
 TrainBundle = Callable[..., Path]
+ON_REQUEST = {
+    "browser": "needs Chromium and playwright",
+    "chaos": "takes minutes",
+    "docker": "needs a Docker engine on this machine",
+    "ray": "starts a cluster; needs ray",
+}
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    for mark, reason in ON_REQUEST.items():
+        config.addinivalue_line("markers", f"{mark}: {reason}")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    for mark in ON_REQUEST.keys() - config.option.markexpr.split():
+        for item in items:
+            if item.get_closest_marker(mark):
+                item.add_marker(pytest.mark.skip(reason=f"run with -m {mark}"))
 
 
 @pytest.fixture(scope="session")

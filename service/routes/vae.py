@@ -1,9 +1,8 @@
 """The native verbs over HTTP, in the slow lane: FastAPI's."""
 
 import asyncio
-import re
 import time
-from collections.abc import Coroutine, Mapping
+from collections.abc import Coroutine
 from typing import Final
 
 from fastapi import APIRouter, Request, Response
@@ -12,15 +11,14 @@ from starlette.requests import ClientDisconnect
 from starlette.types import Receive, Scope, Send
 
 from service.call import Call
-from service.endpoint import CLIENT_CLOSED_REQUEST, Endpoint, Reply, Target
-from service.errors import UnknownModel
+from service.endpoint import CLIENT_CLOSED_REQUEST, Endpoint, Reply
 from service.guard import head_of
 from service.middleware import MODEL_LABEL, WORK, to_response
 from service.routes.openapi import operation
+from service.target import Target
 from service.verbs import VERBS, Verb
 from service.work import Work
 
-VERSION: Final = re.compile(r"[1-9][0-9]{0,8}")
 PATHS: Final = (  # and what they add to a verb's name in the names of operations
     ("/{verb}", ""),
     ("/models/{{model}}/{verb}", "_model"),
@@ -39,7 +37,9 @@ def create_router(endpoint: Endpoint) -> APIRouter:
 
 def _add_route(router: APIRouter, verb: Verb, endpoint: Endpoint, path: str, suffix: str) -> None:
     async def answer(request: Request) -> Response:
-        return await _answer(endpoint, request, _target(verb, request.path_params))
+        params = request.path_params
+        target = Target.of(verb, params.get("model"), params.get("version"))
+        return await _answer(endpoint, request, target)
 
     router.add_api_route(
         path,
@@ -66,14 +66,6 @@ class VerbRoute(APIRoute):
             return
         response = await self.endpoint(Request(scope, receive))
         await response(scope, receive, send)
-
-
-def _target(verb: Verb, params: Mapping[str, str]) -> Target:
-    """What the path asks for. Raises UnknownModel for a version that is none."""
-    version = params.get("version")
-    if version is not None and not VERSION.fullmatch(version):
-        raise UnknownModel("this is not a version", expected="a whole number from 1", given=version)
-    return Target(verb, params.get("model"), None if version is None else int(version))
 
 
 async def _answer(endpoint: Endpoint, request: Request, target: Target) -> Response:

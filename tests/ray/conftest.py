@@ -1,4 +1,4 @@
-"""A real cluster of two nodes on this machine. Its tests run only with ``-m ray``."""
+"""A real cluster of two nodes on this machine."""
 
 import os
 import sys
@@ -11,18 +11,6 @@ import pytest
 DEPLOY = Path(__file__).parents[2] / "deploy" / "ray"
 STORE = 80 << 20
 """Bytes of a node's object store: the least that Ray takes, and less than the data set."""
-
-
-def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "ray: starts a cluster; needs ray")
-
-
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    if "ray" in config.option.markexpr:
-        return
-    for item in items:
-        if "ray" in item.keywords:
-            item.add_marker(pytest.mark.skip(reason="run with -m ray"))
 
 
 @pytest.fixture(scope="module")

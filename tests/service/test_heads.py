@@ -7,8 +7,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from service.endpoint import Admission, Target
+from service.endpoint import Admission
 from service.heads import LONGEST, MOST, Heads, Opening
+from service.target import Target
 from service.verbs import VERBS
 from service.wire.formats import JSON
 from tests.fakes import write_fake_bundle
