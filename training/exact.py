@@ -9,7 +9,7 @@ from torch import Tensor
 
 from training import ppca
 from training.errors import ConfigError
-from training.evaluate import evaluate
+from training.evaluate import active_units, evaluate
 from training.ppca import PPCA
 from vae.manifest import MLP, Gaussian, ModelSpec
 from vae.networks import VAE
@@ -49,7 +49,7 @@ def compare(vae: VAE, x: Tensor, held_out: Tensor, seed: int) -> tuple[Figures, 
         ),
         Figures(
             variance=found.variance,
-            active_units=evaluate(vae, x, samples=1, seed=seed).active_units,
+            active_units=active_units(vae.infer(rows)[0]),
             log_px=_mean(found, rows),
             held_out_log_px=_mean(found, unseen),
             held_out_elbo=evaluate(vae, held_out, samples=10, seed=seed).elbo,

@@ -7,9 +7,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from training.__main__ import main
+from training.build import build, model_spec
+from training.commands import use_cpu
+from training.config import TrainConfig, resolve
+from training.data.load import load
 from training.pictures import TILE
 from vae.bundle import open_bundle
 
@@ -164,3 +169,13 @@ def test_a_full_disk_publishes_nothing_and_leaves_the_old_bundle(
     assert main(["train", "--data=digits", *TINY, *flags]) == 1
     assert "No space left on device" in capsys.readouterr().err
     assert contents(models) == before
+
+
+def test_training_takes_numbers_near_0_for_0() -> None:
+    data = load("digits")
+    config = resolve(TrainConfig(data="digits", threads=1), data)
+    tiny = torch.full((8,), 1e-30)
+    torch.set_flush_denormal(False)
+    assert (tiny * 1e-10).any()
+    use_cpu(config, build(model_spec(config, data), 0))
+    assert not (tiny * 1e-10).any()
