@@ -10,10 +10,11 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict
-from typing import Final
+from typing import Any, Final
 
 from service.catalog import Entry
-from service.channel import MAX_LINE, Answer, Channel
+from service.channel import MAX_LINE, Answer, Channel, Gone
+from service.settings import Settings
 from service.shelf import Key
 from service.snapshot import Copy
 from service.worker import Order
@@ -35,9 +36,11 @@ class Worker:
         stock: Mapping[Key, Copy],
         streams: tuple[asyncio.StreamReader, asyncio.StreamWriter],
         answers: Mapping[str, Answer],
+        settings: Settings,
     ) -> None:
         self.process = process
         self.stock = dict(stock)
+        self._settings = settings
         self._ready: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         self._silent_ticks = 0
         own = {"ready": self._on_ready, "beat": self._on_beat}
@@ -61,29 +64,38 @@ class Worker:
             )
         reader, writer = await asyncio.open_unix_connection(sock=ours, limit=MAX_LINE)
         writer.write(order.to_line())
-        return cls(process, stock, (reader, writer), answers)
+        return cls(process, stock, (reader, writer), answers, order.settings)
 
     async def is_ready(self) -> bool:
-        """Wait until it accepts connections; False when it ended before."""
-        return await asyncio.shield(self._ready)
+        """Wait until it accepts connections, or kill it when it does not; False when it ended."""
+        limit = self._settings.start_seconds
+        await self._bear_with(self._ready, limit, f"is not ready after {limit:g} s")
+        return self._ready.done() and self._ready.result()
 
-    async def live(self, hang_seconds: float) -> float:
-        """Wait until it ended, or kill it when it hangs; for how many seconds it served.
+    async def live(self) -> float:
+        """Wait until it ended, or kill it when it hangs; for how many seconds it served."""
+        started = time.monotonic()
+        await self._bear_with(self._listening, self._settings.hang_seconds, "does not answer")
+        await self.process.wait()
+        return time.monotonic() - started
+
+    async def _bear_with(self, event: asyncio.Future[Any], seconds: float, fault: str) -> None:
+        """Wait for an event, or kill the process when it is silent for too long.
 
         Silence is counted and not timed, so that a pause of everything, supervisor and all, is
         nobody's fault.
         """
-        started = time.monotonic()
         self._silent_ticks = 0
-        while not self._listening.done():
-            await asyncio.wait((self._listening,), timeout=TICK_SECONDS)
+        while not event.done():
+            await asyncio.wait((event,), timeout=TICK_SECONDS)
             self._silent_ticks += 1
-            if self._silent_ticks * TICK_SECONDS > hang_seconds:
-                logger.error("process %d does not answer and is killed", self.process.pid)
-                self.send(signal.SIGKILL)
-                break
-        await self.process.wait()
-        return time.monotonic() - started
+            if self._silent_ticks * TICK_SECONDS > seconds and not event.done():
+                self._kill(fault)
+                return
+
+    def _kill(self, fault: str) -> None:
+        logger.error("process %d %s and is killed", self.process.pid, fault)
+        self.send(signal.SIGKILL)
 
     async def end(self) -> int:
         """Wait until it ended; its exit status."""
@@ -97,8 +109,16 @@ class Worker:
             self.process.send_signal(number)
 
     async def load(self, key: Key, copy: Copy) -> None:
-        """Have it serve a copy. Raises BundleRefused, and Gone when it ended."""
-        await self._channel.call("load", directory=copy.directory, origin=copy.origin)
+        """Have it serve a copy. Raises BundleRefused, and Gone when it ended.
+
+        It shows signs of life meanwhile, and is killed when it takes as long as no start may.
+        """
+        try:
+            async with asyncio.timeout(self._settings.start_seconds):
+                await self._channel.call("load", directory=copy.directory, origin=copy.origin)
+        except TimeoutError:
+            self._kill(f"does not get {key.name}/{key.version} loaded")
+            raise Gone from None
         self.stock[key] = copy
 
     async def unload(self, key: Key) -> None:

@@ -150,6 +150,9 @@ class Settings(BaseSettings):
     otlp_endpoint: str | None = Field(
         None, description="address that OpenTelemetry's spans are sent to; needs the extra otel"
     )
+    start_seconds: PositiveFloat = Field(
+        120.0, description="seconds that a worker may take to be ready, or to load a new bundle"
+    )
     hang_seconds: PositiveFloat = Field(
         20.0, description="seconds of silence after which a worker is killed and replaced"
     )

@@ -117,7 +117,7 @@ class Supervisor:
         served = 0.0
         if await worker.is_ready():
             async with asyncio.TaskGroup() as group:
-                living = group.create_task(worker.live(self._settings.hang_seconds))
+                living = group.create_task(worker.live())
                 await self._fleet.join(worker)
                 logger.info("worker %d serves as process %d", slot, worker.process.pid)
                 self._proven.set()

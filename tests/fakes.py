@@ -88,6 +88,14 @@ class BrokenRuntime(FakeRuntime):
         return (super().decoder(z)[0] + 10,)
 
 
+class StuckRuntime(FakeRuntime):
+    """Does not get built."""
+
+    def __init__(self, bundle: Bundle, **options: Any) -> None:
+        super().__init__(bundle, **options)
+        threading.Event().wait()
+
+
 def write_fake_bundle(
     root: Path, name: str = "fake", spec: InputSpec = IMAGE, elbo: Any = (-40, -20, -10, -5)
 ) -> Path:
