@@ -44,7 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (ValidationError, SettingsError) as error:
         print(f"vae-serve: {_explain(error)}", file=sys.stderr)  # noqa: T201
         return 2
-    logs.configure(settings)
+    outlet = logs.configure(settings)
     for name in unknown_variables(os.environ):
         logger.warning("%s is no setting of this service", name)
     try:
@@ -57,7 +57,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         if settings.workers > 1:
             return supervisor.run(settings)
-        create_lone_server(settings, Metrics()).serve_until_told()
+        metrics = Metrics()
+        metrics.watch(outlet)
+        create_lone_server(settings, metrics).serve_until_told()
     except UNUSABLE as error:
         print(f"vae-serve: {error}", file=sys.stderr)  # noqa: T201
         return 1

@@ -19,7 +19,7 @@ from service.errors import RoutingError, UnknownModel
 from service.guard import ApiKeys
 from service.keeper import Steward
 from service.metrics import Metrics
-from service.middleware import FrontDoor, to_response
+from service.middleware import FrontDoor, Register, to_response
 from service.reception import Reception
 from service.repository import Repository
 from service.routes import admin, ops, vae
@@ -81,6 +81,7 @@ def _middleware(reception: Reception, settings: Settings) -> list[Middleware]:
     """From the outside in."""
     admin_keys = ApiKeys(key.get_secret_value() for key in settings.admin_keys)
     return [
+        Middleware(Register, reception=reception),
         *_cross_origin(settings.cors_origins),
         Middleware(FrontDoor, reception=reception, admin_keys=admin_keys),
     ]

@@ -2,11 +2,13 @@
 
 import json
 import logging
+import sys
 import time
 from collections import Counter
 from datetime import UTC, datetime
 from typing import Any, Final
 
+from service.outlet import Outlet
 from service.settings import Settings
 from service.visit import Visit
 
@@ -16,11 +18,12 @@ FIELDS: Final = "fields"  # the attribute of a log record that holds what is not
 logger = logging.getLogger("service.requests")
 
 
-def configure(settings: Settings) -> None:
+def configure(settings: Settings) -> Outlet:
     """Log to standard error, with the process's number where several write there."""
-    handler = logging.StreamHandler()
-    handler.setFormatter(_json() if settings.log_format == "json" else _human(settings.workers))
-    logging.basicConfig(level=settings.log_level.upper(), handlers=[handler])
+    outlet = Outlet(sys.stderr.fileno())
+    outlet.setFormatter(_json() if settings.log_format == "json" else _human(settings.workers))
+    logging.basicConfig(level=settings.log_level.upper(), handlers=[outlet])
+    return outlet
 
 
 def _human(workers: int) -> logging.Formatter:

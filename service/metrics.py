@@ -18,7 +18,8 @@ from prometheus_client import (
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
 from service.batcher import Observer
-from service.tally import CounterTally, HistogramTally
+from service.outlet import Outlet
+from service.tally import CounterTally, GrowthTally, HistogramTally
 from vae.graphs import Graph
 from vae.manifest import Manifest
 
@@ -42,7 +43,7 @@ class Metrics:
             self._rendered = CollectorRegistry()
             multiprocess.MultiProcessCollector(self._rendered, str(shared))  # type: ignore[no-untyped-call]
         self._queues: dict[tuple[str, str], Callable[[], int]] = {}
-        self._tallies: list[CounterTally | HistogramTally] = []
+        self._tallies: list[CounterTally | GrowthTally | HistogramTally] = []
         self._of_request = cache(self._make_of_request)
         self._tally = cache(self._make_tally)
         self._tally_of_rejected = cache(self._make_tally_of_rejected)
@@ -90,6 +91,7 @@ class Metrics:
             multiprocess_mode="livesum",
         )
         self.in_flight = 0
+        self._dropped = counter("vae_log_dropped", "Log lines that nobody was there to read")
         self._loads = counter("vae_model_load", "Bundles loaded, and bundles refused", ("result",))
         for result in ("loaded", "refused"):  # from 0 on, or the first would be no increase
             self._loads.labels(result)
@@ -159,6 +161,10 @@ class Metrics:
     def count_load(self, result: str) -> None:
         """Count a bundle that was "loaded" or "refused"."""
         self._loads.labels(result).inc()
+
+    def watch(self, outlet: Outlet) -> None:
+        """Count the log lines that are left out."""
+        self._tallies.append(GrowthTally(self._dropped, lambda: outlet.dropped))
 
     def _info_of(self, manifest: Manifest) -> Gauge:
         return self._info.labels(

@@ -18,6 +18,7 @@ from service.reception import Reception
 
 MODEL_LABEL: Final = "vae.model"  # routes put the name/version that answers into the scope here
 WORK: Final = "vae.work"  # and the Work that is done for the request here
+PASSAGE: Final = "vae.passage"  # the Register's, for the FrontDoor
 OPEN_PATHS: Final = ("/health/live", "/health/ready", "/", "/docs")
 ADMIN_PATH: Final = re.compile(r"/models/[^/]*/versions/[^/]*/(load|unload)")
 
@@ -39,13 +40,30 @@ def is_open(path: str) -> bool:
     return path in OPEN_PATHS or path.startswith("/static/")
 
 
-class FrontDoor:
-    """One layer around the application: who may come in, with how much, and what is told of it.
+class Register:
+    """The outermost layer: gives every request its id, counts it, and has it told of."""
 
-    It answers what was raised, too: a ServiceError with its reply, anything else with a 500. Not in
-    an exception handler, since Starlette raises what is no HTTPException again: uvicorn would then
-    cut the connection, and the reply would lack its request id. What loads and unloads models is
-    opened by ``admin_keys``, where there are any, and no other.
+    def __init__(self, app: ASGIApp, reception: Reception) -> None:
+        self._app = app
+        self._reception = reception
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return await self._app(scope, receive, send)
+        passage = scope[PASSAGE] = Passage(scope, receive, send, self._reception)
+        try:
+            await self._app(scope, passage.receive, passage.send)
+        finally:
+            passage.end()
+
+
+class FrontDoor:
+    """Who may come in, and with how much. Answers what is raised behind it, too.
+
+    A ServiceError with its reply, anything else with a 500. Not in an exception handler, since
+    Starlette raises what is no HTTPException again: uvicorn would then cut the connection, and the
+    reply would lack its request id. What loads and unloads models is opened by ``admin_keys``,
+    where there are any, and no other.
     """
 
     def __init__(self, app: ASGIApp, reception: Reception, admin_keys: ApiKeys) -> None:
@@ -56,16 +74,14 @@ class FrontDoor:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return await self._app(scope, receive, send)
-        passage = Passage(scope, receive, send, self._reception)
+        passage: Passage = scope[PASSAGE]
         try:
             self._let_in(scope["path"], passage.head)
-            await self._app(scope, passage.receive, passage.send)
+            await self._app(scope, receive, send)
         except Exception as error:
             if passage.status:  # the reply has begun
                 raise
-            await passage.refuse(error)
-        finally:
-            passage.end()
+            await to_response(passage.refuse(error))(scope, receive, send)
 
     def _let_in(self, path: str, head: Head) -> None:
         if self._admin_keys and ADMIN_PATH.fullmatch(path):
@@ -106,21 +122,27 @@ class Passage:
             message["headers"] = [*message["headers"], *self._headers()]
         await self._send(message)
 
-    async def refuse(self, error: Exception) -> None:
-        """Answer an error."""
+    def refuse(self, error: Exception) -> Reply:
+        """The reply to an error, which is told of."""
         scope = self._scope
         reply, self._error = self._reception.refuse(error, scope["method"], scope["path"])
-        await to_response(reply)(scope, self._receive, self.send)
+        return reply
 
     def end(self) -> None:
         """Count the request, and tell of it."""
         reception, scope = self._reception, self._scope
         reception.metrics.in_flight -= 1
-        op = getattr(scope.get("route"), "name", "unknown")
         label, status = scope.get(MODEL_LABEL, ""), self.status or CLIENT_CLOSED_REQUEST
         seconds = time.monotonic() - self._started
         work = scope.get(WORK)
-        reception.part(op, label, status, seconds, self._request_id, self.head, work, self._error)
+        reception.part(
+            self._op(), label, status, seconds, self._request_id, self.head, work, self._error
+        )
+
+    def _op(self) -> str:
+        if self._scope["method"] == "OPTIONS" and b"access-control-request-method" in self.head:
+            return "preflight"  # of a page of another origin, and of no route
+        return getattr(self._scope.get("route"), "name", "unknown")
 
     def _headers(self) -> Iterator[tuple[bytes, bytes]]:
         yield b"x-request-id", self._request_id

@@ -27,9 +27,13 @@ def _name(value: Any) -> Any:
     return str(value) if type(value) is int else value  # True is an int, too
 
 
-Condition = Annotated[str | list[str] | None, BeforeValidator(_names)]
+Condition = Annotated[
+    str | list[str] | None,
+    BeforeValidator(_names, json_schema_input_type=str | int | list[str | int] | None),
+]
 CONDITION_DESCRIPTION: Final = (
-    "class of a conditional model, one for all rows or a list of one a row"
+    "class of a conditional model by name, or by a whole number that is its name; one for all rows "
+    "or a list of one a row"
 )
 
 

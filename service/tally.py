@@ -5,6 +5,7 @@ the event loop, which alone counts here, needs none.
 """
 
 from bisect import bisect_left
+from collections.abc import Callable
 from typing import Any
 
 
@@ -19,6 +20,19 @@ class CounterTally:
         count, self.count = self.count, 0
         if count:
             self._counter.inc(count)
+
+
+class GrowthTally:
+    """Adds to a Counter by how much a total has grown that is kept elsewhere."""
+
+    def __init__(self, counter: Any, total: Callable[[], int]) -> None:
+        self._counter, self._total = counter, total
+        self._passed_on = 0
+
+    def flush(self) -> None:
+        total = self._total()
+        self._counter.inc(total - self._passed_on)
+        self._passed_on = total
 
 
 class HistogramTally:

@@ -84,11 +84,12 @@ def main() -> int:
         return 1  # the supervisor ended while it started this process
     order = Order.from_line(line)
     settings = order.settings
-    logs.configure(settings)
+    outlet = logs.configure(settings)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # of a terminal; the supervisor heeds it for all
     threading.Thread(target=_end_with, args=(supervisor, order), daemon=True).start()
     metrics.share(order.metrics, order.slot)
     counts = Metrics(order.metrics)
+    counts.watch(outlet)
     try:
         home = Home(settings, counts)
         home.move_in(copy.open() for copy in order.stock)

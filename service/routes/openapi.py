@@ -189,10 +189,18 @@ def _query_parameters(verb: Verb) -> list[JsonSchema]:
             "in": "query",
             "required": False,
             "description": "for a body without options; " + schema.get("description", ""),
-            "schema": {key: schema[key] for key in schema.keys() - {"description", "title"}},
+            "schema": _query_schema(schema),
         }
         for name, schema in properties.items()
     ]
+
+
+def _query_schema(schema: JsonSchema) -> JsonSchema:
+    """An option's schema where it is text: a list is JSON there, and so a string."""
+    found = {key: schema[key] for key in schema.keys() - {"description", "title"}}
+    if "anyOf" in found:
+        found["anyOf"] = [each for each in found["anyOf"] if each["type"] != "array"]
+    return found
 
 
 def _header_parameters() -> list[JsonSchema]:

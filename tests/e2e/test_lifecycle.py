@@ -1,7 +1,8 @@
-"""How a real server leaves."""
+"""How a real server starts in vain, and how it leaves."""
 
 import asyncio
 import json
+import re
 import signal
 import time
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 
 from tests.fakes import SLOW, write_fake_bundle
 from tests.load import Load, Outcome, request
-from tests.servers import Server, serving
+from tests.servers import Server, command, serving
 
 FAST = ("--runtime", "tests.fakes:FakeRuntime")
 ENCODE = request("/encode", json.dumps({"inputs": [[1] * 20]}).encode())
@@ -22,6 +23,15 @@ ONE_OR_TWO = pytest.mark.parametrize("workers", ["1", "2"])
 def models(tmp_path: Path) -> Path:
     write_fake_bundle(tmp_path / "models")
     return tmp_path / "models"
+
+
+def test_a_worker_that_hangs_before_it_is_ready_is_a_start_in_vain(models: Path) -> None:
+    stuck = ("--runtime", "tests.fakes:StuckRuntime", "--start-seconds", "1")
+    process = command("--models", str(models), *stuck, "--workers", "2")
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert re.search(r"process \d+ is not ready after 1 s and is killed", output), output
+    assert "no worker can serve" in output
 
 
 @ONE_OR_TWO

@@ -119,15 +119,6 @@ def test_a_worker_that_hangs_is_replaced_and_a_pause_of_all_is_no_hang(models: P
         assert [service.encode() for _ in range(10)] == [200] * 10
 
 
-def test_a_worker_that_hangs_before_it_is_ready_is_a_start_in_vain(models: Path) -> None:
-    stuck = ("--runtime", "tests.fakes:StuckRuntime", "--start-seconds", "1")
-    process = command("--models", str(models), *stuck, "--workers", "2")
-    output, _ = process.communicate(timeout=60)
-    assert process.returncode == 1
-    assert re.search(r"process \d+ is not ready after 1 s and is killed", output), output
-    assert "no worker can serve" in output
-
-
 def test_sigterm_lets_requests_finish_and_leaves_nothing_behind(
     models: Path, temporary: Path
 ) -> None:

@@ -300,6 +300,18 @@ def test_openapi_describes_every_verb(ask: Ask) -> None:
         assert {"400", "404", "422", "429", "503", "504"} <= operation["responses"].keys()
 
 
+def test_openapi_takes_classes_by_name_and_by_number(ask: Ask) -> None:
+    document = ask("GET", "/openapi.json").json()
+    one = [{"type": "string"}, {"type": "integer"}]
+    for verb in VERBS:
+        operation = document["paths"][f"/{verb}"]["post"]
+        schema = operation["requestBody"]["content"]["application/json"]["schema"]
+        several = {"type": "array", "items": {"anyOf": one}}
+        assert schema["properties"]["condition"]["anyOf"] == [*one, several, {"type": "null"}]
+        (in_query,) = (each for each in operation["parameters"] if each["name"] == "condition")
+        assert in_query["schema"]["anyOf"] == [*one, {"type": "null"}]  # a list is JSON there
+
+
 def test_openapi_says_which_operations_ask_for_a_key(ask: Ask) -> None:
     open_document = ask("GET", "/openapi.json").json()
     settings = {"api_keys": (SecretStr("k"),)}
@@ -324,6 +336,11 @@ def test_openapi_says_how_a_model_that_is_none_is_refused(ask: Ask) -> None:
 
 
 ORIGIN = "https://example.org"
+PREFLIGHT = {
+    "origin": ORIGIN,
+    "access-control-request-method": "POST",
+    "access-control-request-headers": "x-api-key",
+}
 
 
 def test_pages_of_other_origins_are_told_nothing_by_default(ask: Ask) -> None:
@@ -334,8 +351,7 @@ def test_pages_of_other_origins_are_told_nothing_by_default(ask: Ask) -> None:
 
 def test_pages_of_named_origins_may_ask_and_read_refusals(ask: Ask) -> None:
     settings = {"cors_origins": (ORIGIN,), "api_keys": (SecretStr("k"),)}
-    asks = {"access-control-request-method": "POST", "access-control-request-headers": "x-api-key"}
-    preflight = ask("OPTIONS", "/encode", settings=settings, headers={"origin": ORIGIN} | asks)
+    preflight = ask("OPTIONS", "/encode", settings=settings, headers=PREFLIGHT)
     assert preflight.status_code == 200
     refused = ask("POST", "/encode", settings=settings, headers={"origin": ORIGIN}, json=JSON)
     problem(refused, 401)
@@ -344,6 +360,26 @@ def test_pages_of_named_origins_may_ask_and_read_refusals(ask: Ask) -> None:
     assert "X-Request-Id" in refused.headers["access-control-expose-headers"]
     other = ask("GET", "/health/live", settings=settings, headers={"origin": "https://evil.test"})
     assert "access-control-allow-origin" not in other.headers
+
+
+def test_preflights_have_an_id_and_are_counted(tmp_path: Path) -> None:
+    async def body() -> str:
+        service = fake_service(tmp_path, cors_origins=(ORIGIN,), api_keys=(SecretStr("k"),))
+        first, named, bad = [
+            await call(service.app, "OPTIONS", "/encode", headers=PREFLIGHT | more)
+            for more in ({}, {"x-request-id": "mine"}, {"origin": "https://evil.test"})
+        ]
+        assert first.headers["x-request-id"]
+        assert named.headers["x-request-id"] == "mine"
+        assert bad.status_code == 400
+        await service.model.close()
+        return service.metrics.render().decode()
+
+    samples = asyncio.run(body())
+    preflights = 'vae_requests_total{code="%d",model="",op="preflight",version=""} %.1f\n'
+    assert preflights % (200, 2) in samples
+    assert preflights % (400, 1) in samples
+    assert "vae_inflight_requests 0.0\n" in samples
 
 
 def test_the_docs_can_be_switched_off(ask: Ask) -> None:

@@ -1,7 +1,9 @@
 """What is logged of requests, and as what."""
 
+import fcntl
 import json
 import logging
+import sys
 from pathlib import Path
 
 import pytest
@@ -61,3 +63,19 @@ def test_requests_are_logged_as_json(tmp_path: Path, lane: str) -> None:
     assert told["good"]["status"] == 200
     assert told["good"]["ms"] >= told["good"]["compute_ms"] > 0
     assert told["bad"]["reason"] == "malformed"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="makes a pipe smaller")
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_a_log_that_nobody_reads_holds_up_no_request(tmp_path: Path, workers: str) -> None:
+    write_fake_bundle(tmp_path)
+    options = ("--runtime", "tests.fakes:FakeRuntime", "--access-log", "--workers", workers)
+    body = json.dumps({"inputs": [[1] * 20]}).encode()
+    with serving(tmp_path, *options) as server:
+        assert server.process.stdout
+        fcntl.fcntl(server.process.stdout, fcntl.F_SETPIPE_SZ, 4096)  # some twenty lines
+        for _ in range(20):
+            replies = ask(server, *[http("/encode", body)] * 20)
+            assert all(reply.startswith(b"HTTP/1.1 200") for reply in replies)
+        server.process.terminate()
+        assert server.process.wait(timeout=30) == 0
