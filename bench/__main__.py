@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 
-from bench import bursts, compare, load, scaling, sessions, stages, table, training
+from bench import bursts, compare, load, scaling, sessions, stages, table, training, turns
 from bench.errors import BenchError
 from bench.models import bundle_of
 from bench.paths import BUILD
@@ -32,8 +32,9 @@ def _parser() -> argparse.ArgumentParser:
         nargs="?",
         choices=tuple(REPORTS),
         default="servers",
-        help="servers side by side; the stages of a request; a second worker; training "
-        "beside its yardsticks; onnxruntime's options; latency under bursts (default: servers)",
+        help="servers side by side; the stages of a request; requests without sockets; a second "
+        "worker; training beside its yardsticks; onnxruntime's options; latency under bursts "
+        "(default: servers)",
     )
     parser.add_argument("--only", metavar="W2,W4", help="workloads (default: all)")
     parser.add_argument("--seconds", type=int, default=3, help="of one run (default: 3)")
@@ -62,6 +63,12 @@ def _stages(given: argparse.Namespace) -> None:
     del given
     found = stages.stages(min(os.sched_getaffinity(0)))
     _report("stages", stages.markdown(found), dict(found))
+
+
+def _turns(given: argparse.Namespace) -> None:
+    workloads = select(given.only or turns.DEFAULT)
+    found = turns.measure(workloads, min(os.sched_getaffinity(0)))
+    _report("turns", turns.markdown(found, workloads), dict(found))
 
 
 def _scaling(given: argparse.Namespace) -> None:
@@ -109,6 +116,7 @@ def _bursts(given: argparse.Namespace) -> None:
 REPORTS = {
     "servers": _servers,
     "stages": _stages,
+    "turns": _turns,
     "scaling": _scaling,
     "training": _training,
     "bursts": _bursts,

@@ -7,6 +7,7 @@ about a reply is found here first, once.
 import socket
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import BinaryIO
 
 from bench.errors import BenchError
 
@@ -53,18 +54,22 @@ def exchange(port: int, request: Request) -> Reply:
         connection.makefile("rb") as stream,
     ):
         connection.sendall(request.raw())
-        status_line = stream.readline()
-        head = [status_line]
-        while (line := stream.readline()) not in (b"\r\n", b""):
-            head.append(line)
-        headers = dict(_header(line) for line in head[1:])
-        if "content-length" not in headers:
-            raise BenchError(f"{request.path}: the reply has no Content-Length: {status_line!r}")
-        body = stream.read(int(headers["content-length"]))
+        return read_reply(stream, request.path)
+
+
+def read_reply(stream: BinaryIO, path: str) -> Reply:
+    """The next reply. Raises BenchError unless it has a length."""
+    status_line = stream.readline()
+    head = [status_line]
+    while (line := stream.readline()) not in (b"\r\n", b""):
+        head.append(line)
+    headers = dict(_header(line) for line in head[1:])
+    if "content-length" not in headers:
+        raise BenchError(f"{path}: the reply has no Content-Length: {status_line!r}")
     return Reply(
         status=int(status_line.split()[1]),
         media_type=headers.get("content-type", ""),
-        body=body,
+        body=stream.read(int(headers["content-length"])),
         head=b"".join(head) + b"\r\n",
     )
 

@@ -17,10 +17,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+import uvicorn
 from torch.overrides import TorchFunctionMode
 
 from bench import __main__ as command
-from bench import bare, contenders, sessions, table, training
+from bench import bare, contenders, sessions, table, training, turns
 from bench.aims import AIMS, TRAINING_AIMS, Speeds
 from bench.arrivals import arrivals
 from bench.compare import Comparison, Figures, summarise
@@ -213,6 +214,30 @@ def test_the_fixed_server_reads_the_body_and_answers_the_same() -> None:
     app = Fixed(b"reply", "text/plain")
     reply = asyncio.run(call(app, "POST", "/encode", content=b"body"))  # type: ignore[arg-type]
     assert (reply.content, reply.headers["content-type"]) == (b"reply", "text/plain")
+
+
+# Turns
+
+
+def test_a_turn_is_over_when_all_have_their_reply(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(turns, "REQUESTS", 0)
+    asked = 0
+
+    async def counted(scope: Any, receive: Any, send: Any) -> None:
+        nonlocal asked
+        asked += 1
+        await Fixed(b"reply", "text/plain")(scope, receive, send)
+
+    config = uvicorn.Config(counted, http="httptools", log_config=None)
+    reply = asyncio.run(turns.ask(config, select("W2")[0]))
+    assert (reply.status, reply.media_type, reply.body) == (200, "text/plain", b"reply")
+    assert asyncio.run(turns.seconds_of(config, select("W2")[0])) > 0
+    assert asked == 1 + 64 * turns.LEAST_TURNS
+
+
+def test_turns_are_shown_by_server_and_workload() -> None:
+    text = turns.markdown([("ours", {"W1": 1.04, "W2": 2})], select("W1,W2"))
+    assert text.splitlines()[-1] == "| ours | 1.0 | 2.0 |"
 
 
 # Open loop
