@@ -8,6 +8,7 @@ wants every parameter used through one ``forward``, and gains little on networks
 """
 
 import os
+import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
@@ -88,6 +89,7 @@ class ProcessGroup(Group):
         try:
             yield
         except RuntimeError as error:
+            traceback.clear_frames(error.__traceback__)  # they hold the group that join() destroys
             reason = " ".join(str(error).split())
             raise RunError(
                 f"process {self.rank} of {self.size} lost the others: {reason:.200}"
@@ -106,5 +108,7 @@ def join(device: torch.device) -> Iterator[Group]:
         dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
     except (ValueError, RuntimeError) as error:
         raise ConfigError(f"the group of processes cannot be joined: {error}") from None
-    yield ProcessGroup(device)
-    dist.destroy_process_group()
+    try:
+        yield ProcessGroup(device)
+    finally:
+        dist.destroy_process_group()  # else its threads abort an interpreter that ends by an error

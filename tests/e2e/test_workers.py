@@ -51,7 +51,7 @@ def kill(process: int) -> None:
 def test_every_worker_answers_and_the_metrics_are_those_of_all(models: Path) -> None:
     with workers(models, *FAST, "--access-log") as service:
         assert [service.encode() for _ in range(40)] == [200] * 40
-        assert service.encoded() == 40
+        wait_until(lambda: service.encoded() == 40, 5, service.log)  # counted once written
         wait_until(
             lambda: (
                 httpx.get(f"{service.url}/metrics").status_code == 200
