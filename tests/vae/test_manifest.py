@@ -107,7 +107,7 @@ def changes(content: Any, path: tuple[str | int, ...] = ()) -> list[tuple[str | 
     return [path]
 
 
-LEAVES = changes(json.loads(make_manifest().model_dump_json()))
+LEAVES = sorted(changes(json.loads(make_manifest().model_dump_json())), key=str)
 
 
 @pytest.mark.parametrize("leaf", LEAVES, ids=lambda leaf: ".".join(map(str, leaf)))
