@@ -18,12 +18,13 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
-from math import ceil
 from typing import Protocol
 
 from service.call import Call, Part, Rows, join
 from service.cost import Cost
 from service.errors import InternalError, QueueFull, ServiceError, Unavailable
+from service.pace import Pace
+from service.queue import Queue
 
 logger = logging.getLogger(__name__)
 
@@ -59,12 +60,11 @@ class Batcher:
         self._cost = cost
         self._executor = executor
         self._inline_seconds = inline_seconds
-        self._max_batch_rows = max_batch_rows
         self._max_queue_rows = max_queue_rows
         self._observe = observe
-        self._queue: deque[Call] = deque()
+        self._queue = Queue(max_batch_rows)
+        self._pace = Pace(cost, max_batch_rows)
         self._suspects: deque[list[Part]] = deque()
-        self._queued_rows = 0
         self._batch: list[Part] = []
         self._awake = False  # a batch runs, or one is to start in this turn of the event loop
         self._at_rest: asyncio.Future[None] | None = None
@@ -73,7 +73,7 @@ class Batcher:
     @property
     def queued_rows(self) -> int:
         """Rows that wait for a batch."""
-        return self._queued_rows
+        return self._queue.rows
 
     def submit(self, inputs: Rows) -> Call:
         """Queue these rows; await the call for the outputs. Cancel it to leave the queue.
@@ -83,15 +83,16 @@ class Batcher:
         rows = len(inputs[0])
         if self._closed:
             raise Unavailable("the server is shutting down")
-        if self._queued_rows + rows > self._max_queue_rows:
+        if self._queue.rows + rows > self._max_queue_rows:
             raise QueueFull(
-                f"the queue holds {self._queued_rows} of {self._max_queue_rows} rows; "
+                f"the queue holds {self._queue.rows} of {self._max_queue_rows} rows; "
                 f"{rows} more do not fit",
-                retry_after=ceil(self._cost.predict(self._queued_rows)),
+                retry_after=self._pace.seconds(self._queue.rows),
             )
-        call = Call(inputs, self._leave)
+        call = Call(inputs, self._queue.remove)
+        if self._awake:
+            call.expected += self._pace.seconds(self._queue.rows_until(rows))
         self._queue.append(call)
-        self._queued_rows += rows
         if not self._awake:
             self._awake = True
             loop = asyncio.get_running_loop()
@@ -101,16 +102,11 @@ class Batcher:
     async def close(self) -> None:
         """Refuse new calls, fail the queued ones, and wait for the batch that runs."""
         self._closed = True
-        while self._queue:
-            self._queue.popleft().fail(Unavailable("the server is shutting down"))
-        self._queued_rows = 0
+        for call in self._queue:
+            call.fail(Unavailable("the server is shutting down"))
         if self._awake:
             self._at_rest = asyncio.get_running_loop().create_future()
             await self._at_rest
-
-    def _leave(self, call: Call) -> None:
-        self._queued_rows -= call.left
-        call.left = 0
 
     def _start_batch(self, loop: asyncio.AbstractEventLoop) -> None:
         self._batch = self._next_batch()
@@ -119,6 +115,7 @@ class Batcher:
             return
         started = time.monotonic()
         rows = sum(part.rows for part in self._batch)
+        self._pace.begin(rows, started)
         if self._cost.predict(rows) <= self._inline_seconds:
             result = self._compute(self._batch)
             self._finish_batch(loop, result, started, time.monotonic())
@@ -131,26 +128,11 @@ class Batcher:
             )
 
     def _next_batch(self) -> list[Part]:
-        """The parts that run next: half of a batch that failed, else what fits, fairly.
-
-        A call that does not fit whole gives what fits and goes to the end of the queue.
-        """
+        """The parts that run next: half of a batch that failed, else what waits."""
         while self._suspects:
             if again := [part for part in self._suspects.popleft() if not part.call.done]:
                 return again
-        batch: list[Part] = []
-        room = self._max_batch_rows
-        while self._queue and room:
-            call = self._queue.popleft()
-            if call.done:
-                continue
-            part = call.take(room)
-            room -= part.rows
-            self._queued_rows -= part.rows
-            batch.append(part)
-            if call.left:
-                self._queue.append(call)
-        return batch
+        return self._queue.next_batch()
 
     def _compute(self, batch: list[Part]) -> Rows | BaseException:
         """The outputs, or what was raised: a CancelledError is no Exception, and counts, too."""
@@ -190,6 +172,7 @@ class Batcher:
 
     def _rest(self) -> None:
         self._awake = False
+        self._pace.end(time.monotonic())
         if self._at_rest is not None and not self._at_rest.done():
             self._at_rest.set_result(None)
 

@@ -19,8 +19,9 @@ Rows = tuple[Float32, ...]
 class Call:
     """One caller's arrays, equally many rows in each; awaiting it gives the outputs.
 
-    ``wake`` is called once, as soon as it is done. This is no future, which would cost more than
-    all else here; what an asyncio task asks of a future that it awaits, it has.
+    ``wake`` is called once, as soon as it is done; ``leave`` when that is before all of it is in a
+    batch. This is no future, which would cost more than all else here; what an asyncio task asks of
+    a future that it awaits, it has.
     """
 
     _asyncio_future_blocking = False
@@ -30,6 +31,7 @@ class Call:
         self.rows = len(inputs[0])
         self.left = self.rows  # in no batch yet
         self.submitted = time.monotonic()
+        self.expected = self.submitted  # done by then, as it seems
         self.queue_seconds = 0.0  # up to the last batch with a part of it
         self.compute_seconds = 0.0  # of all these batches
         self.wake: Callable[[], object] | None = None
@@ -95,12 +97,13 @@ class Call:
         """The caller is gone: its place in the queue is free at once."""
         if self.done:
             return False
-        self._leave(self)
         self.fail(asyncio.CancelledError())
         return True
 
     def _finish(self) -> None:
         self.done = True
+        if self.left:  # a part of it has failed, or its caller is gone
+            self._leave(self)
         wake, self.wake = self.wake, None
         try:
             if wake is not None:

@@ -23,6 +23,7 @@ ServiceError
 import re
 from collections.abc import Mapping
 from http import HTTPStatus
+from math import ceil
 from typing import Any
 
 import orjson
@@ -116,9 +117,9 @@ class InvalidInput(ServiceError):
 class QueueFull(ServiceError):
     status = HTTPStatus.TOO_MANY_REQUESTS
 
-    def __init__(self, detail: str, *, retry_after: int) -> None:
+    def __init__(self, detail: str, *, retry_after: float) -> None:
         super().__init__(detail)
-        self.retry_after = retry_after
+        self.retry_after = ceil(retry_after)
 
     @property
     def headers(self) -> Mapping[str, str]:

@@ -10,7 +10,7 @@ from collections.abc import Coroutine
 from typing import Generic, TypeVar
 
 from service.call import Call
-from service.errors import DeadlineExceeded
+from service.errors import DeadlineExceeded, QueueFull
 
 T = TypeVar("T")
 
@@ -71,5 +71,15 @@ class Work(ABC, Generic[T]):
         else:
             self._call = call
             call.wake = self._advance
+            if call.expected > self.deadline:
+                self.fail(_too_late(call.expected - self.deadline))
             return
         self.succeed(result)
+
+
+def _too_late(seconds: float) -> QueueFull:
+    """What would be refused after it waited in vain is refused at once."""
+    return QueueFull(
+        f"the queue is too long for the time that this request has, by {seconds:.3f} s or so",
+        retry_after=seconds,
+    )

@@ -81,6 +81,14 @@ class SlowRuntime(FakeRuntime):
         return super().run(graph, inputs)
 
 
+class SleepyRuntime(FakeRuntime):
+    """Takes five milliseconds for each row, and no time of this machine's CPUs."""
+
+    def run(self, graph: Graph, inputs: tuple[Any, ...]) -> tuple[Any, ...]:
+        time.sleep(0.005 * len(inputs[0]))
+        return super().run(graph, inputs)
+
+
 class BrokenRuntime(FakeRuntime):
     """Misses the golden outputs."""
 

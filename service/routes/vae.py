@@ -78,8 +78,8 @@ async def _answer(endpoint: Endpoint, request: Request, target: Target) -> Respo
     except ClientDisconnect:
         return Response(status_code=CLIENT_CLOSED_REQUEST)
     work = endpoint.answer(target.verb, model, admission, request.scope["query_string"], body)
-    errand = request.scope[WORK] = Errand(work)
-    reply = await errand.outcome(request.receive, received_at + admission.timeout)
+    errand = request.scope[WORK] = Errand(work, received_at + admission.timeout)
+    reply = await errand.outcome(request.receive)
     if reply is None:
         return Response(status_code=CLIENT_CLOSED_REQUEST)
     return to_response(reply)
@@ -88,7 +88,8 @@ async def _answer(endpoint: Endpoint, request: Request, target: Target) -> Respo
 class Errand(Work[Reply]):
     """A request's work, for the task of asyncio's that every request has in this lane."""
 
-    def __init__(self, coroutine: Coroutine[Call, None, Reply]) -> None:
+    def __init__(self, coroutine: Coroutine[Call, None, Reply], deadline: float) -> None:
+        self.deadline = deadline
         self._outcome: asyncio.Future[Reply | None] = asyncio.get_running_loop().create_future()
         self.begin(coroutine)
 
@@ -100,7 +101,7 @@ class Errand(Work[Reply]):
         if not self._outcome.done():
             self._outcome.set_exception(error)
 
-    async def outcome(self, receive: Receive, deadline: float) -> Reply | None:
+    async def outcome(self, receive: Receive) -> Reply | None:
         """The reply; None when the client hangs up first.
 
         Raises what the work does, and DeadlineExceeded when the time is over.
@@ -109,7 +110,7 @@ class Errand(Work[Reply]):
             return self._outcome.result()
         watcher = asyncio.ensure_future(_disconnected(receive))
         watcher.add_done_callback(lambda _: self._hang_up())
-        timer = asyncio.get_running_loop().call_later(deadline - time.monotonic(), self.expire)
+        timer = asyncio.get_running_loop().call_later(self.deadline - time.monotonic(), self.expire)
         try:
             return await self._outcome
         finally:

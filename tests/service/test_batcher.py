@@ -177,6 +177,31 @@ def test_one_guilty_call_among_many_is_found_by_halves() -> None:
     run(test, max_batch_rows=32)
 
 
+def test_a_poisoned_call_leaves_the_queue_with_what_did_not_run_yet() -> None:
+    async def test(batcher: Batcher, double: Double, log: Log) -> None:
+        with pytest.raises(InternalError):
+            await batcher.submit(rows(POISON, 1, 2, 3, 4))
+        assert batcher.queued_rows == 0
+        assert (await batcher.submit(rows(5)))[0].tolist() == [[10]]
+
+    run(test, max_batch_rows=2)
+
+
+def test_who_waits_behind_others_is_expected_to_be_done_later() -> None:
+    async def test(batcher: Batcher, double: Double, log: Log) -> None:
+        double.gate.clear()
+        first = batcher.submit(rows(0))
+        assert first.expected == first.submitted
+        await asyncio.sleep(0.01)
+        calls = [batcher.submit(rows(*range(8))) for _ in range(3)]
+        waits = [call.expected - call.submitted for call in calls]
+        assert 0 < waits[0] < waits[1] < waits[2]
+        double.gate.set()
+        await gather(first, *calls)
+
+    run(test)
+
+
 def test_whoever_is_woken_at_once_cannot_harm_the_others() -> None:
     woken = []
 
