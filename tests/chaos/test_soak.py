@@ -23,9 +23,13 @@ from tests.supervised import Service, workers
 pytestmark = pytest.mark.chaos
 
 CONNECTIONS = 16
-LOOKS = 50  # at the memory
-SETTLED = 0.7  # of all requests; allocators have seen all sizes together after some 70,000
+LOOKS = 100  # at the memory
+WARM = 100_000  # requests until allocators have seen all sizes together, or
+WARM_SHARE = 0.7  # of fewer requests
 GROWTH = 0.05
+END = 0.3  # of the requests
+SLOPE = 1.0  # MiB a worker for each 100,000 requests, towards the end of many
+MANY = 500_000
 COUNTED = re.compile(r'^vae_requests_total\{code="(\d+)",.*?op="(\w+)".*\} (\S+)$', re.MULTILINE)
 NPY = "Content-Type: application/x-npy"
 SAFETENSORS = "Content-Type: application/x-safetensors"
@@ -82,7 +86,7 @@ class Soak:
 
     def __init__(self, service: Service, requests: int) -> None:
         self._service = service
-        self._left = requests
+        self._requests = self._left = requests
         self._every = requests // LOOKS
         self._draw = random.Random(1)
         self._asks = [ask for n in (1, 2, 7, 30, 200) for ask in asks_of(n, self._draw)]
@@ -105,7 +109,7 @@ class Soak:
         """One request; whether the connection is still of use."""
         self._left -= 1
         if self._left % self._every == 0:
-            self.memory.append(resident(self._service.process.pid))
+            self._look()
         ask = self._draw.choice(self._asks)
         writer.write(ask.data)
         if ask.status is None:
@@ -120,6 +124,12 @@ class Soak:
         assert status == ask.status, (ask, head)
         self.seen[ask.op, status] += 1
         return b"connection: close" not in head
+
+    def _look(self) -> None:
+        """Keep and print the memory; what is printed is kept whatever comes."""
+        self.memory.append(resident(self._service.process.pid))
+        done = self._requests - self._left
+        print(f"{done} requests: {[each >> 10 for each in self.memory[-1]]} KiB", flush=True)
 
 
 def counted(service: Service) -> Counter[tuple[str, int | None]]:
@@ -139,13 +149,13 @@ def reconcile(service: Service, seen: Counter[tuple[str, int | None]]) -> None:
         time.sleep(0.2)
 
 
-def draw_memory(path: Path, memory: list[list[int]], requests: int) -> None:
-    """The curve of each worker."""
+def draw_memory(path: Path, memory: list[list[int]], every: int) -> None:
+    """The curve of each worker, of one look in so many requests."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(7, 3), layout="constrained")
     axes = figure.subplots()
-    looks = np.linspace(requests / len(memory), requests, len(memory))
+    looks = every * np.arange(1, len(memory) + 1)
     for number, worker in enumerate(np.transpose(memory)):
         axes.plot(looks, worker / 2**20, label=f"worker {number}")
     axes.set(xlabel="requests", ylabel="resident MiB", ylim=(0, None))
@@ -154,24 +164,41 @@ def draw_memory(path: Path, memory: list[list[int]], requests: int) -> None:
     figure.savefig(path, dpi=100)
 
 
+def growth_of(memory: np.ndarray, requests: int) -> float:
+    """The share by which all workers together grew from when they were warm."""
+    warm = min(WARM, int(WARM_SHARE * requests)) * len(memory) // requests
+    total = memory.sum(axis=1)
+    return float(total[-1] / total[warm] - 1)
+
+
+def slopes_of(memory: np.ndarray, requests: int) -> list[float]:
+    """MiB for each 100,000 requests of each worker over the end, by least squares."""
+    end = memory[-max(int(END * len(memory)), 2) :] / 2**20
+    lines = np.polyfit(np.arange(len(end)) * requests / len(memory) / 100_000, end, 1)
+    return [float(slope) for slope in lines[0]]
+
+
 def test_memory_stays_and_all_is_counted(digits_bundle: Path, pytestconfig: pytest.Config) -> None:
     requests = int(pytestconfig.getoption("--soak-requests"))
     picture = pytestconfig.getoption("--soak-picture")
     with workers(digits_bundle) as service:
         soak = Soak(service, requests)
         started = time.monotonic()
-        asyncio.run(soak.run())
+        try:
+            asyncio.run(soak.run())
+        finally:
+            if picture:
+                draw_memory(Path(picture), soak.memory, requests // LOOKS)
         seconds = time.monotonic() - started
         reconcile(service, soak.seen)
     memory = np.array(soak.memory)
-    settled = memory[int(SETTLED * len(memory)) :].sum(axis=1)
-    growth = settled[-1] / settled[0] - 1
+    growth, slopes = growth_of(memory, requests), slopes_of(memory, requests)
     print(
         f"\n{soak.seen.total()} requests in {seconds:.0f} s: {dict(soak.seen)}\n"
         f"MiB of each worker: {(memory[:: LOOKS // 5] // 2**20).tolist()}, "
-        f"then {(memory[-1] // 2**20).tolist()}; growth {growth:.1%}"
+        f"then {(memory[-1] // 2**20).tolist()}; growth {growth:.1%}, at the end "
+        f"{', '.join(f'{slope:.2f}' for slope in slopes)} MiB for each 100,000"
     )
-    if picture:
-        draw_memory(Path(picture), soak.memory, requests)
     assert soak.seen.total() == requests
     assert growth < GROWTH
+    assert requests < MANY or max(slopes) < SLOPE
