@@ -28,7 +28,7 @@ RUN pip-audit --strict --disable-pip --no-deps --progress-spinner off -r constra
 
 
 FROM base AS service-packages
-RUN python deploy/image/requirements.py service > requirements.txt
+RUN python deploy/image/requirements.py service otel > requirements.txt
 RUN --mount=type=cache,target=/root/.cache/pip \
     pip install --prefix /packages --requirement requirements.txt
 COPY LICENSE README.md ./
@@ -76,7 +76,7 @@ LABEL org.opencontainers.image.title="vae-server-training" \
 FROM base AS service-gpu
 COPY deploy/image/constraints-gpu.txt deploy/image/
 ENV PIP_CONSTRAINT="/src/constraints.txt /src/deploy/image/constraints-gpu.txt"
-RUN python deploy/image/requirements.py service-gpu > requirements.txt
+RUN python deploy/image/requirements.py service-gpu otel > requirements.txt
 RUN --mount=type=cache,target=/root/.cache/pip pip install --requirement requirements.txt
 COPY LICENSE README.md ./
 COPY vae vae

@@ -1,4 +1,4 @@
-"""``python -m deploy.image.requirements EXTRA``: what pyproject.toml asks for, one a line.
+"""``python -m deploy.image.requirements EXTRA...``: what pyproject.toml asks for, one a line.
 
 An image installs this before the source is copied, so that a change of ours costs no new download.
 """
@@ -8,14 +8,15 @@ import tomllib
 from pathlib import Path
 
 
-def requirements(pyproject: str, extra: str) -> list[str]:
-    """The requirements of the project and of one of its extras.
+def requirements(pyproject: str, *extras: str) -> list[str]:
+    """The requirements of the project and of some of its extras.
 
     Raises KeyError for an extra that is none.
     """
     project = tomllib.loads(pyproject)["project"]
-    return [*project["dependencies"], *project["optional-dependencies"][extra]]
+    optional = project["optional-dependencies"]
+    return [*project["dependencies"], *(line for extra in extras for line in optional[extra])]
 
 
 if __name__ == "__main__":
-    print("\n".join(requirements(Path("pyproject.toml").read_text(), sys.argv[1])))  # noqa: T201
+    print("\n".join(requirements(Path("pyproject.toml").read_text(), *sys.argv[1:])))  # noqa: T201

@@ -11,6 +11,7 @@ import sys
 import sysconfig
 from collections.abc import Sequence
 from fnmatch import fnmatch
+from importlib.util import source_from_cache
 from pathlib import Path
 from typing import Final
 
@@ -22,16 +23,28 @@ UNUSED_STDLIB: Final = (
     *("curses", "dbm", "doctest*", "pydoc*", "sqlite3", "tkinter", "turtle*", "unittest/mock*"),
     *("*/_codecs_*", "*/_curses*", "*/_dbm*", "*/_gdbm*", "*/_sqlite3*", "*/_tkinter*"),
     *("*/nis.*", "*/readline*", "*/tests", "*/_test*", "*/_ctypes_test*", "*/xxlimited*"),
+    *("*/_lsprof*", "*/_xxtestfuzz*", "*/audioop*", "*/ossaudiodev*"),
+    # Tables of single bytes; zip files need cp437.
+    *("encodings/cp[0-35-9]*", "encodings/iso8859_[2-9]*", "encodings/iso8859_1?*"),
+    *("encodings/koi8_*", "encodings/mac_*"),
+    *("_pydecimal*", "_pyio*", "optparse*", "pdb*", "pickletools*", "venv", "xmlrpc"),
+    *("ftplib*", "imaplib*", "mailbox*", "nntplib*", "poplib*", "smtp*", "telnetlib*"),
 )
 UNUSED_PACKAGES: Final = (
     *("*/tests", "*/testing", "*/include", "*.a", "*.pyi", "*.pxd", "*.pyx", "bin", "training"),
     # The first is for programs in C; Python's module holds a copy of its own.
     *("onnxruntime/capi/libonnxruntime.so*", "onnxruntime/quantization"),
     *("onnxruntime/tools", "onnxruntime/transformers"),
-    *("flatbuffers*", "google", "protobuf-*"),  # what those tools need
+    "flatbuffers*",  # what those tools need
     *("numpy/_core/_simd*", "numpy/_core/*_tests.*", "numpy/distutils", "numpy/f2py"),
+    *("numpy/fft", "numpy/ma", "numpy/polynomial"),
     # Pillow reads and writes PNG here, and draws no text.
     *("PIL/_avif*", "PIL/_imagingcms*", "PIL/_imagingft*", "PIL/_webp*"),
+    *("PIL/[!P]*ImagePlugin.py", "PIL/P[!n]*ImagePlugin.py", "PIL/ImageFont.py"),
+    "safetensors*",  # for checkpoints, which need torch
+    # Of OpenTelemetry only traces leave here.
+    *("google/[!_p]*", "googleapis*", "opentelemetry/sdk/_logs", "opentelemetry/sdk/metrics"),
+    "opentelemetry/semconv/_incubating/attributes/[!_o]*",
     *("simdjson/*.cpp", "simdjson/*.h"),
 )
 USER: Final = 65532  # by convention "nonroot"; owns nothing but the folders that it may write
@@ -54,14 +67,21 @@ def build(packages: Path, root: Path) -> None:
 
 
 def copy_without(unused: Sequence[str], source: Path, destination: Path) -> None:
-    """Copy a tree but for what matches a pattern, by its path below ``source``."""
+    """Copy a tree but for what matches a pattern, by its path below ``source``.
+
+    What Python compiled goes the way of what it was compiled from.
+    """
 
     def ignore(directory: str, names: list[str]) -> list[str]:
         below = Path(directory).relative_to(source)
-        paths = {name: (below / name).as_posix() for name in names}
+        paths = {name: _source((below / name).as_posix()) for name in names}
         return [name for name in names if any(fnmatch(paths[name], each) for each in unused)]
 
     shutil.copytree(source, destination, symlinks=True, ignore=ignore)
+
+
+def _source(path: str) -> str:
+    return source_from_cache(path) if path.endswith(".pyc") else path
 
 
 def _copy_interpreter(root: Path) -> None:

@@ -24,8 +24,11 @@ def test_the_requirements_are_those_of_the_extra() -> None:
     assert any(line.startswith("onnxruntime>=") for line in found)
     assert any(line.startswith("numpy") for line in found)
     assert not any(line.startswith("torch") for line in found)
+    traced = requirements(PYPROJECT, "service", "otel")
+    assert traced[: len(found)] == found
+    assert any(line.startswith("opentelemetry-sdk") for line in traced[len(found) :])
     with pytest.raises(KeyError):
-        requirements(PYPROJECT, "nope")
+        requirements(PYPROJECT, "service", "nope")
 
 
 def test_the_image_has_the_version_of_the_project() -> None:
@@ -41,14 +44,20 @@ def test_every_variable_of_the_images_is_a_setting() -> None:
 
 def test_unused_files_stay_behind(tmp_path: Path) -> None:
     source = tmp_path / "source"
-    for name in ("a/keep.py", "a/tests/test_a.py", "b/c/d.pyi", "bin/tool", "a/bin.py"):
+    unused = (
+        "a/tests/test_a.py",
+        "b/c/d.pyi",
+        "bin/tool",
+        "PIL/__pycache__/ImageFont.cpython-311.pyc",
+    )
+    for name in ("a/keep.py", "a/bin.py", "a/__pycache__/bin.cpython-311.pyc", *unused):
         (source / name).parent.mkdir(parents=True, exist_ok=True)
         (source / name).touch()
     rootfs.copy_without(rootfs.UNUSED_PACKAGES, source, tmp_path / "copy")
     kept = {
         path.relative_to(tmp_path / "copy").as_posix() for path in (tmp_path / "copy").rglob("*.*")
     }
-    assert kept == {"a/keep.py", "a/bin.py"}
+    assert kept == {"a/keep.py", "a/bin.py", "a/__pycache__/bin.cpython-311.pyc"}
 
 
 def test_every_pattern_of_unused_packages_still_means_something() -> None:

@@ -12,7 +12,8 @@ import httpx
 import pytest
 
 from tests.docker.engine import build, docker, health, inspect, logs, wait_until
-from tests.servers import ROOT
+from tests.servers import ROOT, free_port
+from tests.service.test_tracing import collecting
 
 pytestmark = pytest.mark.docker
 
@@ -116,6 +117,24 @@ def test_it_logs_no_warning(container: str) -> None:
     log = logs(container)
     assert "serves as process" in log
     assert not re.search(r"\bWARN|\bERROR|\[W:|\[E:|Traceback", log), log
+
+
+def test_spans_reach_a_collector(image: str, models: Path) -> None:
+    mount = f"{models}:/models:ro"
+    with collecting() as collector:
+        port = free_port()
+        name = docker(
+            *("run", "--detach", *HARDENED, "--network", "host", "--volume", mount),
+            *("--env", f"VAE_PORT={port}", "--env", f"VAE_OTLP_ENDPOINT={collector.url}", image),
+        )
+        try:
+            wait_until(lambda: health(name) == "healthy", 30, "a healthy container")
+            assert httpx.post(f"http://127.0.0.1:{port}/sample?seed=1").status_code == 200
+            docker("stop", name)  # what was not sent yet is sent at the end
+            assert inspect(name)["State"]["ExitCode"] == 0, logs(name)
+        finally:
+            docker("rm", "--force", name)
+    assert b"sample" in b"".join(collector.heard)
 
 
 def test_the_sbom_names_what_is_pinned(container: str) -> None:

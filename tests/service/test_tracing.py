@@ -3,6 +3,7 @@
 import json
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -23,6 +24,7 @@ class Collector(ThreadingHTTPServer):
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Ear)
         self.heard: list[bytes] = []
+        self.url = f"http://127.0.0.1:{self.server_port}/v1/traces"
 
 
 class Ear(BaseHTTPRequestHandler):
@@ -37,8 +39,9 @@ class Ear(BaseHTTPRequestHandler):
         pass
 
 
-@pytest.fixture
-def collector() -> Iterator[Collector]:
+@contextmanager
+def collecting() -> Iterator[Collector]:
+    """A collector that listens."""
     with Collector() as running:
         thread = threading.Thread(target=running.serve_forever)
         thread.start()
@@ -47,14 +50,19 @@ def collector() -> Iterator[Collector]:
         thread.join()
 
 
+@pytest.fixture
+def collector() -> Iterator[Collector]:
+    with collecting() as running:
+        yield running
+
+
 @pytest.mark.parametrize("lane", ["--fast-lane", "--no-fast-lane"])
 def test_a_request_becomes_a_span_of_its_trace(
     tmp_path: Path, collector: Collector, lane: str
 ) -> None:
     pytest.importorskip("opentelemetry.exporter.otlp.proto.http")
     write_fake_bundle(tmp_path)
-    endpoint = f"http://127.0.0.1:{collector.server_port}/v1/traces"
-    options = ("--runtime", "tests.fakes:FakeRuntime", "--otlp-endpoint", endpoint, lane)
+    options = ("--runtime", "tests.fakes:FakeRuntime", "--otlp-endpoint", collector.url, lane)
     body = json.dumps({"inputs": [[1] * 20]}).encode()
     traceparent = f"traceparent: 00-{TRACE}-00f067aa0ba902b7-01"
     with serving(tmp_path, *options) as server:
