@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from vae.latents.start import start_small
+from vae.likelihoods.special import log_sigmoid
 
 START_OPEN = 2.0
 """First value before the sigmoid of a gate: a step begins as little (Kingma et al. 2016)."""
@@ -45,7 +46,7 @@ class Autoregressive(Step):
     def forward(self, z: Tensor, context: Tensor) -> tuple[Tensor, Tensor]:
         hidden = F.elu(self.first(z) + self.context(context))
         mean, gate = self.last(hidden).chunk(2, dim=1)
-        log_sigma = F.logsigmoid(gate + START_OPEN)
+        log_sigma = log_sigmoid(gate + START_OPEN)
         sigma = log_sigma.exp()
         return sigma * z + (1 - sigma) * mean, log_sigma.sum(dim=1)
 

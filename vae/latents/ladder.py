@@ -4,7 +4,6 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from vae.latents.gaussian import (
     kl_between,
@@ -14,6 +13,7 @@ from vae.latents.gaussian import (
 )
 from vae.latents.latents import Draw, Latents
 from vae.latents.start import start_small
+from vae.likelihoods.special import log_sigmoid
 
 
 class Ladder(Latents):
@@ -92,4 +92,4 @@ def precision_weighted(
     Written by the first one's share of the precision, which no variance can overflow.
     """
     share = torch.sigmoid(prior_logvar - logvar)
-    return share * mu + (1 - share) * prior_mu, logvar + F.logsigmoid(prior_logvar - logvar)
+    return share * mu + (1 - share) * prior_mu, logvar + log_sigmoid(prior_logvar - logvar)

@@ -5,10 +5,9 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from vae.likelihoods.base import Likelihood
-from vae.likelihoods.special import log1mexp
+from vae.likelihoods.special import log1mexp, log_sigmoid
 
 Values = Callable[[Tensor, Tensor, int], Tensor]
 """Mean and log scale of a colour, and its number, to a value of it for each component."""
@@ -114,8 +113,8 @@ class Logistic(Likelihood):
         """
         precision = torch.exp(-log_scale)
         lowest, highest = u < -1 + self.half_cell, u > 1 - self.half_cell
-        below_top = F.logsigmoid((u + self.half_cell - mean) * precision)
-        above_bottom = F.logsigmoid((mean - u + self.half_cell) * precision)
+        below_top = log_sigmoid((u + self.half_cell - mean) * precision)
+        above_bottom = log_sigmoid((mean - u + self.half_cell) * precision)
         return (
             torch.where(highest, 0.0, below_top)
             + torch.where(lowest, 0.0, above_bottom)

@@ -8,6 +8,7 @@ import math
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 SHIFT = 5
 """Stirling's series is used from here on: its first term left out is 8·10⁻⁹."""
@@ -30,6 +31,15 @@ def langevin(a: Tensor) -> Tensor:
     large = a.abs().clamp(min=0.5)
     closed = torch.sign(a) * (1 / torch.tanh(large) - 1 / large)
     return torch.where(a.abs() < 0.5, series, closed)
+
+
+def log_sigmoid(a: Tensor) -> Tensor:
+    """log(1 / (1 + exp(−a))).
+
+    That of torch becomes Log(Sigmoid(a)) in an ONNX graph, and onnxruntime's Sigmoid is 0 from
+    about a = −18 down.
+    """
+    return -F.softplus(-a)
 
 
 def log1mexp(a: Tensor) -> Tensor:

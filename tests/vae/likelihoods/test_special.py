@@ -28,6 +28,12 @@ def test_langevin_is_the_derivative_of_log_sinhc() -> None:
     close(special.langevin(WIDE), a.grad.double(), 1e-5)
 
 
+def test_log_sigmoid() -> None:
+    close(
+        special.log_sigmoid(WIDE), torch.from_numpy(scipy_special.log_expit(WIDE.double().numpy()))
+    )
+
+
 def test_log1mexp() -> None:
     close(special.log1mexp(POSITIVE), torch.log(-torch.expm1(-POSITIVE.double())))
 
