@@ -12,7 +12,7 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from training import exact, pictures
+from training import exact, pictures, sharpness
 from training.build import build, fast, model_spec, objective, place_pseudo_inputs
 from training.card import card
 from training.checkpoint import Progress, load_best, read_progress
@@ -50,6 +50,9 @@ from vae.networks import VAE
 
 SMALL_STEP = 20_000_000
 """Multiplications of weights and rows in a step, up to which one thread is enough."""
+
+PICTURE_COLUMNS = 12
+"""Pictures of a kind that ``evaluate --picture`` puts side by side."""
 
 
 def run_train(command: TrainCommand, console: Console) -> None:
@@ -93,11 +96,14 @@ def run_evaluate(command: EvaluateCommand, console: Console) -> None:
     device = open_device(command.device)
     with join(device) as group:
         vae, rows, seed = _subject(command, device, group)
+        _check_picture(command, vae.spec)
         evaluation = _evaluate(vae, rows, command.samples, seed, device, group)
         if group.main:
             if command.run and not command.data:
                 _store(Run(command.run), evaluation)
             console.print(table(evaluation))
+            if gallery := sharpness.look(vae, rows, seed):
+                _show_pictures(command, gallery, console)
 
 
 def run_export(command: ExportCommand, console: Console) -> None:
@@ -333,6 +339,19 @@ def _rows_for(vae: VAE, command: EvaluateCommand) -> Dataset:
     return binarised(rows, command.seed) if command.binarise else rows
 
 
+def _check_picture(command: EvaluateCommand, spec: ModelSpec) -> None:
+    if command.picture and not sharpness.visible(spec.input):
+        raise ConfigError(
+            f"picture: the model is of rows of {spec.input.shape}, not of images of 3×3 or more"
+        )
+
+
+def _show_pictures(command: EvaluateCommand, gallery: sharpness.Gallery, console: Console) -> None:
+    console.print(sharpness.table(sharpness.measure(gallery)))
+    if command.picture:
+        write_atomically(command.picture, gallery.strip(PICTURE_COLUMNS))
+
+
 def _store(run: Run, evaluation: Evaluation) -> None:
     fields = {name: value for name, value in asdict(evaluation).items() if name != "scores"}
     write_atomically(run.path / "evaluation.json", json.dumps(fields, indent=2).encode())
@@ -360,9 +379,12 @@ def _publish(
     for name, content in shown.items():
         write_atomically(run.path / name, content)
     write_atomically(run.path / "curves.png", pictures.curves(run.history()))
-    _report(run, config, data, held_out).write(vae, epoch=epoch, evaluation=evaluation)
+    gallery = sharpness.look(vae, held_out, config.seed)
+    sharp = sharpness.measure(gallery) if gallery else None
+    report = _report(run, config, data, held_out)
+    report.write(vae, epoch=epoch, evaluation=evaluation, sharpness=sharp)
     files = export(vae, held_out.x, evaluation, config.seed, c) | shown
-    metrics = evaluation.figures() | {"epoch": epoch}
+    metrics = evaluation.figures() | {"epoch": epoch} | (sharp.figures() if sharp else {})
     scores = evaluation.scores
     if config.quantize:
         int8 = quantize(vae, files, calibration_rows(config, data), held_out.x, config.seed)

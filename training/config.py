@@ -457,6 +457,9 @@ class EvaluateCommand(_WithFile):
     binarise: bool = Field(False, description="draw the data's gray values as black or white, once")
     seed: NonNegativeInt = Field(0, description="decides the noise and how data is binarised")
     samples: PositiveInt = Field(100, description="draws of z a row")
+    picture: Path | None = Field(
+        None, description="PNG to write: data, reconstructions and samples of a model of images"
+    )
     device: Device = Field("cpu", description="cpu, cuda or cuda:<number>")
 
     @model_validator(mode="after")

@@ -42,7 +42,7 @@ def samples(vae: VAE, held_out: Tensor, seed: int, c: Tensor | None = None) -> b
     noise = generator(seed, Purpose.PICTURES)
     spec = vae.spec.input
     if spec.kind == "image":
-        return _png(grid(to_pixels(draw(vae, SAMPLES, noise, c), spec)))
+        return to_png(grid(to_pixels(draw(vae, SAMPLES, noise, c), spec)))
     return _histograms(spec, held_out[:POINTS].float(), draw(vae, POINTS, noise, c))
 
 
@@ -63,7 +63,7 @@ def reconstructions(vae: VAE, held_out: Tensor, c: Tensor | None = None) -> byte
         for i in range(0, len(originals), COLUMNS)
         if len(row := originals[i : i + COLUMNS])
     ]
-    return _png(_stack(pairs))
+    return to_png(_stack(pairs))
 
 
 def draw(vae: VAE, rows: int, noise: torch.Generator, c: Tensor | None = None) -> Tensor:
@@ -71,7 +71,7 @@ def draw(vae: VAE, rows: int, noise: torch.Generator, c: Tensor | None = None) -
     see; for vectors draws from it. Conditions are picked from c.
     """
     device = next(vae.parameters()).device
-    vae = vae.given(None if c is None else _spread(c, rows).to(device))
+    vae = vae.given(None if c is None else spread(c, rows).to(device))
     eps = torch.randn(rows, vae.spec.noise_dim, generator=noise).to(device)
     z = vae.prior(eps, torch.ones(rows, device=device))
     if vae.spec.input.kind == "image":
@@ -81,7 +81,7 @@ def draw(vae: VAE, rows: int, noise: torch.Generator, c: Tensor | None = None) -
     return vae.preprocess.invert(vae.likelihood.sample(vae.decoder(z), there)).cpu()
 
 
-def _spread(c: Tensor, rows: int) -> Tensor:
+def spread(c: Tensor, rows: int) -> Tensor:
     """So many rows of c, as it has them and in the order of their classes."""
     picked = c[torch.arange(rows) % len(c)]
     return picked[picked.argmax(dim=1).argsort(stable=True)]
@@ -218,7 +218,8 @@ def _focus(panel: Axes, history: Sequence[Mapping[str, Any]]) -> None:
     panel.set_ylim(min(finite) - margin, max(finite) + margin)
 
 
-def _png(pixels: Pixels) -> bytes:
+def to_png(pixels: Pixels) -> bytes:
+    """The bytes of a PNG file of one picture, (H, W, 3)."""
     buffer = BytesIO()
     Image.fromarray(pixels).save(buffer, "PNG", optimize=True)
     return buffer.getvalue()

@@ -64,6 +64,9 @@ def test_train_evaluate_and_export_on_a_table(
     assert evaluation["samples"] == 7
     assert len(evaluation["kl_per_latent"]) == 3
 
+    assert main(["evaluate", "--run=runs/people", "--picture=people.png"]) == 2
+    assert "rows of (3,), not of images of 3×3 or more" in capsys.readouterr().err
+
     figures = []
     for model in ("--run=runs/people", "--bundle=models/people/1"):
         assert main(["evaluate", model, f"--data={table_file}", "--samples=3"]) == 0
@@ -78,6 +81,20 @@ def test_train_evaluate_and_export_on_a_table(
     assert "models/people/2" in capsys.readouterr().out
     again = open_bundle(tmp_path / "models" / "people" / "2")
     assert again.files["decoder.onnx"] == bundle.files["decoder.onnx"]
+
+
+def test_the_evaluation_of_pictures_says_how_sharp_they_are(
+    digits_bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    picture, run = tmp_path / "strip.png", digits_bundle.parents[2] / "run"
+    assert main(["evaluate", f"--run={run}", "--samples=1", f"--picture={picture}"]) == 0
+    printed = capsys.readouterr().out
+    for word in ("Laplacian variance", "high frequencies", "samples, E[x|z]", "PCA"):
+        assert word in printed
+    assert picture.read_bytes().startswith(b"\x89PNG")
+    metrics = open_bundle(digits_bundle).manifest.metrics
+    assert metrics["psnr"] > 5
+    assert f"{metrics['psnr']:.2f} dB" in printed
 
 
 def test_a_bundle_of_colour_pictures(conv_bundle: Path) -> None:

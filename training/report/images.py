@@ -8,6 +8,7 @@ from training.report.axes import label
 from training.report.findings import Findings, Floats
 from training.report.html import Html, join, picture, tag
 from training.report.tiles import small, spaced
+from training.sharpness import FIGURES, Sharpness, decibels, told
 
 COLUMNS = 8
 PAIRS = 16
@@ -17,6 +18,21 @@ EXTREMES = 8
 def images(findings: Findings) -> Html:
     """The figures of a model of images."""
     return join(_reconstructions(findings), _samples(findings), _extremes(findings))
+
+
+def sharpness(found: Sharpness) -> Html:
+    """The table of how sharp the pictures are beside the data."""
+    head = tag("tr", *(tag("th", name, scope="col") for name in FIGURES))
+    rows = [
+        tag("tr", tag("th", name, scope="row"), *(tag("td", cell) for cell in cells))
+        for name, cells in told(found).items()
+    ]
+    return _figure(
+        "Sharpness",
+        f"Beside the data; {decibels(found)}",
+        tag("table", head, *rows, class_="facts"),
+        class_="wide",
+    )
 
 
 def _reconstructions(findings: Findings) -> Html:

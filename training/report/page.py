@@ -14,8 +14,9 @@ from training.report.columns import columns
 from training.report.curves import History, curves
 from training.report.findings import Findings
 from training.report.html import Html, tag
-from training.report.images import images
+from training.report.images import images, sharpness
 from training.report.latents import kl_bars, projection, scores, traversals
+from training.sharpness import Sharpness
 
 REFRESH_SECONDS = 15
 """How often a browser reads the page again while the run goes on."""
@@ -26,7 +27,8 @@ POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-s
 
 @dataclass(frozen=True, eq=False)
 class Story:
-    """All that a page tells. ``history`` has a line or more; ``evaluation`` is there at the end.
+    """All that a page tells. ``history`` has a line or more; ``evaluation`` is there at the end,
+    and so is ``sharpness`` of a model of images.
 
     ``epoch`` is that of the weights which the findings are of, ``rows`` the training rows.
     """
@@ -38,6 +40,7 @@ class Story:
     rows: int
     environment: Mapping[str, str]
     evaluation: Evaluation | None = None
+    sharpness: Sharpness | None = None
 
 
 def page(story: Story) -> str:
@@ -65,7 +68,7 @@ def _sections(story: Story) -> list[Html]:
     makes = images if findings.spec.input.kind == "image" else columns
     return [
         _section("Curves", curves(story.history)),
-        _section("What it makes", makes(findings)),
+        _section("What it makes", makes(findings), *_sharp(story)),
         _section(
             "The latents",
             kl_bars(findings),
@@ -76,6 +79,10 @@ def _sections(story: Story) -> list[Html]:
         _section("How to serve it", _serve(story)),
         _section("How it was made", _options(story.config), _environment(story)),
     ]
+
+
+def _sharp(story: Story) -> list[Html]:
+    return [] if story.sharpness is None else [sharpness(story.sharpness)]
 
 
 def _section(title: str, *content: Html) -> Html:

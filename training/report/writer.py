@@ -11,6 +11,7 @@ from training.report.environment import environment
 from training.report.findings import look
 from training.report.page import Story, page
 from training.run import Run
+from training.sharpness import Sharpness
 from vae.networks import VAE
 
 NAME = "report.html"
@@ -39,7 +40,14 @@ class ReportWriter(Reporter):
         ended = time.monotonic()
         self._due = ended + PATIENCE * (ended - began)
 
-    def write(self, vae: VAE, *, epoch: int, evaluation: Evaluation | None = None) -> None:
+    def write(
+        self,
+        vae: VAE,
+        *,
+        epoch: int,
+        evaluation: Evaluation | None = None,
+        sharpness: Sharpness | None = None,
+    ) -> None:
         """Replace the report by one of these weights, those after ``epoch``.
 
         It stays as it is when the model's answers are not finite, or there is no epoch to tell of.
@@ -56,5 +64,6 @@ class ReportWriter(Reporter):
             rows=self._rows,
             environment=self._environment,
             evaluation=evaluation,
+            sharpness=sharpness,
         )
         write_atomically(self._run.path / NAME, page(story).encode())

@@ -86,6 +86,8 @@ def test_images_are_shown_as_pictures_and_tables_by_column(run: Run) -> None:
     if run.config().name != "table":
         assert page.count("<img ") >= 4
         assert 'class="lens"' in page
+        assert "<h3>Sharpness" in page
+        assert '<th scope="row">samples, E[x|z]</th>' in page
     else:
         assert "<img " not in page
         for column in ("height", "weight", "age"):
