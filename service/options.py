@@ -1,9 +1,10 @@
 """The part of a request that is not an array, one schema a verb."""
 
 import json
+from contextlib import suppress
 from typing import Annotated, Any, Final
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, PlainValidator
 
 from service.noise import MAX_SEED
 
@@ -11,29 +12,31 @@ Seed = Annotated[int, Field(ge=0, le=MAX_SEED)]
 SEED_DESCRIPTION: Final = "the noise of row i depends on the seed and i alone; null: random"
 
 
-def _names(value: Any) -> Any:
-    """Classes by name, also where they are whole numbers; in a query string a list is JSON."""
+Given = str | float | list[str | float | list[float]] | None
+
+
+def _condition(value: Any) -> Given:
+    """What it means to the model, service/condition.py says; in a query string a list is JSON."""
     if isinstance(value, str) and value.startswith("["):
-        try:
+        with suppress(ValueError):
             value = json.loads(value)
-        except ValueError:
-            return value
+    parts = value if isinstance(value, list) else [value]
+    if value is not None and not all(map(_is_part, parts)):
+        raise ValueError("is neither a class nor numbers, nor a list of them")
+    return value  # type: ignore[no-any-return]
+
+
+def _is_part(value: Any) -> bool:
     if isinstance(value, list):
-        return [_name(each) for each in value]
-    return _name(value)
+        return all(type(each) in NUMBERS for each in value)
+    return isinstance(value, str) or type(value) in NUMBERS
 
 
-def _name(value: Any) -> Any:
-    return str(value) if type(value) is int else value  # True is an int, too
-
-
-Condition = Annotated[
-    str | list[str] | None,
-    BeforeValidator(_names, json_schema_input_type=str | int | list[str | int] | None),
-]
+NUMBERS: Final = (int, float)  # and not bool, which is an int, too
+Condition = Annotated[Given, PlainValidator(_condition, json_schema_input_type=Given)]
 CONDITION_DESCRIPTION: Final = (
-    "class of a conditional model by name, or by a whole number that is its name; one for all rows "
-    "or a list of one a row"
+    "of a conditional model: a class by name, or by a whole number that is its name, or the list "
+    "of numbers that it is told; one for all rows or a list of one a row"
 )
 
 
@@ -44,7 +47,7 @@ class Options(BaseModel):
 
 
 class Conditional(Options):
-    """Of every verb, since every network of a conditional model is told the class."""
+    """Of every verb, since every network of a conditional model is told the condition."""
 
     condition: Condition = Field(None, description=CONDITION_DESCRIPTION)
 

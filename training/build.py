@@ -10,7 +10,7 @@ from training.config import (
     DEFAULT_LATENTS_HIDDEN,
     TrainConfig,
 )
-from training.data.conditions import classes
+from training.data.conditions import condition_of
 from training.data.dataset import Scaling, TrainingSet, preprocessing
 from training.data.rows import Rows
 from training.errors import ConfigError
@@ -38,7 +38,7 @@ def model_spec(config: TrainConfig, train: TrainingSet) -> ModelSpec:
             network=_network(config),
             autoregression=_autoregression(config),
             latents=_latents(config),
-            condition=classes(train) if config.conditional else None,
+            condition=condition_of(train) if config.conditional else None,
         )
     except ValidationError as error:
         raise ConfigError(error.errors()[0]["msg"].removeprefix("Value error, ")) from None

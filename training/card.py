@@ -6,6 +6,7 @@ from training.config import TrainConfig
 from training.evaluate import Evaluation
 from vae.manifest import (
     AutoregressiveFlow,
+    Classes,
     CouplingFlow,
     Diagonal,
     Gaussian,
@@ -15,6 +16,7 @@ from vae.manifest import (
     ModelSpec,
     StandardNormal,
     VampPrior,
+    Vector,
 )
 
 ADDRESS = "http://127.0.0.1:8000"
@@ -86,10 +88,19 @@ def _kl(evaluation: Evaluation) -> str:
 
 def _latents(spec: ModelSpec) -> str:
     """What is particular about the latents; nothing where they are as they come."""
-    ladder, condition = spec.latents.ladder, spec.condition
-    told = f", conditional on one of {len(condition.names)} classes" if condition else ""
+    ladder = spec.latents.ladder
     layers = f" in layers of {' and '.join(map(str, ladder.layers))}" if ladder else ""
-    return layers + _posterior(spec) + _prior(spec) + told
+    return layers + _posterior(spec) + _prior(spec) + _condition(spec)
+
+
+def _condition(spec: ModelSpec) -> str:
+    match spec.condition:
+        case None:
+            return ""
+        case Classes(names=names):
+            return f", conditional on one of {len(names)} classes"
+        case Vector(names=names):
+            return f", conditional on {', '.join(names)}"
 
 
 def _posterior(spec: ModelSpec) -> str:
@@ -159,8 +170,11 @@ def _range(spec: InputSpec) -> str:
 def _curl(name: str, spec: ModelSpec) -> str:
     image = spec.input.kind == "image"
     body: dict[str, object] = {"n": 64 if image else 3, "seed": 1}
-    if spec.condition:
-        body["condition"] = spec.condition.names[0]
+    match spec.condition:
+        case Classes(names=names):
+            body["condition"] = names[0]
+        case Vector(preprocessing=scaled):
+            body["condition"] = [float(f"{mean:.4g}") for mean in scaled.shift]
     shell = json.dumps(body, ensure_ascii=False).replace("'", "'\\''")
     picture = " -H 'Accept: image/png' -o samples.png" if image else ""
     request = f"-H 'Content-Type: application/json' -d '{shell}'"

@@ -2,7 +2,8 @@
 
 import json
 import time
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -45,7 +46,7 @@ from training.report.writer import ReportWriter
 from training.run import Run, hold
 from training.train import train
 from vae.bundle import open_bundle, write_bundle
-from vae.manifest import FileName, ModelSpec
+from vae.manifest import FileName, ModelSpec, Vector
 from vae.networks import VAE
 
 SMALL_STEP = 20_000_000
@@ -69,12 +70,13 @@ def run_train(command: TrainCommand, console: Console) -> None:
         rows = _rows(data, spec)
         progress = _begin(run, config, Progress(spec=spec, data=rows.fingerprint()), group)
         vae = place_pseudo_inputs(build(spec, config.seed), rows, config.seed).to(device)
-        use_cpu(config, vae)
+        _use_cpu(config, vae)
         _announce(console, config, vae, data, progress)
         began = time.monotonic()
         unseen = conditioned(held_out, spec).to(device)
         with _watch(console, run, config, data, held_out, progress, group) as watch:
-            train(vae, rows.to(device), unseen, config, run, progress, watch, group)
+            with flushing():
+                train(vae, rows.to(device), unseen, config, run, progress, watch, group)
             seconds = time.monotonic() - began
             best, progress = _trained(run, data, device, group)
             draws = config.importance_samples
@@ -136,20 +138,31 @@ def run_exact(command: ExactCommand, console: Console) -> None:
     console.print(exact.table(*exact.compare(vae, data.x, held_out.x, config.seed)))
 
 
-def use_cpu(config: TrainConfig, vae: VAE) -> None:
-    """Set how torch uses the CPU for training: its threads, and that numbers below 10⁻³⁸ are 0.
+def _use_cpu(config: TrainConfig, vae: VAE) -> None:
+    """Set how many threads torch has on the CPU.
 
-    Threads wait for each other by spinning: a step of well under a millisecond gains nothing from a
+    They wait for each other by spinning: a step of well under a millisecond gains nothing from a
     second one, and where other processes use the cores it can become many times slower.
-    Gradients that fade away, as of pixels that are black in every row, end among numbers so small
-    that x86 computes with them many times slower.
     """
-    torch.set_flush_denormal(True)
     weights = sum(parameter.numel() for parameter in vae.parameters())
     one_use = config.network == "mlp" and not config.causal_radius  # of each weight, for a row
     small = one_use and weights * config.batch_size <= SMALL_STEP
     if config.threads or small:
         torch.set_num_threads(config.threads or 1)
+
+
+@contextmanager
+def flushing() -> Iterator[None]:
+    """Have this thread take numbers below 10⁻³⁸ for 0.
+
+    Gradients that fade away, as of pixels that are black in every row, end among numbers so small
+    that x86 computes with them many times slower.
+    """
+    torch.set_flush_denormal(True)
+    try:
+        yield
+    finally:
+        torch.set_flush_denormal(False)
 
 
 def table(evaluation: Evaluation) -> Table:
@@ -176,7 +189,11 @@ def _plain(command: TrainCommand) -> TrainConfig:
 
 def _data(config: TrainConfig) -> tuple[TrainingSet, Dataset]:
     dataset = load(
-        config.data, image_size=config.image_size, gray=config.gray, columns=config.columns
+        config.data,
+        image_size=config.image_size,
+        gray=config.gray,
+        columns=config.columns,
+        condition_columns=config.condition_columns,
     )
     train, held_out = _split(dataset, config)
     if config.binarise == "dynamic":
@@ -328,7 +345,12 @@ def _rows_for(vae: VAE, command: EvaluateCommand) -> Dataset:
     """The data of the command. Raises ConfigError when its rows are not the model's."""
     source = command.data or ""
     is_table = Path(source).suffix.lower() in (".csv", ".parquet")
-    rows = load(source, columns=vae.spec.input.columns if is_table else None)
+    told = vae.spec.condition.names if isinstance(vae.spec.condition, Vector) else None
+    rows = (
+        load(source, columns=vae.spec.input.columns, condition_columns=told)
+        if is_table
+        else load(source)
+    )
     if isinstance(rows, Sharded):
         raise ConfigError(f"data: evaluation needs rows in memory; name one file of {source}")
     if rows.input.shape != vae.spec.input.shape:

@@ -130,6 +130,11 @@ class TrainConfig(BaseModel):
     columns: Names | None = Field(
         None, description="columns of a table, separated by commas; without it all"
     )
+    condition_columns: Names | None = Field(
+        None,
+        description="columns of a table that a conditional model is told, and that are no part of "
+        "x unless --columns names them, too",
+    )
     scaling: Scaling | Literal["auto"] = Field(
         "auto",
         description="range: low and high to 0 and 1; standardise: mean 0, deviation 1; none; "
@@ -169,7 +174,9 @@ class TrainConfig(BaseModel):
     )
     latent_dim: PositiveInt = Field(16, description="dimensions of z")
     conditional: bool = Field(
-        False, description="tell encoder and decoder the label of each row, and be asked by it"
+        False,
+        description="tell encoder and decoder the label of each row, or numbers that come with it, "
+        "and be asked by them",
     )
     prior: Literal["normal", "mixture", "vamp"] = Field(
         "normal",
@@ -342,6 +349,7 @@ class TrainConfig(BaseModel):
         plain = self.posterior == "diagonal" and self.ladder is None
         if plain and self.latents_hidden is not None:
             raise ValueError("latents_hidden: there is neither a flow nor a ladder to have it")
+        _only(self, "condition_columns", self.conditional, "a conditional model")
         _check_likelihood(self)
         _check_objective(self)
         _check_schedules(self)

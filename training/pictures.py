@@ -37,7 +37,7 @@ BLUE, ORANGE, GRAY = "#2563eb", "#ea580c", "#9ca3af"
 def samples(vae: VAE, held_out: Tensor, seed: int, c: Tensor | None = None) -> bytes:
     """Draws from the prior, decoded: a grid of pictures, or each column's histogram.
 
-    Of a conditional model they have the conditions c of the held-out rows, in groups of one class.
+    Of a conditional model they have the conditions c of the held-out rows, like beside like.
     """
     noise = generator(seed, Purpose.PICTURES)
     spec = vae.spec.input
@@ -82,9 +82,10 @@ def draw(vae: VAE, rows: int, noise: torch.Generator, c: Tensor | None = None) -
 
 
 def spread(c: Tensor, rows: int) -> Tensor:
-    """So many rows of c, as it has them and in the order of their classes."""
+    """So many rows of c, as it has them, from large to small: in the order of their classes."""
     picked = c[torch.arange(rows) % len(c)]
-    return picked[picked.argmax(dim=1).argsort(stable=True)]
+    ranks = torch.unique(picked, dim=0, return_inverse=True)[1]
+    return picked[ranks.argsort(stable=True, descending=True)]
 
 
 def reconstruct(vae: VAE, x: Tensor) -> Tensor:

@@ -333,6 +333,24 @@ class Classes(Section):
         return self
 
 
+class Vector(Section):
+    """A condition c of one number for each of ``names``, in units of the data."""
+
+    kind: Literal["vector"] = "vector"
+    names: Annotated[tuple[str, ...], Field(min_length=1)]
+    preprocessing: Preprocessing = Preprocessing()
+
+    @model_validator(mode="after")
+    def _one_for_each(self) -> Self:
+        shift, scale = self.preprocessing.shift, self.preprocessing.scale
+        if not all(len(values) in (1, len(self.names)) for values in (shift, scale)):
+            raise ValueError("a condition is scaled by one number or by one for each of its names")
+        return self
+
+
+Condition = Annotated[Classes | Vector, Field(discriminator="kind")]
+
+
 class ModelSpec(Section):
     """All that is needed to build the networks."""
 
@@ -343,7 +361,7 @@ class ModelSpec(Section):
     network: Network
     latents: Latents = Latents()
     autoregression: Autoregression | None = None
-    condition: Classes | None = None
+    condition: Condition | None = None
 
     @property
     def condition_dim(self) -> int:
@@ -384,7 +402,7 @@ class ModelSpec(Section):
                 )
         if self.condition and isinstance(self.latents.prior, VampPrior):
             raise ValueError(
-                "the vamp prior's pseudo-inputs have no class for a conditional encoder; "
+                "the vamp prior's pseudo-inputs have no condition for a conditional encoder; "
                 "take the mixture prior"
             )
         if (ladder := self.latents.ladder) and sum(ladder.layers) != self.latent_dim:

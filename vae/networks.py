@@ -17,7 +17,7 @@ from vae.latents.build import build as build_latents
 from vae.likelihoods.base import Likelihood
 from vae.likelihoods.build import build as build_likelihood
 from vae.likelihoods.counts import LogCounts
-from vae.manifest import COUNTS, MLP, Conv, ModelSpec, Preprocessing
+from vae.manifest import COUNTS, MLP, Conv, ModelSpec, Preprocessing, Vector
 from vae.perceptron import perceptron
 
 
@@ -40,6 +40,7 @@ class VAE(nn.Module):
             self.encoder = ConditionalEncoder(
                 self.encoder, outputs=2 * spec.latent_dim, condition_dim=spec.condition_dim
             )
+        self.told = _told(spec)
         self.latents = build_latents(spec, self.infer)
 
     def infer(self, flat: Tensor) -> tuple[Tensor, Tensor]:
@@ -89,7 +90,7 @@ class VAE(nn.Module):
         """
         if self.spec.condition is None or c is None:
             return self
-        given = copy.copy(self)
+        given, c = copy.copy(self), self.told(c)
         networks = {"encoder": Given(self.encoder, c), "decoder": Given(self.decoder, c)}
         given._modules = {**self._modules, **networks}
         return given
@@ -122,6 +123,13 @@ class Preprocess(nn.Module):
         """From the model's space back to the units of the data."""
         units: Tensor = x * self.scale + self.shift
         return units
+
+
+def _told(spec: ModelSpec) -> nn.Module:
+    """What the networks are told of a condition in the units of the data."""
+    if isinstance(spec.condition, Vector):
+        return Preprocess(spec.condition.preprocessing)
+    return nn.Identity()
 
 
 def _build_likelihood(spec: ModelSpec) -> Likelihood:

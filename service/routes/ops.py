@@ -31,7 +31,7 @@ class ModelDescription(BaseModel):
     likelihood: manifest.Likelihood
     network: manifest.Network
     latents: manifest.Latents
-    condition: manifest.Classes | None
+    condition: manifest.Condition | None
     metrics: dict[str, float]
     calibration: manifest.Calibration
 

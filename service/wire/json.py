@@ -89,16 +89,22 @@ def _members(parser: Parser, body: bytes) -> dict[str, Any]:
 
 
 def _plain(members: dict[str, Any]) -> dict[str, Any]:
-    """Members without rows as Python has them: single values, and lists of these."""
+    """Members without rows as Python has them: single values, lists, and lists of lists."""
     for name, value in members.items():
-        parts = value if isinstance(value, Array) else (value,)
-        if any(isinstance(part, Array | Object) for part in parts):
+        if _holds_more_than_lists(value):
             raise InvalidInput(
                 f"{name!r} is neither an option's value nor a list", given=_name_of(value)
             )
         if isinstance(value, Array):
             members[name] = value.as_list()
     return members
+
+
+def _holds_more_than_lists(value: Any, depth: int = 2) -> bool:
+    """Whether there is an object in ``value``, or a list within so many lists."""
+    if isinstance(value, Array):
+        return depth == 0 or any(_holds_more_than_lists(part, depth - 1) for part in value)
+    return isinstance(value, Object)
 
 
 def _rows(array: Array, spec: RowSpec, body: bytes) -> Float32:

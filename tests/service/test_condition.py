@@ -23,10 +23,11 @@ from tests.fakes import call, fake_service, fake_settings
 from tests.servers import Server, serving
 from tests.service.test_latents import digits
 from vae.bundle import Bundle, open_bundle
-from vae.manifest import Classes
+from vae.manifest import Classes, Vector
 from vae.networks import VAE
 
 PETS = Classes(names=("cat", "dog", "7"))
+BODY = Vector(names=("height", "age"))
 
 
 def test_a_class_for_all_rows_or_one_a_row() -> None:
@@ -55,29 +56,64 @@ def test_what_is_no_condition_is_refused(classes: Any, given: Any, message: str)
         assert raised.value.expected == "one of cat, dog, 7, or one a row"
 
 
+def test_numbers_for_all_rows_or_some_for_each() -> None:
+    (all_alike,) = conditions(BODY, [1.5, 2], 3)
+    assert all_alike.tolist() == [[1.5, 2]] * 3
+    (each,) = conditions(BODY, [[1, 2], [3, 4.5]], 2)
+    assert each.tolist() == [[1, 2], [3, 4.5]]
+    assert each.dtype == all_alike.dtype == np.float32
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        *("dog", 7, [], [1], [1, 2, 3], ["1", "2"], [[1, 2]], [[1, 2], 3], [[1, 2], [3]]),
+        *([1, 1e39], [1, float("nan")], [1, 10**400]),
+    ],
+)
+def test_what_is_not_the_numbers_of_a_model_is_refused(given: Any) -> None:
+    with pytest.raises(InvalidInput, match=r"condition (is not the numbers|has 1 lists)") as raised:
+        conditions(BODY, given, 2)
+    assert raised.value.expected == "numbers for height, age, or a list of such lists, one a row"
+
+
+@pytest.mark.parametrize("given", [[1.5, "cat"], [["cat"], "cat"], 0.5])
+def test_numbers_are_no_classes(given: Any) -> None:
+    with pytest.raises(InvalidInput, match="condition is no class"):
+        conditions(PETS, given, 2)
+
+
 @pytest.mark.parametrize(
     ("given", "expected"),
     [
         ({"condition": "a b"}, "a b"),
-        ({"condition": 7}, "7"),
-        ({"condition": ["a", 7]}, ["a", "7"]),
+        ({"condition": 7}, 7),
+        ({"condition": ["a", 7]}, ["a", 7]),
+        ({"condition": [1.5, 2]}, [1.5, 2]),
+        ({"condition": [[1.5, 2], [3, 4]]}, [[1.5, 2], [3, 4]]),
         ({"condition": None}, None),
     ],
 )
-def test_json_has_names_or_whole_numbers(given: dict[str, Any], expected: Any) -> None:
+def test_json_has_classes_or_numbers(given: dict[str, Any], expected: Any) -> None:
     assert DecodeOptions.model_validate(given, strict=True).condition == expected
 
 
 @pytest.mark.parametrize(
     ("text", "expected"),
-    [("a b", "a b"), ("07", "07"), ('["a", 7]', ["a", "7"]), ("[odd", "[odd")],
+    [
+        ("a b", "a b"),
+        ("07", "07"),
+        ('["a", 7]', ["a", 7]),
+        ("[[1, 2.5]]", [[1, 2.5]]),
+        ("[odd", "[odd"),
+    ],
 )
-def test_a_query_string_has_a_name_or_a_list(text: str, expected: Any) -> None:
+def test_a_query_string_has_a_class_or_a_list(text: str, expected: Any) -> None:
     assert DecodeOptions.model_validate_strings({"condition": text}).condition == expected
 
 
-@pytest.mark.parametrize("wrong", [True, 1.5, {"a": 1}, [["a"]], [None]])
-def test_what_is_no_name_is_refused(wrong: Any) -> None:
+@pytest.mark.parametrize("wrong", [True, {"a": 1}, [["a"]], [None], [[1, [2]]], [[True]]])
+def test_what_is_neither_class_nor_numbers_is_refused(wrong: Any) -> None:
     with pytest.raises(ValueError, match="condition"):
         DecodeOptions.model_validate({"condition": wrong}, strict=True)
 
@@ -173,3 +209,33 @@ def test_over_http_in_a_body_and_in_a_query(server: Server) -> None:
     assert missing.json()["expected"].startswith("one of 0, 1, 2")
     described = httpx.get(f"{server.url}/models").json()["models"][0]
     assert described["condition"]["names"] == [str(digit) for digit in range(10)]
+
+
+def test_numbers_over_http_in_a_body_and_in_a_query(train_bundle: Any, table_file: Path) -> None:
+    bundle = train_bundle(
+        table_file,
+        "told",
+        conditional=True,
+        condition_columns=("height", "age"),
+        latent_dim=1,
+        hidden=(8,),
+        epochs=60,
+    )
+    with serving(bundle) as server:
+
+        def weights(condition: Any) -> list[float]:
+            body = {"latents": [[0.0], [0.0]], "condition": condition}
+            reply = httpx.post(f"{server.url}/decode", json=body)
+            assert reply.status_code == 200, reply.text
+            return [row[0] for row in reply.json()["outputs"]]
+
+        small, large = weights([160, 40])[0], weights([184, 40])[0]
+        assert 8 < large - small < 28  # 0.9 kg for each cm, as far as it has learnt
+        assert weights([[160, 40], [184, 40]]) == [small, large]
+        params = {"n": 2, "seed": 1, "condition": "[[160, 40], [184, 40]]"}
+        assert httpx.post(f"{server.url}/sample", params=params).status_code == 200
+        missing = httpx.post(f"{server.url}/sample", json={"n": 1, "condition": "a"})
+        assert missing.status_code == 422
+        assert missing.json()["expected"].startswith("numbers for height, age")
+        described = httpx.get(f"{server.url}/models").json()["models"][0]["condition"]
+        assert (described["kind"], described["names"]) == ("vector", ["height", "age"])

@@ -131,7 +131,8 @@ ROW = "[1,2,3,4,5,6]"
         (f'{{"inputs\\u0000":[{ROW}]}}', Malformed, "a NUL"),
         (f'{{"inputs":[{",".join([ROW] * 11)}]}}', InvalidInput, "11 rows"),
         (f'{{"inputs":[{ROW}],"seed":{{}}}}', InvalidInput, "'seed' is neither an option"),
-        (f'{{"inputs":[{ROW}],"seed":[1,[2]]}}', InvalidInput, "'seed' is neither an option"),
+        (f'{{"inputs":[{ROW}],"seed":[1,[2,[]]]}}', InvalidInput, "'seed' is neither an option"),
+        (f'{{"inputs":[{ROW}],"seed":[1,[{{}}]]}}', InvalidInput, "'seed' is neither an option"),
     ],
 )
 def test_json_refuses(body: str, error: type[ServiceError], says: str) -> None:

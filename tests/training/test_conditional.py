@@ -97,6 +97,21 @@ def test_conditional_training_reaches_what_the_label_tells(tmp_path: Path) -> No
     assert run.history()[-1]["held_out_elbo"] > -0.3  # without labels at most -log 2
 
 
+def test_conditional_training_reaches_what_numbers_tell(tmp_path: Path) -> None:
+    c = torch.rand(400, 1, generator=torch.Generator().manual_seed(0)) * 100 + 1000
+    x = torch.cat([c, -2 * c], dim=1)
+    spec = InputSpec(kind="vector", shape=(2,), dtype="float32")
+    data, run = Dataset(x, spec, c=c, c_names=("degrees",)), Run(tmp_path)
+    given = {"latent_dim": 1, "conditional": True, "epochs": 40, "learning_rate": 0.02}
+    config = resolve(TrainConfig(data="d", variance="unit", **given), data)
+    rows = conditioned(data, model_spec(config, data))
+    fresh = Progress(spec=model_spec(config, data), data=rows.fingerprint())
+    train(build(fresh.spec, 0), rows, rows, config, run, fresh, Reporter())
+    last = run.history()[-1]
+    assert last["held_out_elbo"] > -np.log(2 * np.pi) - 0.1  # all of x is known
+    assert last["kl"] < 0.1
+
+
 def test_every_draw_of_a_row_has_the_row_s_condition() -> None:
     data = stripes()
     vae = make_vae(data)
@@ -132,9 +147,9 @@ def test_labels_are_part_of_what_a_run_was_begun_on() -> None:
 
 def test_what_cannot_be_conditional_is_refused_before_training() -> None:
     data = stripes()
-    with pytest.raises(DataError, match="needs labels"):
+    with pytest.raises(DataError, match="needs labels or numbers"):
         make_vae(Dataset(data.x, data.input))
-    with pytest.raises(ConfigError, match="pseudo-inputs have no class"):
+    with pytest.raises(ConfigError, match="pseudo-inputs have no condition"):
         make_vae(data, prior="vamp")
 
 

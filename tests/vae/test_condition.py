@@ -13,7 +13,9 @@ from vae.manifest import (
     Latents,
     ModelSpec,
     Network,
+    Preprocessing,
     VampPrior,
+    Vector,
 )
 from vae.networks import VAE
 
@@ -55,6 +57,17 @@ def test_each_row_hears_its_own_also_over_several_draws(vae: VAE) -> None:
         torch.testing.assert_close(decoded[row], alone[0])
 
 
+@torch.no_grad()
+def test_numbers_are_told_in_units_of_the_data(vae: VAE) -> None:
+    units = Vector(names=("a", "b", "c"), preprocessing=Preprocessing(shift=(5,), scale=(1, 2, 4)))
+    scaled = VAE(vae.spec.model_copy(update={"condition": units})).eval()
+    weights = vae.state_dict()
+    scaled.load_state_dict(weights, strict=False)
+    c, z = torch.randn(4, 3), torch.randn(4, 2)
+    in_units = c * torch.tensor([1, 2, 4]) + 5
+    torch.testing.assert_close(scaled.given(in_units).decode(z), vae.given(c).decode(z))
+
+
 def test_what_is_given_shares_the_weights_and_leaves_the_model_as_it_was(vae: VAE) -> None:
     names = list(vae.state_dict())
     x, c = torch.rand(3, 8, 8), torch.eye(3)
@@ -89,5 +102,7 @@ def test_what_makes_no_condition_is_refused() -> None:
         Classes(names=("a", "a"))
     with pytest.raises(ValueError, match="names"):
         Classes(names=("a",))
-    with pytest.raises(ValueError, match="pseudo-inputs have no class"):
+    with pytest.raises(ValueError, match="pseudo-inputs have no condition"):
         make_spec(latents=Latents(prior=VampPrior(components=2)))
+    with pytest.raises(ValueError, match="one number or by one for each"):
+        Vector(names=("a", "b"), preprocessing=Preprocessing(shift=(1, 2, 3)))

@@ -22,6 +22,8 @@ NAMES = ("x", "X", "images", "data", "x_train", "train")
 """What the array to train on is called in a file that holds several."""
 
 LABELS = ("y", "labels")
+CONDITIONS = "c"
+"""The array of numbers beside x that a conditional model is told."""
 
 
 def load_arrays(path: Path, part: str | None = None) -> Dataset:
@@ -39,7 +41,7 @@ def load_arrays(path: Path, part: str | None = None) -> Dataset:
             name = _name(stored.files, part, path)
             array = unpack(stored[name]) if is_packed(stored, name) else stored[name]
             dataset = from_array(array, f"{path}: {name}")
-            return replace(dataset, labels=_labels(stored, len(dataset)))
+            return _told(replace(dataset, labels=_labels(stored, len(dataset))), stored, path)
     except DataError:
         raise
     except Exception as error:  # damage shows as any of ten kinds, TokenError among them
@@ -54,6 +56,21 @@ def _labels(stored: Any, rows: int) -> torch.Tensor | None:
             if labels.shape == (rows,) and labels.dtype.kind in "iu":
                 return torch.from_numpy(labels.astype(np.int64))
     return None
+
+
+def _told(dataset: Dataset, stored: Any, path: Path) -> Dataset:
+    """The same with the array ``c`` beside x, if there is one, (rows,) or (rows, any)."""
+    if CONDITIONS not in stored.files:
+        return dataset
+    c = stored[CONDITIONS]
+    if c.ndim not in (1, 2) or len(c) != len(dataset) or c.size == 0:
+        raise DataError(
+            f"{path}: {CONDITIONS} has shape {c.shape}; expected ({len(dataset)}, numbers), "
+            "a row for each of x"
+        )
+    c = to_bytes_or_floats(c.reshape(len(c), -1), f"{path}: {CONDITIONS}").astype(np.float32)
+    names = tuple(f"{CONDITIONS}{place}" for place in range(c.shape[1]))
+    return replace(dataset, c=torch.from_numpy(c), c_names=names)
 
 
 def from_array(array: Array, source: str) -> Dataset:

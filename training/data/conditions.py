@@ -1,33 +1,31 @@
-"""The labels of a data set as conditions of a model."""
+"""The labels of a data set, or the numbers beside its rows, as conditions of a model."""
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from training.data.dataset import DataError, Dataset, TrainingSet
+from training.data.dataset import DataError, Dataset, TrainingSet, standardising
 from training.data.rows import InMemory
-from vae.manifest import Classes, ModelSpec
+from vae.manifest import Classes, Condition, ModelSpec, Vector
 
 MOST = 1000
 """Classes, each of which is an input of two networks: more are no labels but numbers."""
 
 
-def classes(train: TrainingSet) -> Classes:
-    """The classes that the labels are of, by the names that the source has, or as numbers.
+def condition_of(train: TrainingSet) -> Condition:
+    """What a model of this data is told: the numbers beside x where there are some, else the class.
 
-    Raises DataError where there are no labels, as with shards, or not from 2 to MOST different
-    ones.
+    Raises DataError where there is neither, as with shards.
     """
-    if not isinstance(train, Dataset) or train.labels is None:
-        raise DataError(
-            "a conditional model needs labels: folders of images by class, an array y or labels "
-            "beside x in an .npz file, or *-labels-idx1-ubyte beside the images of an IDX file; "
-            "shards have none"
-        )
-    names = tuple(_name(train, value) for value in torch.unique(train.labels).tolist())
-    if not 2 <= len(names) <= MOST:
-        raise DataError(f"a conditional model needs 2 to {MOST} classes; there are {len(names)}")
-    return Classes(names=names)
+    if isinstance(train, Dataset) and train.c is not None:
+        return Vector(names=train.c_names, preprocessing=standardising(iter((train.c,))))
+    if isinstance(train, Dataset) and train.labels is not None:
+        return _classes(train, train.labels)
+    raise DataError(
+        "a conditional model needs labels or numbers beside x: folders of images by class, an "
+        "array c of numbers, or y or labels of classes, in an .npz file, *-labels-idx1-ubyte "
+        "beside the images of an IDX file, or --condition-columns of a table; shards have none"
+    )
 
 
 def conditioned(dataset: Dataset, spec: ModelSpec) -> InMemory:
@@ -39,20 +37,43 @@ def conditioned(dataset: Dataset, spec: ModelSpec) -> InMemory:
 
 
 def conditions(dataset: Dataset, spec: ModelSpec) -> Tensor | None:
-    """c of each row, (rows, condition_dim), as the networks take it; None without a condition.
+    """c of each row, (rows, condition_dim), as the graphs take it; None without a condition.
 
-    Raises DataError for a label that is none of the model's classes.
+    Raises DataError for rows without what the model is told, and for a label that is none of its
+    classes.
     """
-    if spec.condition is None:
-        return None
+    match spec.condition:
+        case None:
+            return None
+        case Vector(names=names):
+            if dataset.c is None or dataset.c_names != names:
+                given = ", ".join(dataset.c_names) or "nothing"
+                raise DataError(
+                    f"the model is told {', '.join(names)} with each row; these have {given}"
+                )
+            return dataset.c
+        case Classes(names=names):
+            return _places(dataset, names)
+
+
+def _classes(train: Dataset, labels: Tensor) -> Classes:
+    """The classes of the labels, by the names that the source has, or as numbers."""
+    names = tuple(_name(train, value) for value in torch.unique(labels).tolist())
+    if not 2 <= len(names) <= MOST:
+        raise DataError(f"a conditional model needs 2 to {MOST} classes; there are {len(names)}")
+    return Classes(names=names)
+
+
+def _places(dataset: Dataset, classes: tuple[str, ...]) -> Tensor:
+    """1 at the place of each row's class and 0 elsewhere."""
     if dataset.labels is None:
         raise DataError("the model is conditional, and these rows have no labels")
     values, places = torch.unique(dataset.labels, return_inverse=True)
     names = [_name(dataset, value) for value in values.tolist()]
-    if unknown := [name for name in names if name not in spec.condition.names]:
+    if unknown := [name for name in names if name not in classes]:
         raise DataError(f"labels {', '.join(unknown)}: no training row has them")
-    order = torch.tensor([spec.condition.names.index(name) for name in names])
-    return F.one_hot(order[places], spec.condition_dim).float()
+    order = torch.tensor([classes.index(name) for name in names])
+    return F.one_hot(order[places], len(classes)).float()
 
 
 def _name(dataset: Dataset, label: int) -> str:

@@ -37,12 +37,15 @@ class Dataset:
 
     ``labels``, (rows,) whole numbers, where the source has them: colours of the report and classes
     of a conditional model. ``classes`` names them in their order where the source does.
+    ``c``, (rows, len(c_names)) float32, are numbers that a conditional model is told instead.
     """
 
     x: Tensor
     input: InputSpec
     labels: Tensor | None = None
     classes: tuple[str, ...] | None = None
+    c: Tensor | None = None
+    c_names: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.x)
@@ -91,13 +94,23 @@ def preprocessing(train: TrainingSet, scaling: Scaling) -> Preprocessing:
 
 
 def _select(dataset: Dataset, rows: Tensor) -> Dataset:
-    labels = None if dataset.labels is None else dataset.labels.index_select(0, rows)
-    return replace(dataset, x=dataset.x.index_select(0, rows), labels=labels)
+    def chosen(part: Tensor | None) -> Tensor | None:
+        return None if part is None else part.index_select(0, rows)
+
+    x = dataset.x.index_select(0, rows)
+    return replace(dataset, x=x, labels=chosen(dataset.labels), c=chosen(dataset.c))
 
 
 def _standardise(train: TrainingSet) -> Preprocessing:
     columns = 1 if train.input.kind == "image" else train.input.size
-    mean, std = _moments(piece.reshape(-1, columns) for piece in train.rows.pieces())
+    return standardising(piece.reshape(-1, columns) for piece in train.rows.pieces())
+
+
+def standardising(pieces: Iterator[Tensor]) -> Preprocessing:
+    """To mean 0 and standard deviation 1 in each column of pieces (rows, columns); a constant one
+    is only shifted.
+    """
+    mean, std = _moments(pieces)
     constant = std < torch.finfo(torch.float32).tiny
     return Preprocessing(shift=_floats(mean), scale=_floats(std.masked_fill(constant, 1.0)))
 

@@ -26,6 +26,8 @@ SUFFIXES: dict[str, Kind] = {
     ".parquet": "parquet",
 }
 
+TABLES = ("csv", "parquet")
+
 UNDERSTOOD = """a source of data is one of
   digits              8×8 digits that come with scikit-learn
   shapes              16×16 shapes in colour, drawn when they are asked for
@@ -43,19 +45,23 @@ def load(
     image_size: tuple[int, int] | None = None,
     gray: bool = False,
     columns: tuple[str, ...] | None = None,
+    condition_columns: tuple[str, ...] | None = None,
 ) -> Dataset | Sharded:
     """Read all of ``source``, into memory unless it is a folder of shards.
 
-    ``image_size`` (height, width) and ``gray`` are for a folder of images, ``columns`` for a table.
-    Raises DataError when the source is unknown, unreadable or empty, holds what is not a finite
-    number, or does not take an option that is given.
+    ``image_size`` (height, width) and ``gray`` are for a folder of images, ``columns`` for a table,
+    and ``condition_columns`` for one in a file. Raises DataError when the source is unknown,
+    unreadable or empty, holds what is not a finite number, or does not take a given option.
     """
     source, part = _split(source)
     path, kind = _find(source)
-    if kind != "images" and (image_size is not None or gray):
-        raise DataError(f"{source}: image size and gray are for a folder of images")
-    if kind not in ("csv", "parquet", "shards") and columns:
-        raise DataError(f"{source}: columns are for a table, CSV or Parquet")
+    for given, kinds, reason in (
+        (image_size or gray, ("images",), "image size and gray are for a folder of images"),
+        (columns, (*TABLES, "shards"), "columns are for a table, CSV or Parquet"),
+        (condition_columns, TABLES, "condition columns are for a table, CSV or Parquet"),
+    ):
+        if given and kind not in kinds:
+            raise DataError(f"{source}: {reason}")
     match kind:
         case "embedded":
             return EMBEDDED[source]()
@@ -66,9 +72,9 @@ def load(
         case "arrays":
             return load_arrays(path, part)
         case "csv":
-            return load_csv(path, columns)
+            return load_csv(path, columns, condition_columns or ())
         case "parquet":
-            return load_parquet(path, columns)
+            return load_parquet(path, columns, condition_columns or ())
         case "shards":
             return load_shards(shard_paths(path), columns)
 

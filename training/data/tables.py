@@ -21,28 +21,38 @@ from vae.manifest import InputSpec
 NUMBERS = (pa.types.is_integer, pa.types.is_floating, pa.types.is_decimal, pa.types.is_boolean)
 
 
-def load_csv(path: Path, columns: Sequence[str] | None) -> Dataset:
-    """The data set in a CSV file, UTF-8, whose first line names the columns."""
+def load_csv(path: Path, columns: Sequence[str] | None, told: Sequence[str] = ()) -> Dataset:
+    """The data set in a CSV file, UTF-8, whose first line names the columns.
+
+    Those ``told`` are conditions, and no part of x unless ``columns`` has them, too.
+    """
     try:
         # Errors tell the row only when rows are read in order, on one thread.
         table = csv.read_csv(path, read_options=csv.ReadOptions(use_threads=False))
         names = table.column_names
     except (OSError, ValueError, pa.ArrowException) as error:
         raise DataError(f"{path} cannot be read as CSV: {_in_data_rows(str(error))}") from None
-    check_names(names, path, columns)
-    return _from_table(table, path, columns or names)
+    return _from_table(table, path, _of_rows(names, path, columns, told), told)
 
 
-def load_parquet(path: Path, columns: Sequence[str] | None) -> Dataset:
-    """The data set in a Parquet file; only the columns in use are read."""
+def load_parquet(path: Path, columns: Sequence[str] | None, told: Sequence[str] = ()) -> Dataset:
+    """The data set in a Parquet file; only the columns in use are read. ``told`` as in a CSV."""
     try:
         with parquet.ParquetFile(path) as file:
-            names = file.schema_arrow.names
-            check_names(names, path, columns)
-            table = file.read(columns=columns or names)
+            chosen = _of_rows(file.schema_arrow.names, path, columns, told)
+            table = file.read(columns=list(dict.fromkeys((*chosen, *told))))
     except (OSError, ValueError, pa.ArrowException) as error:
         raise DataError(f"{path} cannot be read as Parquet: {error}") from None
-    return _from_table(table, path, columns or names)
+    return _from_table(table, path, chosen, told)
+
+
+def _of_rows(
+    found: Sequence[str], path: Path, columns: Sequence[str] | None, told: Sequence[str]
+) -> Sequence[str]:
+    """The columns of x. Raises DataError like ``check_names``."""
+    check_names(found, path, columns)
+    check_names(found, path, told)
+    return columns or [name for name in found if name not in told]
 
 
 def _in_data_rows(message: str) -> str:
@@ -50,12 +60,13 @@ def _in_data_rows(message: str) -> str:
     return re.sub(r"Row #(\d+)", lambda match: f"row {int(match[1]) - 1}", message)
 
 
-def _from_table(table: pa.Table, path: Path, names: Sequence[str]) -> Dataset:
+def _from_table(table: pa.Table, path: Path, names: Sequence[str], told: Sequence[str]) -> Dataset:
     if table.num_rows == 0 or not names:
         raise DataError(f"{path} is empty: it has {table.num_rows} rows of {len(names)} columns")
     x = to_floats(table, str(path), names)
     spec = InputSpec(kind="vector", shape=(len(names),), dtype="float32", columns=tuple(names))
-    return Dataset(torch.from_numpy(x), spec)
+    c = torch.from_numpy(to_floats(table, str(path), told)) if told else None
+    return Dataset(torch.from_numpy(x), spec, c=c, c_names=tuple(told))
 
 
 def to_floats(table: pa.Table, source: str, names: Sequence[str]) -> Array:

@@ -1,16 +1,18 @@
-"""From labels to conditions, and from each source to labels."""
+"""From labels and numbers to conditions, and from each source to them."""
 
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 import torch
 from PIL import Image
+from pyarrow import csv, parquet
 
-from training.data.conditions import classes, conditions
+from training.data.conditions import condition_of, conditions
 from training.data.dataset import DataError, Dataset, split
 from training.data.load import load
-from vae.manifest import MLP, Bernoulli, Classes, InputSpec, ModelSpec
+from vae.manifest import MLP, Bernoulli, Condition, InputSpec, ModelSpec, Vector
 
 ROW = InputSpec(kind="vector", shape=(1,), dtype="float32")
 
@@ -21,7 +23,7 @@ def dataset(labels: list[int] | None, names: tuple[str, ...] | None = None) -> D
     return Dataset(torch.zeros(rows, 1), ROW, found, names)
 
 
-def spec(condition: Classes | None) -> ModelSpec:
+def spec(condition: Condition | None) -> ModelSpec:
     return ModelSpec(
         input=ROW, latent_dim=1, likelihood=Bernoulli(), network=MLP(), condition=condition
     )
@@ -29,8 +31,8 @@ def spec(condition: Classes | None) -> ModelSpec:
 
 def test_labels_become_one_number_a_class() -> None:
     train = dataset([7, 3, 7, 11])
-    assert classes(train).names == ("3", "7", "11")
-    c = conditions(train, spec(classes(train)))
+    assert condition_of(train).names == ("3", "7", "11")
+    c = conditions(train, spec(condition_of(train)))
     assert c is not None
     assert c.tolist() == [[0, 1, 0], [1, 0, 0], [0, 1, 0], [0, 0, 1]]
     assert c.dtype == torch.float32
@@ -38,25 +40,25 @@ def test_labels_become_one_number_a_class() -> None:
 
 def test_names_of_the_source_are_the_classes_names() -> None:
     train = dataset([1, 0], ("cat", "dog"))
-    assert classes(train).names == ("cat", "dog")
-    held_out = conditions(dataset([1], ("cat", "dog")), spec(classes(train)))
+    assert condition_of(train).names == ("cat", "dog")
+    held_out = conditions(dataset([1], ("cat", "dog")), spec(condition_of(train)))
     assert held_out is not None
     assert held_out.tolist() == [[0, 1]]
 
 
 def test_what_gives_no_condition_is_named() -> None:
     assert conditions(dataset(None), spec(None)) is None
-    with pytest.raises(DataError, match="needs labels: folders of images"):
-        classes(dataset(None))
+    with pytest.raises(DataError, match="needs labels or numbers beside x: folders"):
+        condition_of(dataset(None))
     with pytest.raises(DataError, match="needs 2 to 1000 classes; there are 1"):
-        classes(dataset([4, 4]))
+        condition_of(dataset([4, 4]))
     with pytest.raises(DataError, match="labels 9: no training row has them"):
-        conditions(dataset([1, 9]), spec(classes(dataset([1, 2]))))
+        conditions(dataset([1, 9]), spec(condition_of(dataset([1, 2]))))
     with pytest.raises(DataError, match="these rows have no labels"):
-        conditions(dataset(None), spec(classes(dataset([1, 2]))))
+        conditions(dataset(None), spec(condition_of(dataset([1, 2]))))
 
 
-def test_a_folder_of_folders_has_their_names_as_classes(tmp_path: Path) -> None:
+def test_a_folder_of_folders_has_their_names_as_condition_of(tmp_path: Path) -> None:
     for name, number in (("dog", 1), ("cat", 0), ("cat/deeper", 2)):
         (tmp_path / name).mkdir(parents=True, exist_ok=True)
         Image.new("L", (8, 8), number).save(tmp_path / name / f"{number}.png")
@@ -80,3 +82,49 @@ def test_an_array_beside_x_is_its_labels(tmp_path: Path) -> None:
     for other in (y[:3], y + 0.5, y[:, None]):
         np.savez(tmp_path / "data.npz", x=x, labels=other)
         assert load(str(tmp_path / "data.npz")).labels is None
+
+
+def test_numbers_beside_x_are_told_as_they_are_and_scaled_by_the_model(tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    x, c = random.random((50, 3), np.float32), random.normal(170, 9, (50, 2))
+    np.savez(tmp_path / "data.npz", x=x, c=c, y=np.arange(50))
+    train, held_out = split(load(str(tmp_path / "data.npz")), 0.2, 0)
+    told = condition_of(train)
+    assert isinstance(told, Vector)
+    assert told.names == ("c0", "c1")
+    assert train.c is not None
+    np.testing.assert_allclose(told.preprocessing.shift, train.c.mean(0), rtol=1e-5)
+    np.testing.assert_allclose(told.preprocessing.scale, train.c.std(0, correction=0), rtol=1e-4)
+    assert conditions(held_out, spec(told)) is held_out.c
+    place = int((torch.tensor(x) == held_out.x[0]).all(1).nonzero())
+    np.testing.assert_allclose(held_out.c[0] if held_out.c is not None else 0, c[place], rtol=1e-6)
+    with pytest.raises(DataError, match="told c0, c1 with each row; these have nothing"):
+        conditions(dataset([1]), spec(told))
+
+
+def test_one_number_a_row_is_a_vector_of_one_and_a_constant_is_only_shifted(tmp_path: Path) -> None:
+    np.savez(tmp_path / "data.npz", x=np.zeros((4, 3)), c=np.full(4, 7))
+    told = condition_of(load(str(tmp_path / "data.npz")))
+    assert isinstance(told, Vector)
+    assert (told.names, told.preprocessing.shift, told.preprocessing.scale) == (("c0",), (7,), (1,))
+
+
+@pytest.mark.parametrize("shape", [(3,), (5, 2, 2), (5, 0), ()])
+def test_numbers_of_another_shape_are_refused(tmp_path: Path, shape: tuple[int, ...]) -> None:
+    np.savez(tmp_path / "data.npz", x=np.zeros((5, 3)), c=np.zeros(shape))
+    with pytest.raises(DataError, match=r"c has shape .*; expected \(5, numbers\)"):
+        load(str(tmp_path / "data.npz"))
+
+
+@pytest.mark.parametrize("suffix", ["csv", "parquet"])
+def test_columns_are_told_and_no_part_of_x(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"a.{suffix}"
+    table = pa.table({"a": [1.0, 2.0], "b": [3, 4], "d": [5, 6]})
+    (csv.write_csv if suffix == "csv" else parquet.write_table)(table, path)
+    found = load(str(path), condition_columns=("d", "a"))
+    assert (found.input.columns, found.c_names) == (("b",), ("d", "a"))
+    assert found.c is not None
+    assert found.c.tolist() == [[5, 1], [6, 2]]
+    assert load(str(path), columns=("a", "b"), condition_columns=("a",)).input.columns == ("a", "b")
+    with pytest.raises(DataError, match='no column "z"'):
+        load(str(path), condition_columns=("z",))

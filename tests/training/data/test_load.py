@@ -86,6 +86,7 @@ def test_an_unknown_kind_lists_what_is_understood(tmp_path: Path) -> None:
         ({"image_size": (8, 8)}, "for a folder of images"),
         ({"gray": True}, "for a folder of images"),
         ({"columns": ("a",)}, "for a table"),
+        ({"condition_columns": ("a",)}, "for a table"),
     ],
 )
 def test_an_option_that_does_not_apply_is_refused(options: dict[str, Any], message: str) -> None:
