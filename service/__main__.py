@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pydantic import ValidationError
 from pydantic_settings import CliApp, SettingsError
 
-from service import cpus, keys, logs, supervisor, tls
+from service import cpus, descriptors, keys, logs, supervisor, tls
 from service.errors import UnknownModel
 from service.keys import KeysUnusable
 from service.listeners import CannotListen
@@ -48,7 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for name in unknown_variables(os.environ):
         logger.warning("%s is no setting of this service", name)
     try:
-        settings = _with_keys(_with_cpus(settings))
+        settings = _with_keys(_with_connections(_with_cpus(settings)))
         tls.check(settings)
     except (KeysUnusable, TlsUnusable) as error:
         print(f"vae-serve: {error}", file=sys.stderr)  # noqa: T201
@@ -76,6 +76,18 @@ def _with_cpus(settings: Settings) -> Settings:
         "workers: %d, threads of each: %d, CPUs: %s", plan.workers, plan.threads, available.reason
     )
     return settings.model_copy(update={"workers": plan.workers, "threads": plan.threads})
+
+
+def _with_connections(settings: Settings) -> Settings:
+    """The settings with as many connections as the limit of open files allows."""
+    connections = descriptors.make_room(settings.max_connections)
+    if connections < settings.max_connections:
+        logger.warning(
+            "max_connections: %d, not %d, by the limit of open files",
+            connections,
+            settings.max_connections,
+        )
+    return settings.model_copy(update={"max_connections": connections})
 
 
 def _with_keys(settings: Settings) -> Settings:

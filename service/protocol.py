@@ -7,8 +7,10 @@ gets so much time for each of its moves, and no more; ``service/receipt.py`` say
 """
 
 import asyncio
+import socket
+import struct
 import time
-from typing import Any
+from typing import Any, Final
 
 import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -20,6 +22,8 @@ from service.receipt import Receipt
 from service.reception import Reception
 from service.target import target_of
 from service.upgrade import without_upgrade
+
+LINGER_NOT: Final = struct.pack("ii", 1, 0)
 
 
 class Connection(HttpToolsProtocol):
@@ -279,7 +283,7 @@ class Connection(HttpToolsProtocol):
         """The client's time for its next move is over."""
         self.reception.waits.discard(self)
         if self.flow.write_paused or self.transport.is_closing():
-            self.transport.abort()
+            self._cut()
         elif self.receipt is None:
             self.timeout_keep_alive_handler()
         elif self.flow.read_paused:  # it is not to blame
@@ -288,6 +292,12 @@ class Connection(HttpToolsProtocol):
             self._await_rest(self.receipt)
         else:
             self._refuse(self.receipt.timeout())
+
+    def _cut(self) -> None:
+        """Drop the connection with its replies; a mere abort leaves the kernel offering these."""
+        peer = self.transport.get_extra_info("socket")
+        peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, LINGER_NOT)
+        self.transport.abort()
 
     def _needs_asgi(self, head: Head) -> bool:
         return (
