@@ -16,6 +16,9 @@ FIRST_REQUEST_SECONDS: Final = 1.0  # for who came in and has asked nothing yet
 POLL_SECONDS: Final = 0.01
 
 SO_ATTACH_FILTER: Final = 26
+IP_MINTTL: Final = 21
+IPV6_MINHOPCOUNT: Final = 73
+MOST_HOPS: Final = 255
 SYN: Final = 0x02
 # Classic BPF over a TCP header: load the flags; where SYN is set keep nothing, else everything.
 DROP_SYN: Final = struct.pack(
@@ -29,6 +32,8 @@ DROP_SYN: Final = struct.pack(
 
 class Guest(Protocol):
     """A connection."""
+
+    transport: asyncio.Transport
 
     @property
     def is_expected_to_ask(self) -> bool:
@@ -65,21 +70,48 @@ async def close_door(listeners: Iterable[int], guests: Collection[Guest]) -> Non
         _turn_away(listener)
     await asyncio.sleep(HANDSHAKE_SECONDS)
     deadline = time.monotonic() + FIRST_REQUEST_SECONDS
-    while (  # noqa: ASYNC110 (a connection tells nobody)
-        any(guest.is_expected_to_ask for guest in guests) and time.monotonic() < deadline
-    ):
+    while expected := [guest for guest in guests if guest.is_expected_to_ask]:
+        for guest in expected:
+            _hear(guest)
+        if time.monotonic() >= deadline:
+            return
         await asyncio.sleep(POLL_SECONDS)
 
 
 def _turn_away(listener: int) -> None:
     """Have Linux drop what would open a connection to this socket; there is no way elsewhere.
 
-    Some kernels allow it to CAP_NET_ADMIN alone, which a container should not have. Whoever knocks
-    there between the last accept and the close is reset, and few do so after the notice.
+    By a filter. Some kernels allow that to CAP_NET_ADMIN alone, which a container should not have:
+    there, only packets are let in that can have passed no router (RFC 5082). From the same network
+    some such do come, of few systems; who knocks with one between the last accept and the close is
+    reset.
     """
     if sys.platform != "linux":
         return
     program = ctypes.create_string_buffer(DROP_SYN, len(DROP_SYN))
     filters = struct.pack("HP", len(DROP_SYN) // 8, ctypes.addressof(program))
-    with socket.socket(fileno=os.dup(listener)) as same, suppress(PermissionError):
-        same.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, filters)
+    with _copy(listener) as same:
+        try:
+            same.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, filters)
+        except OSError:
+            _let_in(same, hops=MOST_HOPS)
+
+
+def _hear(guest: Guest) -> None:
+    """A connection that was being made when its listener turned others away does so as well."""
+    if sys.platform != "linux":
+        return
+    with _copy(guest.transport.get_extra_info("socket").fileno()) as same:
+        _let_in(same, hops=0)
+
+
+def _let_in(same: socket.socket, *, hops: int) -> None:
+    """Only packets with so many hops left, where the kernel knows how to."""
+    with suppress(OSError):
+        same.setsockopt(socket.IPPROTO_IP, IP_MINTTL, hops)  # of IPv6 sockets, too: both may come
+        if same.family == socket.AF_INET6:
+            same.setsockopt(socket.IPPROTO_IPV6, IPV6_MINHOPCOUNT, hops)
+
+
+def _copy(descriptor: int) -> socket.socket:
+    return socket.socket(fileno=os.dup(descriptor))

@@ -124,6 +124,8 @@ class Supervisor:
             served = living.result()
         status = await worker.end()
         logger.warning("worker %d ended with status %d, served %.1f s", slot, status, served)
+        if status == 0:  # somebody else told it to leave, so it closed its door for good
+            self._listeners.close(slot)
         del self._workers[slot]
         self._fleet.dismiss(worker)
         forget_gauges(self._private / "metrics", slot)

@@ -2,19 +2,28 @@
 
 import os
 import re
+import shutil
 import socket
 import ssl
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 import httpx
 
 ROOT = Path(__file__).parents[1]
+AS_IT_IS: Final = ()
+# As a user who is not root has it. Such a user can drop no more, nor need it.
+WITHOUT_RIGHTS: Final = (
+    ("setpriv", "--bounding-set", "-net_admin")
+    if sys.platform == "linux" and os.geteuid() == 0 and shutil.which("setpriv")
+    else ("env",)
+)
 
 
 @dataclass(frozen=True)
@@ -26,11 +35,14 @@ class Server:
     process: subprocess.Popen[str]
 
 
-def command(*arguments: str) -> subprocess.Popen[str]:
-    """``python -m service`` with these arguments, and with no setting from this environment."""
+def command(*arguments: str, under: Sequence[str] = ()) -> subprocess.Popen[str]:
+    """``python -m service`` with these arguments, and with no setting from this environment.
+
+    ``under`` is a program, with arguments of its own, that starts it.
+    """
     clean = {name: value for name, value in os.environ.items() if not name.startswith("VAE_")}
     return subprocess.Popen(
-        [sys.executable, "-m", "service", *arguments],
+        [*under, sys.executable, "-m", "service", *arguments],
         cwd=ROOT,
         env=clean,
         stdout=subprocess.PIPE,
@@ -41,11 +53,14 @@ def command(*arguments: str) -> subprocess.Popen[str]:
 
 @contextmanager
 def serving(
-    models: Path, *arguments: str, verify: ssl.SSLContext | None = None
+    models: Path,
+    *arguments: str,
+    verify: ssl.SSLContext | None = None,
+    under: Sequence[str] = (),
 ) -> Iterator[Server]:
     """A ready server of these models, by TLS if ``verify`` is given; killed if it still runs."""
     port = free_port()
-    process = command("--models", str(models), "--port", str(port), *arguments)
+    process = command("--models", str(models), "--port", str(port), *arguments, under=under)
     server = Server(f"http{'s' if verify else ''}://127.0.0.1:{port}", port, process)
     try:
         _wait_until_ready(server, verify)

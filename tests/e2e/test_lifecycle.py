@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import re
 import signal
 import time
@@ -12,7 +13,8 @@ import pytest
 
 from tests.fakes import SLOW, write_fake_bundle
 from tests.load import Load, Outcome, request
-from tests.servers import Server, command, serving
+from tests.servers import AS_IT_IS, WITHOUT_RIGHTS, Server, command, serving
+from tests.supervised import workers
 
 FAST = ("--runtime", "tests.fakes:FakeRuntime")
 ENCODE = request("/encode", json.dumps({"inputs": [[1] * 20]}).encode())
@@ -60,9 +62,12 @@ async def stop_under_load(server: Server, connections: int) -> Outcome:
 
 @ONE_OR_TWO
 @pytest.mark.parametrize("lane", ["--fast-lane", "--no-fast-lane"])
-def test_sigterm_under_load_loses_nothing(models: Path, workers: str, lane: str) -> None:
+@pytest.mark.parametrize("under", [AS_IT_IS, WITHOUT_RIGHTS])
+def test_sigterm_under_load_loses_nothing(
+    models: Path, workers: str, lane: str, under: tuple[str, ...]
+) -> None:
     options = (*FAST, "--workers", workers, "--notice-seconds", "0.2", lane)
-    with serving(models, *options) as server:
+    with serving(models, *options, under=under) as server:
         outcome = asyncio.run(stop_under_load(server, 16))
         assert outcome.lost == []
         assert outcome.statuses.keys() == {200}
@@ -101,3 +106,10 @@ def test_a_second_signal_ends_one_process_at_once(models: Path) -> None:
             server.process.send_signal(signal.SIGTERM)
             time.sleep(0.2)
         assert server.process.wait(2) == 1
+
+
+def test_a_worker_that_somebody_else_stops_leaves_the_port_to_the_next(models: Path) -> None:
+    with workers(models, *FAST, "--notice-seconds", "0") as service:
+        os.kill(service.starts()[0][1], signal.SIGTERM)
+        service.wait_for_starts(3)
+        assert [service.encode() for _ in range(20)] == [200] * 20
