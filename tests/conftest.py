@@ -159,6 +159,20 @@ def conditional_bundle(train_bundle: TrainBundle) -> Path:
 
 
 @pytest.fixture(scope="session")
+def told_bundle(train_bundle: TrainBundle, table_file: Path) -> Path:
+    """The weights of people, of whom height and age are told."""
+    return train_bundle(
+        table_file,
+        "told",
+        conditional=True,
+        condition_columns=("height", "age"),
+        latent_dim=1,
+        hidden=(8,),
+        epochs=60,
+    )
+
+
+@pytest.fixture(scope="session")
 def colour_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """40 PNG files of 9×10 pixels: a square of some colour on black."""
     folder = tmp_path_factory.mktemp("pictures")

@@ -52,7 +52,8 @@ class Client:
         """q(z|x) of each row of ``x``, (rows, *shape) or (rows, size); with draws if ``sample``.
 
         The same ``seed`` gives the same draw for the same row number, whatever the other rows.
-        ``condition`` is, here as in every call, for a conditional model: one class, or one a row.
+        ``condition`` is, here as in every call, for a conditional model: one class, or one a row;
+        or the numbers that it is told, (numbers,) or (rows, numbers).
         """
         return self._send(self._target.encode(x, condition, sample, seed))
 

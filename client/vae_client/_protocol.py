@@ -8,6 +8,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from operator import methodcaller
 from typing import Any, Generic, TypeVar
 from urllib.parse import quote
 
@@ -21,12 +22,15 @@ from vae_client._results import Encoding, FloatArray, ModelInfo, Samples, Scores
 
 T = TypeVar("T")
 SAFETENSORS = "application/x-safetensors"
+JSON = "application/json"
 SERVER_SHARE = 0.9
 A_DAY = 86_400
 
 Class = str | int
-Condition = Class | Sequence[Class] | None
-"""Of a conditional model: one class for all rows, or one a row."""
+Condition = Class | Sequence[Class] | ArrayLike | None
+"""Of a conditional model: one class for all rows, or one a row; or as many numbers as it is told,
+(numbers,) for all rows or (rows, numbers).
+"""
 
 
 @dataclass(frozen=True)
@@ -104,26 +108,32 @@ class Target:
         condition: Condition,
         **options: float | None,
     ) -> Call[T]:
-        """POST the rows as safetensors, with the options in the query string."""
-        headers = {"Accept": SAFETENSORS}
-        content = None
-        if arrays:
-            headers["Content-Type"] = SAFETENSORS
-            content = _safetensors.encode(
-                {name: np.asarray(rows, np.float32) for name, rows in arrays.items()}
-            )
+        """POST the rows, as safetensors with the options in the query string wherever that may be.
+
+        A list of conditions can be longer than a query string; it goes in JSON with all else.
+        """
+        rows = {name: np.asarray(values, np.float32) for name, values in arrays.items()}
+        given = {name: value for name, value in options.items() if value is not None}
+        path, headers = f"{self.path}/{verb}", {"Accept": SAFETENSORS}
+        if not (condition is None or isinstance(condition, str | int)):
+            headers["Content-Type"] = JSON
+            return Call("POST", path, parse, {}, headers, _json_body(rows, condition, given))
         # str() of a number, of numpy's too; lower() for True and False.
-        params = {name: str(value).lower() for name, value in options.items() if value is not None}
+        params = {name: str(value).lower() for name, value in given.items()}
         if condition is not None:
-            params["condition"] = _condition(condition)
-        return Call("POST", f"{self.path}/{verb}", parse, params, headers, content)
+            params["condition"] = str(condition)
+        if not rows:
+            return Call("POST", path, parse, params, headers)
+        headers["Content-Type"] = SAFETENSORS
+        return Call("POST", path, parse, params, headers, _safetensors.encode(rows))
 
 
-def _condition(condition: Class | Sequence[Class]) -> str:
-    """In a query string: a name as it is, several as a list of JSON."""
-    if isinstance(condition, Sequence | np.ndarray) and not isinstance(condition, str):
-        return json.dumps([str(name) for name in condition])
-    return str(condition)
+def _json_body(
+    rows: Mapping[str, FloatArray], condition: ArrayLike, options: Mapping[str, float]
+) -> bytes:
+    arrays = {**rows, "condition": np.asarray(condition)}
+    members = {**options, **{name: array.tolist() for name, array in arrays.items()}}
+    return json.dumps(members, default=methodcaller("item")).encode()  # numbers of numpy's, too
 
 
 def models() -> Call[list[ModelInfo]]:

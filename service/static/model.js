@@ -11,8 +11,8 @@ export class Model {
   #typical = null;
 
   /**
-   * ``description`` is what GET /models/{model} answers; ``condition`` the class that a conditional
-   * model is asked for, its first when none is given.
+   * ``description`` is what GET /models/{model} answers; ``condition`` what a conditional model is
+   * told: a class, the first when none is given, or numbers, the means of the training rows.
    */
   constructor(api, description, condition) {
     this.#api = api;
@@ -21,8 +21,10 @@ export class Model {
     this.versions = description.versions;
     this.description = description;
     this.latentDim = description.latent_dim;
-    this.classes = description.condition?.names ?? [];
-    this.condition = this.classes.includes(condition) ? condition : this.classes[0];
+    const { kind, names = [] } = description.condition ?? {};
+    this.classes = kind === "classes" ? names : [];
+    this.numbers = kind === "vector" ? names : [];
+    this.condition = told(description.condition, condition);
     this.isImage = description.input.kind === "image";
     this.shape = description.input.shape;
     this.size = this.shape.reduce((product, length) => product * length, 1);
@@ -38,7 +40,7 @@ export class Model {
     return `models/${this.name}${version}/${verb}`;
   }
 
-  /** The body of a request to a verb: ``members``, and the class of a conditional model. */
+  /** The body of a request to a verb: ``members``, and the condition of a conditional model. */
   body(members) {
     return this.condition === undefined ? members : { ...members, condition: this.condition };
   }
@@ -118,6 +120,16 @@ export class Model {
   #post(verb, body) {
     return this.#api.post(this.path(verb), this.body(body));
   }
+}
+
+/** What a model is told: ``wanted`` where that fits, else its first class, or the usual numbers. */
+function told(condition, wanted) {
+  if (!condition) return undefined;
+  const { kind, names, preprocessing } = condition;
+  if (kind === "classes") return names.includes(wanted) ? wanted : names[0];
+  const { shift } = preprocessing;
+  const fits = Array.isArray(wanted) && wanted.length === names.length;
+  return fits ? wanted : names.map((_, i) => Number((shift[i] ?? shift[0]).toPrecision(3)));
 }
 
 function noneIfRefused(error) {

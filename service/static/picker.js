@@ -1,29 +1,32 @@
-/** Which model: its name, its version, the class it is asked for, and what is known of it. */
+/** Which model: its name, its version, the condition it is told, and what is known of it. */
 
 import { el } from "./dom.js";
 import { factList, showFacts } from "./facts.js";
 import { describeShape, fixed } from "./format.js";
 
-/** ``onpick`` gets a name, a version and, of a conditional model, a class. */
+/** ``onpick`` gets a name, a version and, of a conditional model, a class or numbers. */
 export class Picker {
   #onpick;
   #names;
   #versions = el("select", { "aria-label": "Version" });
   #classes = el("select", { "aria-label": "Class" });
+  #numbers = el("span", { class: "numbers" });
+  #condition;
   #facts = factList();
 
   constructor(descriptions, onpick) {
     this.#onpick = onpick;
     this.#names = el("select", {}, ...descriptions.map(({ name }) => el("option", {}, name)));
     this.#names.addEventListener("change", () => this.#pickLatest(descriptions));
-    this.#versions.addEventListener("change", () => this.#pickHere());
-    this.#classes.addEventListener("change", () => this.#pickHere());
+    this.#versions.addEventListener("change", () => this.#pickHere(this.#condition));
+    this.#classes.addEventListener("change", () => this.#pickHere(this.#classes.value));
     this.element = el(
       "div",
       { class: "picker" },
       el("label", {}, "Model", this.#names),
       this.#versions,
       this.#classes,
+      this.#numbers,
       this.#facts,
     );
   }
@@ -36,8 +39,9 @@ export class Picker {
     this.#versions.value = model.version;
     this.#versions.hidden = model.versions.length === 1;
     this.#classes.replaceChildren(...model.classes.map((name) => el("option", {}, name)));
-    this.#classes.value = model.condition;
+    this.#classes.value = this.#condition = model.condition;
     this.#classes.hidden = model.classes.length === 0;
+    this.#numbers.replaceChildren(...model.numbers.map((name, i) => this.#field(name, model, i)));
     showFacts(this.#facts, factsOf(model));
   }
 
@@ -46,8 +50,18 @@ export class Picker {
     this.#onpick(name, version);
   }
 
-  #pickHere() {
-    this.#onpick(this.#names.value, Number(this.#versions.value), this.#classes.value);
+  /** One of the numbers that the model is told. */
+  #field(name, model, i) {
+    const value = model.condition[i];
+    const change = ({ target }) => {
+      if (target.reportValidity()) this.#pickHere(model.condition.with(i, target.valueAsNumber));
+    };
+    const field = el("input", { type: "number", step: "any", required: true, value, change });
+    return el("label", {}, name, field);
+  }
+
+  #pickHere(condition) {
+    this.#onpick(this.#names.value, Number(this.#versions.value), condition);
   }
 }
 

@@ -18,7 +18,7 @@ playwright = pytest.importorskip("playwright.sync_api")
 pytestmark = pytest.mark.browser
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-MODELS = ("digits", "colours", "table", "conditional")
+MODELS = ("digits", "colours", "table", "conditional", "told")
 SHOWN = "canvas => canvas.toDataURL()"
 
 
@@ -29,10 +29,11 @@ def models(
     conv_bundle: Path,
     table_bundle: Path,
     conditional_bundle: Path,
+    told_bundle: Path,
 ) -> Path:
-    """A directory of a gray, a colour, a vector and a conditional model."""
+    """A directory of a gray, a colour, a vector and two conditional models."""
     root = tmp_path_factory.mktemp("models")
-    for bundle in (digits_bundle, conv_bundle, table_bundle, conditional_bundle):
+    for bundle in (digits_bundle, conv_bundle, table_bundle, conditional_bundle, told_bundle):
         shutil.copytree(bundle, root / bundle.parent.name / bundle.name)
     return root
 
@@ -440,3 +441,16 @@ def test_a_conditional_model_is_asked_for_the_class_that_is_picked(
     assert page.get_by_label("Class", exact=True).input_value() == "7"
     visit(page, server, "digits")
     assert page.get_by_label("Class", exact=True).is_hidden()
+
+
+def test_a_model_that_is_told_numbers_has_a_field_for_each(page: Any, server: Server) -> None:
+    visit(page, server, "told")
+    height = page.get_by_label("height", exact=True)
+    assert 160 < float(height.input_value()) < 185  # the mean of those who were measured
+    height.fill("190")
+    height.dispatch_event("change")
+    wait_for_text(page, "#sample .curl code", '"condition":[190,')
+    settle(page)
+    assert page.get_by_label("height", exact=True).input_value() == "190"
+    visit(page, server, "digits")
+    assert page.get_by_label("height", exact=True).count() == 0
