@@ -1,4 +1,4 @@
-"""A balancer before several services: asks whether each is ready, keeps connections, retries nothing."""
+"""A balancer before services: asks whether each is ready, keeps connections, retries nothing."""
 
 import asyncio
 from collections import deque
@@ -80,7 +80,7 @@ class Balancer:
     async def until_ready(self) -> None:
         """Wait until all backends take requests."""
         async with asyncio.timeout(30):
-            while not all(backend.ready for backend in self.backends):
+            while not all(backend.ready for backend in self.backends):  # noqa: ASYNC110 (nobody tells)
                 await asyncio.sleep(0.01)
 
     async def _look(self) -> None:

@@ -97,7 +97,7 @@ def test_steps_of_the_clock_change_nothing(tmp_path: Path, monkeypatch: pytest.M
         outcome, deadlines = asyncio.run(step(service, clock))
         assert len(service.starts()) == starts
     print(
-        f"\n{len(STEPS)} steps of the clock: {outcome.answered} answered, {len(outcome.lost)} lost; "
+        f"\n{len(STEPS)} steps: {outcome.answered} answered, {len(outcome.lost)} lost; "
         f"deadlines of {DEADLINE} s passed after {min(deadlines):.2f} to {max(deadlines):.2f} s"
     )
     assert outcome.lost == []
