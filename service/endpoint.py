@@ -53,8 +53,13 @@ def problem(error: ServiceError) -> Reply:
 
 
 def service_error(error: Exception, method: str, path: str) -> ServiceError:
-    """``error`` itself, or the error that hides a bug of ours, which the log then shows."""
+    """``error`` itself, or the error that hides a bug of ours, which the log then shows.
+
+    Without what led to it: the frames hold the request's body and all that was made of it, and
+    being in a cycle with the error they would do so until the garbage is collected.
+    """
     if isinstance(error, ServiceError):
+        error.__traceback__ = error.__context__ = None
         return error
     logger.error("%s %s failed", method, path, exc_info=error)
     return InternalError("the server failed on this request")

@@ -39,6 +39,7 @@ class Connection(HttpToolsProtocol):
         self.held = False  # nothing is begun until the client has read more of its replies
         self.declines = False  # the upgrade that the request being read asks for
         self.refused = False  # what comes is not read any more
+        self.ended = 0  # requests that were parsed to their end
         self.receipt: Receipt | None = None  # of the request that has begun to come and not ended
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -63,11 +64,11 @@ class Connection(HttpToolsProtocol):
             self._remember(head, data)
 
     def _parse(self, data: bytes) -> None:
-        before = self.receipt
+        ended = self.ended
         try:
             self.parser.feed_data(data)
-            if before is not None and before is self.receipt and before.in_head:
-                before.add(len(data))
+            if self.receipt is not None and self.receipt.in_head and self.ended == ended:
+                self.receipt.add(len(data))  # all of it is head
         except httptools.HttpParserUpgrade as upgrade:
             if self.declines:
                 self._decline_upgrade(data[upgrade.args[0] :])
@@ -134,6 +135,7 @@ class Connection(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         self.receipt = None
+        self.ended += 1
         if self.declines or self.refused:
             return
         if isinstance(self.cycle, FastCycle):

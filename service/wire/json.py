@@ -14,11 +14,12 @@ import orjson
 from simdjson import Array, Object, Parser
 
 from service.arrays import Arrays, Float32
-from service.errors import InvalidInput, Malformed
+from service.errors import InvalidInput, Malformed, TooLarge
 from service.wire.rows import RowSpec
 from vae.manifest import InputSpec
 
 MAX_MEMBERS: Final = 16
+MAX_OPTIONS: Final = 4 * 2**20  # bytes of a body without rows; a condition may come for each row
 
 SPARE_PARSERS: Final[list[Parser]] = []
 """A parser keeps its memory, and the pages of a new one cost as much as the parsing. It cannot be
@@ -34,6 +35,8 @@ def read(body: bytes, spec: RowSpec) -> tuple[Float32, dict[str, Any]]:
     Raises Malformed when the body is no JSON object, and InvalidInput when the rows are missing,
     ragged, of another shape or not numbers.
     """
+    if len(body) > SPARE_UP_TO:
+        _check_length(body, spec)
     parser = SPARE_PARSERS.pop() if SPARE_PARSERS else Parser()
     members = _members(parser, body)
     if spec.name not in members:
@@ -56,6 +59,8 @@ def read(body: bytes, spec: RowSpec) -> tuple[Float32, dict[str, Any]]:
 
 def read_options(body: bytes) -> dict[str, Any]:
     """The members of a body without rows. Raises Malformed when it is no JSON object."""
+    if len(body) > MAX_OPTIONS:
+        raise TooLarge("the options are too large", expected=MAX_OPTIONS, given=len(body))
     return _plain(_members(Parser(), body))
 
 
@@ -105,6 +110,20 @@ def _holds_more_than_lists(value: Any, depth: int = 2) -> bool:
     if isinstance(value, Array):
         return depth == 0 or any(_holds_more_than_lists(part, depth - 1) for part in value)
     return isinstance(value, Object)
+
+
+def _check_length(body: bytes, spec: RowSpec) -> None:
+    """Raises InvalidInput for more values than any request has, before they cost ten times as much.
+
+    Each is followed by a comma, but for the last.
+    """
+    most = spec.max_rows * (spec.size + spec.told) + MAX_MEMBERS
+    if (commas := body.count(b",")) > most:
+        raise InvalidInput(
+            "the JSON holds too many values",
+            expected=f"{spec.max_rows} rows of {spec.describe()} at most",
+            given=f"{commas} commas",
+        )
 
 
 def _rows(array: Array, spec: RowSpec, body: bytes) -> Float32:

@@ -25,7 +25,7 @@ class RowSpec:
     """Rows of the array ``name``, each of ``shape`` or flat, at most ``max_rows``.
 
     ``image`` is given where a row is a picture, so that one may be sent as a PNG of at most
-    ``max_pixels``.
+    ``max_pixels``. A row may come with as many values of a condition as ``told``.
     """
 
     name: str
@@ -33,6 +33,7 @@ class RowSpec:
     max_rows: int
     max_pixels: int
     image: InputSpec | None = None
+    told: int = 0
 
     @cached_property
     def size(self) -> int:
@@ -97,9 +98,10 @@ class RowSpec:
 def row_specs(manifest: Manifest, *, max_rows: int, max_pixels: int) -> Mapping[str, RowSpec]:
     """What the rows of a request must be, by the name of their array."""
     image = manifest.input
+    told, latents = manifest.condition_dim, (manifest.latent_dim,)
     return {
-        "inputs": RowSpec("inputs", image.shape, max_rows, max_pixels, image),
-        "latents": RowSpec("latents", (manifest.latent_dim,), max_rows, max_pixels),
+        "inputs": RowSpec("inputs", image.shape, max_rows, max_pixels, image, told),
+        "latents": RowSpec("latents", latents, max_rows, max_pixels, told=told),
     }
 
 

@@ -117,6 +117,24 @@ def test_a_head_that_is_too_large_is_cut(server: Server, head: bytes) -> None:
     assert_serves(server)
 
 
+def test_a_head_that_comes_in_one_piece_is_cut_as_well(server: Server) -> None:
+    with connected(server) as connection:
+        connection.sendall(b"POST /encode HTTP/1.1\r\nX-Endless: " + b"a" * 2100)
+        data, seconds = until_closed(connection)
+    assert data.startswith(b"HTTP/1.1 431 ")
+    assert seconds < SECONDS / 2
+
+
+def test_what_came_before_in_the_same_piece_is_not_counted(server: Server) -> None:
+    long = http("/encode", json.dumps({"inputs": X}).encode().rjust(3000))
+    with connected(server) as connection:
+        connection.sendall(long + GOOD[:20])
+        time.sleep(0.1)
+        connection.sendall(GOOD[20:])
+        for reply in read_replies(connection, 2):
+            assert reply.startswith(b"HTTP/1.1 200")
+
+
 def test_a_body_that_nobody_wants_is_read_no_further(server: Server) -> None:
     with connected(server) as connection:
         connection.sendall(b"POST /encode HTTP/1.1\r\nHost: a\r\nContent-Length: 99999999\r\n\r\n")

@@ -5,6 +5,7 @@ import json as plain_json
 import struct
 import time
 import zlib
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,7 @@ from service.errors import (
     Malformed,
     NotAcceptable,
     ServiceError,
+    TooLarge,
     UnsupportedFormat,
 )
 from service.wire import json, npy, png, safetensors
@@ -108,7 +110,7 @@ ROW = "[1,2,3,4,5,6]"
         (f'\ufeff{{"inputs":[{ROW}]}}', Malformed, "byte order mark"),
         (f'{{"inputs":[{ROW}],"inputs":[{ROW}]}}', Malformed, "twice"),
         ('{"a":"\\ud800","inputs":[[1]]}', Malformed, "not JSON"),
-        ("{" + ",".join(f'"k{i}":1' for i in range(100_000)) + "}", Malformed, "too many members"),
+        ("{" + ",".join(f'"k{i}":1' for i in range(50_000)) + "}", Malformed, "too many members"),
         ('{"inputs":[[NaN,2,3,4,5,6]]}', Malformed, "not JSON"),
         ('{"inputs":[[1e999,2,3,4,5,6]]}', Malformed, "number"),
         ('{"inputs":[[' + "9" * 5000 + ",2,3,4,5,6]]}", InvalidInput, "64 bits"),
@@ -146,8 +148,26 @@ def test_json_looks_no_deeper_than_the_nesting_that_is_expected() -> None:
     wide = b'{"inputs":[[[' + b"[]," * 3_000_000 + b"[]],2,3,4,5,6]]}"
     started = time.process_time()
     with pytest.raises(InvalidInput, match="nested"):
-        json.read(wide, VECTORS)
+        json.read(wide, replace(VECTORS, max_rows=1_000_000))
     assert time.process_time() - started < 1
+
+
+def test_json_with_more_values_than_any_request_has_is_not_parsed() -> None:
+    with pytest.raises(InvalidInput, match="too many values"):
+        json.read(b'{"inputs":[' + b"0," * 1_000_000 + b"nonsense", VECTORS)
+    with pytest.raises(TooLarge, match="options"):
+        json.read_options(b'{"n":1}'.ljust(json.MAX_OPTIONS + 1))
+    assert json.read_options(b'{"n":1}'.ljust(json.MAX_OPTIONS)) == {"n": 1}
+
+
+def test_json_of_as_many_rows_and_conditions_as_there_may_be_is_read() -> None:
+    spec = replace(VECTORS, max_rows=60_000, told=2)
+    row, condition = plain_json.loads(ROW), [0.25, 0.5]
+    members = {"inputs": [row] * 60_000, "condition": [condition] * 60_000, "seed": 1}
+    body = plain_json.dumps(members).encode()
+    assert len(body) > json.SPARE_UP_TO
+    rows, options = json.read(body, spec)
+    assert (len(rows), len(options["condition"])) == (60_000, 60_000)
 
 
 def test_json_refuses_other_encodings() -> None:
