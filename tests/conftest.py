@@ -3,7 +3,8 @@
 And tests that need more than this machine and a few seconds: they run only when asked for.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import cache
 from io import BytesIO
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from rich.console import Console
+from torch.onnx._internal.exporter._registration import ONNXRegistry
 
 from training.commands import run_train
 from training.config import TrainCommand
@@ -34,6 +36,17 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         for item in items:
             if item.get_closest_marker(mark):
                 item.add_marker(pytest.mark.skip(reason=f"run with -m {mark}"))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_registry() -> Iterator[None]:
+    """torch reads the source of all its ONNX operators anew for every graph, which takes as long as
+    the rest of the export. For the hundreds of graphs here it does so once.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        once = cache(ONNXRegistry.from_torchlib)
+        patch.setattr(ONNXRegistry, "from_torchlib", staticmethod(once))
+        yield
 
 
 @pytest.fixture(scope="session")
