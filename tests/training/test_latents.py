@@ -1,6 +1,4 @@
-"""Every prior that the options allow: through the export gate, evaluated, begun at the data."""
-
-from itertools import cycle
+"""Every prior that the options allow: evaluated, trained, begun at the data."""
 
 import pytest
 import torch
@@ -10,19 +8,12 @@ from training.config import TrainConfig, resolve
 from training.data.dataset import Dataset
 from training.errors import ConfigError
 from training.evaluate import evaluate
-from training.export import MODULES, export_graph, gate_inputs
 from training.objective import ELBO
 from training.schedules import at_the_end
-from vae.graphs import LATENT_GRAPHS
 from vae.latents.priors import VampPrior
 from vae.manifest import InputSpec
 from vae.networks import VAE
-from vae.parity import magnitudes
 
-NETWORKS = {
-    "mlp": {"network": "mlp", "hidden": (6,)},
-    "conv": {"network": "conv", "hidden": (6,), "channels": (2,)},
-}
 LATENTS: list[dict[str, object]] = [
     {"prior": "mixture", "prior_components": 3},
     {"prior": "vamp", "prior_components": 3},
@@ -31,14 +22,7 @@ LATENTS: list[dict[str, object]] = [
     {"posterior": "iaf", "prior": "mixture"},
     {"ladder": (1, 2), "prior": "vamp"},
 ]
-EXPORTED_BY_BUNDLES = 2
-"""The last ones, which the bundles of the fixtures have."""
-
 NOW = at_the_end(TrainConfig(data="digits"))
-CASES = [
-    pytest.param(NETWORKS[network] | latents, id="-".join(map(str, (network, *latents.values()))))
-    for network, latents in zip(cycle(NETWORKS), LATENTS[:-EXPORTED_BY_BUNDLES])
-]
 
 
 def pictures(rows: int = 300) -> Dataset:
@@ -51,14 +35,6 @@ def make_vae(**options: object) -> VAE:
     data = pictures()
     config = resolve(TrainConfig(**{"data": "digits", "latent_dim": 3, **options}), data)
     return place_pseudo_inputs(build(model_spec(config, data), 0), data.rows, 0)
-
-
-@pytest.mark.parametrize("options", CASES)
-def test_the_graphs_of_the_latents_pass_the_gate(options: dict[str, object]) -> None:
-    vae = make_vae(**options).eval().settled()
-    inputs = gate_inputs(vae, pictures().x, 0)
-    for graph in LATENT_GRAPHS:
-        assert export_graph(graph, MODULES[graph.name](vae), inputs, magnitudes(vae.spec))
 
 
 @pytest.mark.parametrize("options", LATENTS)
