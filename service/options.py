@@ -12,27 +12,29 @@ Seed = Annotated[int, Field(ge=0, le=MAX_SEED)]
 SEED_DESCRIPTION: Final = "the noise of row i depends on the seed and i alone; null: random"
 
 
-Given = str | float | list[str | float | list[float]] | None
+Given = str | int | list[str | float | list[float]] | None
 
 
 def _condition(value: Any) -> Given:
     """What it means to the model, service/condition.py says; in a query string a list is JSON."""
     if isinstance(value, str) and value.startswith("["):
-        with suppress(ValueError):
+        with suppress(ValueError, RecursionError):
             value = json.loads(value)
-    parts = value if isinstance(value, list) else [value]
-    if value is not None and not all(map(_is_part, parts)):
-        raise ValueError("is neither a class nor numbers, nor a list of them")
-    return value  # type: ignore[no-any-return]
+    if value is None or _is_class(value) or (isinstance(value, list) and all(map(_is_part, value))):
+        return value  # type: ignore[no-any-return]
+    raise ValueError("is neither a class nor numbers, nor a list of them")
+
+
+def _is_class(value: Any) -> bool:
+    return isinstance(value, str) or type(value) is int  # True is an int, too
 
 
 def _is_part(value: Any) -> bool:
     if isinstance(value, list):
-        return all(type(each) in NUMBERS for each in value)
-    return isinstance(value, str) or type(value) in NUMBERS
+        return all(type(each) in (int, float) for each in value)
+    return _is_class(value) or isinstance(value, float)
 
 
-NUMBERS: Final = (int, float)  # and not bool, which is an int, too
 Condition = Annotated[Given, PlainValidator(_condition, json_schema_input_type=Given)]
 CONDITION_DESCRIPTION: Final = (
     "of a conditional model: a class by name, or by a whole number that is its name, or the list "

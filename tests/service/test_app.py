@@ -300,13 +300,15 @@ def test_openapi_describes_every_verb(ask: Ask) -> None:
         assert {"400", "404", "422", "429", "503", "504"} <= operation["responses"].keys()
 
 
-def test_openapi_takes_classes_by_name_and_by_number(ask: Ask) -> None:
+def test_openapi_takes_classes_and_numbers_as_conditions(ask: Ask) -> None:
     document = ask("GET", "/openapi.json").json()
     one = [{"type": "string"}, {"type": "integer"}]
     for verb in VERBS:
         operation = document["paths"][f"/{verb}"]["post"]
         schema = operation["requestBody"]["content"]["application/json"]["schema"]
-        several = {"type": "array", "items": {"anyOf": one}}
+        numbers = {"type": "array", "items": {"type": "number"}}
+        each = {"anyOf": [{"type": "string"}, {"type": "number"}, numbers]}
+        several = {"type": "array", "items": each}
         assert schema["properties"]["condition"]["anyOf"] == [*one, several, {"type": "null"}]
         (in_query,) = (each for each in operation["parameters"] if each["name"] == "condition")
         assert in_query["schema"]["anyOf"] == [*one, {"type": "null"}]  # a list is JSON there
