@@ -22,8 +22,8 @@ reproduce-%: training/recipes/%.yaml .venv/installed  ## make reproduce-digits: 
 serve: .venv/installed  ## make serve MODELS=models ARGS="--port 9000"
 	$(BIN)/python -m service --models $(MODELS) $(ARGS)
 
-test: .venv/installed-dev  ## every test that needs no Docker, browser or hours
-	$(BIN)/python -m pytest $(ARGS)
+test: .venv/installed-dev  ## every test that needs no Docker, browser or hours, by two processes
+	$(BIN)/python -m pytest -n 2 --dist worksteal $(ARGS)
 
 test-browser: .venv/installed-dev  ## the playground in a real browser; needs Chromium
 	$(BIN)/pip install -c constraints.txt playwright
