@@ -12,6 +12,7 @@ from torch.nn import functional as F
 from training.data.conditions import conditions
 from training.data.dataset import Dataset
 from training.evaluate import ROWS as BATCH
+from training.evaluate import Parts, in_batches
 from training.pictures import grid, reconstruct, spread, to_pixels, to_png
 from training.seeds import Purpose, generator
 from vae.manifest import InputSpec
@@ -212,12 +213,13 @@ def _told(found: float, data: float) -> str:
 def _reconstructions(vae: VAE, x: Tensor, c: Tensor | None) -> Tensor:
     """(rows, *shape) in units of the data, on the CPU."""
     device = next(vae.parameters()).device
-    made = []
-    for start in range(0, len(x), BATCH):
-        rows = slice(start, start + BATCH)
-        given = vae.given(None if c is None else c[rows].to(device))
-        made.append(reconstruct(given, x[rows].to(device)).cpu())
-    return torch.cat(made)
+
+    def work(given: VAE, rows: Tensor, noise: torch.Generator) -> Parts:  # noqa: ARG001
+        return (reconstruct(given, rows),)
+
+    told = None if c is None else c.to(device)
+    (made,) = in_batches(vae, x.to(device), work, (vae.spec.input.shape,), seed=0, c=told)
+    return made.cpu()
 
 
 def _samples(vae: VAE, seed: int, c: Tensor | None) -> tuple[Tensor, Tensor]:
