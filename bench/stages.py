@@ -18,6 +18,7 @@ import numpy as np
 
 from bench.bare import thread_on
 from bench.models import LATENT_DIM, Reference, bundle_of, images
+from bench.table import table
 from bench.workloads import Workload
 from service.arrays import Arrays
 from service.home import Home
@@ -61,12 +62,11 @@ def stages(core: int) -> list[Stage]:
 def markdown(found: Sequence[Stage]) -> str:
     """A table with one row a stage."""
     head = ["µs a call", *(f"{rows} {'row' if rows == 1 else 'rows'}" for rows in ROWS)]
-    rule = ["---", *("---:" for _ in ROWS)]
     lines = [
         [name, *(f"{figures[rows]:.1f}" if rows in figures else "" for rows in ROWS)]
         for name, figures in found
     ]
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in (head, rule, *lines))
+    return table(head, lines, names=1)
 
 
 def _without_rows(metrics: Metrics) -> Iterator[Stage]:

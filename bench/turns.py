@@ -23,6 +23,7 @@ from bench.contenders import FIXED, OURS, SLOW_LANE
 from bench.exchange import Reply, read_reply
 from bench.fixed import Fixed
 from bench.models import Reference, bundle_of
+from bench.table import table
 from bench.workloads import Workload, check
 from service.metrics import Metrics
 from service.server import create_lone_server
@@ -80,12 +81,9 @@ def measure(workloads: Sequence[Workload], core: int) -> list[Row]:
 def markdown(found: Sequence[Row], workloads: Sequence[Workload]) -> str:
     """A table with one row a server."""
     names = [workload.name for workload in workloads]
-    lines = [
-        ["µs of CPU time a request", *names],
-        ["---", *("---:" for _ in names)],
-        *([server, *(f"{figures[name]:.1f}" for name in names)] for server, figures in found),
-    ]
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+    head = ["µs of CPU time a request", *names]
+    rows = [[server, *(f"{figures[name]:.1f}" for name in names)] for server, figures in found]
+    return table(head, rows, names=1)
 
 
 async def _of(workload: Workload) -> list[float]:
