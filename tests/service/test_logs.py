@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from service.errors import InvalidInput, QueueFull
-from service.logs import EACH_SECOND, JsonFormatter, RefusalLog
+from service.logs import EACH_SECOND, AccessLog, HumanFormatter, JsonFormatter, RefusalLog
 from service.visit import Visit
 from tests.fakes import write_fake_bundle
 from tests.servers import serving
@@ -33,7 +33,8 @@ def test_a_flood_of_refusals_is_a_few_lines_and_a_number(
     assert len(caplog.records) == EACH_SECOND + 1
     now[0] += 1
     log(refused(QueueFull("full", retry_after=1)))
-    assert vars(caplog.records[-1])["fields"]["left_out"] == 1000 - EACH_SECOND
+    last = json.loads(JsonFormatter().format(caplog.records[-1]))
+    assert last["left_out"] == 1000 - EACH_SECOND
 
 
 def test_what_a_client_wrote_cannot_begin_a_line(caplog: pytest.LogCaptureFixture) -> None:
@@ -44,6 +45,29 @@ def test_what_a_client_wrote_cannot_begin_a_line(caplog: pytest.LogCaptureFixtur
     assert "\n" not in caplog.records[0].getMessage()
     assert "\x1b" not in line + caplog.records[0].getMessage()
     assert json.loads(line)["reason"] == "invalid-input"
+
+
+def test_people_read_the_times_that_logging_would_write() -> None:
+    ours, theirs = (kind("%(asctime)s %(message)s") for kind in (HumanFormatter, logging.Formatter))
+    for created in (1e9, 1e9 + 0.25, 1e9 + 1.999, 1e9 + 3600):
+        record = logging.makeLogRecord({"msg": "read", "created": created})
+        record.msecs = created % 1 * 1000
+        assert ours.format(record) == theirs.format(record)
+
+
+def test_a_line_of_the_access_log_is_like_any_other(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    visit = Visit("encode", "fake/1", 200, 0.002, 0.001, 0.0, "r-1", None, None)
+    AccessLog()(visit)
+    logging.getLogger("service.requests").info(visit)
+    found, expected = (vars(record) for record in caplog.records)
+    assert found.keys() == expected.keys()
+    for name in ("name", "levelno", "levelname", "msg", "process", "thread", "message"):
+        assert found[name] == expected[name]
+    assert 0 <= expected["created"] - found["created"] < 60
+    caplog.set_level(logging.WARNING)
+    AccessLog()(visit)
+    assert len(caplog.records) == 2
 
 
 @pytest.mark.parametrize("lane", ["--fast-lane", "--no-fast-lane"])
