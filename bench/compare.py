@@ -12,7 +12,7 @@ from statistics import median
 from typing import Final
 
 from bench import bare, open_loop
-from bench.contenders import FIXED, OURS, Contender, contenders_of
+from bench.contenders import FIXED_TUNED, OURS, Contender, contenders_of
 from bench.load import Run
 from bench.models import Reference, bundle_of
 from bench.open_loop import Latency
@@ -53,20 +53,25 @@ class Figures:
 class Comparison:
     """All figures of one workload.
 
-    ``calls`` are the CPU seconds of bare onnxruntime by graph and rows, ``limit`` the capacity of a
-    server that costs no more than the fixed reply and the model in its best batch, and ``half`` the
-    latencies at a constant rate of half the capacity.
+    ``calls`` are the CPU seconds of bare onnxruntime by graph and rows, and ``half`` the latencies
+    at a constant rate of half the capacity.
     """
 
     workload: Workload
     servers: Mapping[str, Figures]
     calls: Mapping[str, bare.Costs]
-    limit: float
     half: Mapping[str, Latency]
 
     def model_seconds(self, rows: int) -> float:
         """CPU seconds of all graphs for one call of so many rows."""
         return sum(calls[rows] for calls in self.calls.values())
+
+    def limit(self, fixed: str = FIXED_TUNED) -> float:
+        """The capacity of a server that costs no more than this fixed reply and the model in its
+        best batch.
+        """
+        model_seconds = self.workload.rows * sum(map(bare.best_row, self.calls.values()))
+        return 1 / (1 / self.servers[fixed].capacity + model_seconds)
 
 
 @dataclass(frozen=True)
@@ -101,9 +106,7 @@ def compare(workload: Workload, plan: Plan, *, half: bool) -> Comparison:
         graph.name: bare.typical([each.calls[graph.name] for each in rounds])
         for graph in workload.graphs
     }
-    model_seconds = workload.rows * sum(map(bare.best_row, calls.values()))
-    limit = 1 / (1 / servers[FIXED].capacity + model_seconds)
-    return Comparison(workload, servers, calls, limit, latencies)
+    return Comparison(workload, servers, calls, latencies)
 
 
 def summarise(runs: Sequence[Run], server: Server) -> Figures:
@@ -150,5 +153,5 @@ def _at_half(
             cores=plan.load_cores,
         )
         for contender in contenders
-        if contender.server.name in (FIXED, OURS)
+        if contender.server.name in (FIXED_TUNED, OURS)
     }

@@ -15,11 +15,14 @@ from bench.workloads import Workload, check
 
 FIXED: Final = "fixed reply"
 NAIVE: Final = "naive FastAPI"
+FIXED_TUNED: Final = f"{FIXED}, tuned"
+NAIVE_TUNED: Final = f"{NAIVE}, tuned"
 SLOW_LANE: Final = "ours, no fast lane"
 OURS: Final = "ours"
 WITH_KEY: Final = "ours, API key"
+WITH_LOG: Final = "ours, access log"
 API_KEY: Final = "bench"
-SHOWN_WITH_KEY: Final = ("W2", "W4")
+SHOWN_WITH_MORE: Final = ("W2", "W4")
 
 
 @dataclass(frozen=True)
@@ -64,20 +67,24 @@ class Entry:
 def contenders_of(
     workload: Workload, bundle: Path, reference: Reference, cores: Cores
 ) -> Iterator[list[Contender]]:
-    """All servers for a workload, the fixed reply first, until the block ends."""
+    """All servers for a workload, the fixed replies first, until the block ends."""
     with ExitStack() as stack:
         found = [entry.enter(stack, reference, cores) for entry in entries(workload, bundle)]
-        yield [_fixed(stack, found[-1], cores), *found]
+        yield [*_fixed(stack, found[-1], cores), *found]
 
 
 def entries(workload: Workload, bundle: Path) -> list[Entry]:
-    """All but the fixed reply, which needs the reply of one of these."""
+    """All but the fixed replies, which need the reply of one of these."""
+    naive = ("bench.naive", "--bundle", str(bundle))
     found = [
-        Entry(NAIVE, ("bench.naive", "--bundle", str(bundle)), workload.in_json()),
+        Entry(NAIVE, naive, workload.in_json()),
+        Entry(NAIVE_TUNED, (*naive, "--tuned"), workload.in_json()),
         Entry(SLOW_LANE, (*ours(bundle), "--no-fast-lane"), workload),
         Entry(OURS, ours(bundle), workload),
     ]
-    if workload.name in SHOWN_WITH_KEY:
+    if workload.name in SHOWN_WITH_MORE:
+        logging = (*ours(bundle), "--access-log", "--log-level", "info")
+        found.append(Entry(WITH_LOG, logging, workload))
         keyed = (*ours(bundle), "--api-keys", f'["{API_KEY}"]')
         found.append(Entry(WITH_KEY, keyed, workload, {"X-API-Key": API_KEY}))
     return found
@@ -88,10 +95,11 @@ def ours(bundle: Path) -> tuple[str, ...]:
     return ("service", "--models", str(bundle), "--log-level", "warning")
 
 
-def _fixed(stack: ExitStack, other: Contender, cores: Cores) -> Contender:
-    """The floor for the request and the reply of another server."""
+def _fixed(stack: ExitStack, other: Contender, cores: Cores) -> Iterator[Contender]:
+    """The floor for the request and the reply of another server: as it comes, and tuned."""
     path = BUILD / "fixed-reply"
     path.write_bytes(other.reply.body)
     command = ("bench.fixed", "--reply", str(path), "--media-type", other.reply.media_type)
-    server = stack.enter_context(running(FIXED, command, cores))
-    return Contender(server, other.request, exchange(server.port, other.request))
+    for name, options in ((FIXED, ()), (FIXED_TUNED, ("--tuned",))):
+        server = stack.enter_context(running(name, (*command, *options), cores))
+        yield Contender(server, other.request, exchange(server.port, other.request))

@@ -1,13 +1,14 @@
 """The floor: plain uvicorn and an ASGI app that reads the body and answers a fixed reply.
 
-``python -m bench.fixed --port PORT --reply FILE --media-type TYPE``
+``python -m bench.fixed --port PORT --reply FILE --media-type TYPE [--tuned]``
 """
 
 import argparse
 from pathlib import Path
 
-import uvicorn
 from starlette.types import Receive, Scope, Send
+
+from bench.plain import add_options, serve
 
 
 class Fixed:
@@ -31,19 +32,11 @@ class Fixed:
 def main() -> None:
     """Serve until a signal comes."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("--port", type=int, required=True)
+    add_options(parser)
     parser.add_argument("--reply", type=Path, required=True)
     parser.add_argument("--media-type", required=True)
     given = parser.parse_args()
-    uvicorn.run(
-        Fixed(given.reply.read_bytes(), given.media_type),
-        port=given.port,
-        loop="uvloop",
-        http="httptools",
-        lifespan="off",
-        access_log=False,
-        log_level="warning",
-    )
+    serve(Fixed(given.reply.read_bytes(), given.media_type), given.port, tuned=given.tuned)
 
 
 if __name__ == "__main__":

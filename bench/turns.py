@@ -19,7 +19,7 @@ import uvloop
 from uvicorn.server import ServerState
 
 from bench.bare import thread_on
-from bench.contenders import FIXED, OURS, SLOW_LANE
+from bench.contenders import FIXED_TUNED, OURS, SLOW_LANE
 from bench.exchange import Reply, read_reply
 from bench.fixed import Fixed
 from bench.models import Reference, bundle_of
@@ -70,7 +70,7 @@ class Client(NamedTuple):
 
 def measure(workloads: Sequence[Workload], core: int) -> list[Row]:
     """Microseconds of each server, by workload. Raises BenchError on a reply that is wrong."""
-    found: list[Row] = [(FIXED, {}), (OURS, {}), (SLOW_LANE, {})]
+    found: list[Row] = [(FIXED_TUNED, {}), (OURS, {}), (SLOW_LANE, {})]
     with thread_on((core,)), asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         for workload in workloads:
             for (_, figures), seconds in zip(found, runner.run(_of(workload)), strict=True):
