@@ -7,7 +7,18 @@ import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 
-from bench import bursts, compare, load, scaling, sessions, stages, table, training, turns
+from bench import (
+    bursts,
+    compare,
+    load,
+    processes,
+    scaling,
+    sessions,
+    stages,
+    table,
+    training,
+    turns,
+)
 from bench.errors import BenchError
 from bench.models import bundle_of
 from bench.paths import BUILD
@@ -33,8 +44,8 @@ def _parser() -> argparse.ArgumentParser:
         choices=tuple(REPORTS),
         default="servers",
         help="servers side by side; the stages of a request; requests without sockets; a second "
-        "worker; training beside its yardsticks; onnxruntime's options; latency under bursts "
-        "(default: servers)",
+        "worker; training beside its yardsticks; training by two processes; onnxruntime's "
+        "options; latency under bursts (default: servers)",
     )
     parser.add_argument("--only", metavar="W2,W4", help="workloads (default: all)")
     parser.add_argument("--seconds", type=int, default=3, help="of one run (default: 3)")
@@ -85,6 +96,12 @@ def _training(given: argparse.Namespace) -> None:
     _report("training", training.markdown(found), [asdict(each) for each in found])
 
 
+def _processes(given: argparse.Namespace) -> None:
+    del given
+    found = processes.measure()
+    _report("processes", processes.markdown(found), [each._asdict() for each in found])
+
+
 def _sessions(given: argparse.Namespace) -> None:
     found = sessions.measure(repetitions=given.repetitions)
     _report("sessions", sessions.markdown(found), repr(found))
@@ -119,6 +136,7 @@ REPORTS = {
     "turns": _turns,
     "scaling": _scaling,
     "training": _training,
+    "processes": _processes,
     "bursts": _bursts,
     "sessions": _sessions,
 }

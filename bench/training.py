@@ -41,7 +41,7 @@ LAYERS: Final = (
 """Inputs and outputs of the fully connected layers, in their order."""
 
 ROWS: Final = 16_384
-BATCHES: Final = (128, 512)
+BATCHES: Final = (128, 512, 2048)
 REPETITIONS: Final = 5
 LEARNING_RATE: Final = 1e-3
 

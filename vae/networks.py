@@ -106,7 +106,7 @@ class VAE(nn.Module):
 
 
 class Preprocess(nn.Module):
-    """x ↦ (x − shift) / scale on flattened rows."""
+    """x ↦ (x − shift) / scale on flattened rows. A shift of 0 costs nothing."""
 
     shift: Tensor
     scale: Tensor
@@ -115,14 +115,16 @@ class Preprocess(nn.Module):
         super().__init__()
         self.register_buffer("shift", torch.tensor(spec.shift))
         self.register_buffer("scale", torch.tensor(spec.scale))
+        self._shifts = any(spec.shift)
 
     def forward(self, x: Tensor) -> Tensor:
-        return (x.flatten(1) - self.shift) / self.scale
+        flat = x.flatten(1)
+        return (flat - self.shift if self._shifts else flat) / self.scale
 
     def invert(self, x: Tensor) -> Tensor:
         """From the model's space back to the units of the data."""
-        units: Tensor = x * self.scale + self.shift
-        return units
+        scaled: Tensor = x * self.scale
+        return scaled + self.shift if self._shifts else scaled
 
 
 def _told(spec: ModelSpec) -> nn.Module:

@@ -21,7 +21,7 @@ import uvicorn
 from torch.overrides import TorchFunctionMode
 
 from bench import __main__ as command
-from bench import bare, contenders, sessions, table, training, turns
+from bench import bare, contenders, processes, sessions, table, training, turns
 from bench.aims import AIMS, AS_THEY_COME, TRAINING_AIMS, TUNED, Speeds
 from bench.arrivals import arrivals
 from bench.compare import Comparison, Figures, summarise
@@ -407,6 +407,17 @@ def test_the_aims_of_training_are_ratios_of_its_speeds() -> None:
         for aim in TRAINING_AIMS
     ]
     assert reached == [True, False, True]
+
+
+def test_one_process_trains_as_torchrun_starts_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(processes, "BUILD", tmp_path)
+    monkeypatch.setattr(processes, "PROCESSES", (1,))
+    (found,) = processes.measure(batches=(128,), rows=512, epochs=1)
+    assert (found.batch, found.processes) == (128, 1)
+    assert found.images > 0
+    assert processes.markdown([found, found._replace(processes=2)]).endswith("| 1.00 |")
 
 
 def test_the_bare_products_are_those_of_every_layer_forwards_and_backwards() -> None:
