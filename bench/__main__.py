@@ -11,6 +11,7 @@ from bench import (
     bursts,
     compare,
     load,
+    pauses,
     processes,
     scaling,
     sessions,
@@ -45,7 +46,7 @@ def _parser() -> argparse.ArgumentParser:
         default="servers",
         help="servers side by side; the stages of a request; requests without sockets; a second "
         "worker; training beside its yardsticks; training by two processes; onnxruntime's "
-        "options; latency under bursts (default: servers)",
+        "options; latency under bursts; pauses of the machine (default: servers)",
     )
     parser.add_argument("--only", metavar="W2,W4", help="workloads (default: all)")
     parser.add_argument("--seconds", type=int, default=3, help="of one run (default: 3)")
@@ -102,6 +103,12 @@ def _processes(given: argparse.Namespace) -> None:
     _report("processes", processes.markdown(found), [each._asdict() for each in found])
 
 
+def _pauses(given: argparse.Namespace) -> None:
+    del given
+    found = pauses.measure(_two_cores())
+    _report("pauses", pauses.markdown(found), [each._asdict() for each in found])
+
+
 def _sessions(given: argparse.Namespace) -> None:
     found = sessions.measure(repetitions=given.repetitions)
     _report("sessions", sessions.markdown(found), repr(found))
@@ -137,6 +144,7 @@ REPORTS = {
     "scaling": _scaling,
     "training": _training,
     "processes": _processes,
+    "pauses": _pauses,
     "bursts": _bursts,
     "sessions": _sessions,
 }

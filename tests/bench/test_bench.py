@@ -21,7 +21,7 @@ import uvicorn
 from torch.overrides import TorchFunctionMode
 
 from bench import __main__ as command
-from bench import bare, contenders, processes, sessions, table, training, turns
+from bench import bare, contenders, pauses, processes, sessions, table, training, turns
 from bench.aims import AIMS, AS_THEY_COME, TRAINING_AIMS, TUNED, Speeds
 from bench.arrivals import arrivals
 from bench.compare import Comparison, Figures, summarise
@@ -388,6 +388,16 @@ def test_tables_are_markdown() -> None:
     assert "| W2 | ours ≥ 6 × naive FastAPI | 18.00 | yes | 9.00 | yes |" in lines
     for line, following in pairwise(lines):
         assert not (line and following) or line.count("|") == following.count("|")
+
+
+def test_pauses_are_jumps_of_the_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = iter([0.0, 0.1, 0.1001, 0.4, 2.0])
+    monkeypatch.setattr(pauses.time, "perf_counter", lambda: next(clock))
+    monkeypatch.setattr(pauses.os, "sched_setaffinity", lambda _process, _cores: None)
+    found = pauses.watch(0, seconds=1.0)
+    assert found == pytest.approx((0.1, 0.2999, 1.6))
+    shown = pauses.markdown([pauses.Pauses(2, 0, 1.0, found), pauses.Pauses(1, 1, 1.0, ())])
+    assert "| 2 | 0 | 3.0 | 299.9 | 1600.0 | 199.99% |" in shown
 
 
 # Training
