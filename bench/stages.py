@@ -21,15 +21,15 @@ from bench.models import LATENT_DIM, Reference, bundle_of, images
 from bench.table import table
 from bench.workloads import Workload
 from service.arrays import Arrays
-from service.home import Home
-from service.metrics import Metrics
-from service.model import Model
-from service.noise import standard_normal
-from service.options import PosteriorOptions, ScoreOptions
+from service.http.request import read
+from service.models.home import Home
+from service.models.model import Model
+from service.models.noise import standard_normal
+from service.models.options import PosteriorOptions, ScoreOptions
+from service.models.verbs import VERBS
 from service.settings import Settings
-from service.verbs import VERBS
+from service.telemetry.metrics import Metrics
 from service.wire.formats import FORMATS, JSON, NPY, PNG, SAFETENSORS, Format, acceptable, format_of
-from service.wire.request import read
 from service.wire.rows import RowSpec
 from vae.bundle import open_bundle
 from vae.graphs import DECODER, ENCODER

@@ -25,9 +25,9 @@ from bench.fixed import Fixed
 from bench.models import Reference, bundle_of
 from bench.table import table
 from bench.workloads import Workload, check
-from service.metrics import Metrics
 from service.server import create_lone_server
 from service.settings import Settings
+from service.telemetry.metrics import Metrics
 
 DEFAULT: Final = "W1,W2,W4"
 REQUESTS: Final = 20_000

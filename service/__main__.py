@@ -10,17 +10,19 @@ from collections.abc import Sequence
 from pydantic import ValidationError
 from pydantic_settings import CliApp, SettingsError
 
-from service import cpus, descriptors, keys, logs, supervisor, tls
 from service.errors import UnknownModel
-from service.keys import KeysUnusable
-from service.listeners import CannotListen
-from service.metrics import Metrics
+from service.http import keys, tls
+from service.http.keys import KeysUnusable
+from service.http.tls import TlsUnusable
 from service.runtimes.runtime import RuntimeUnusable
 from service.server import create_lone_server
 from service.settings import Settings, unknown_variables
-from service.supervisor import CannotStart
-from service.tls import TlsUnusable
-from service.tracing import TracingUnusable
+from service.telemetry import logs
+from service.telemetry.metrics import Metrics
+from service.telemetry.tracing import TracingUnusable
+from service.workers import cpus, descriptors, supervisor
+from service.workers.listeners import CannotListen
+from service.workers.supervisor import CannotStart
 from vae.bundle import BundleError
 
 logger = logging.getLogger("service")

@@ -13,18 +13,18 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import Response
 from starlette.types import Lifespan
 
-from service import pages
-from service.endpoint import problem
 from service.errors import RoutingError, UnknownModel
-from service.guard import ApiKeys
-from service.keeper import Steward
-from service.metrics import Metrics
-from service.middleware import FrontDoor, Register, to_response
-from service.reception import Reception
-from service.repository import Repository
+from service.http import pages
+from service.http.endpoint import problem
+from service.http.guard import ApiKeys
+from service.http.middleware import FrontDoor, Register, to_response
+from service.http.reception import Reception
+from service.models.keeper import Steward
+from service.models.repository import Repository
 from service.routes import admin, ops, vae
 from service.routes.openapi import leave_out_validation, say_which_keys
 from service.settings import Settings
+from service.telemetry.metrics import Metrics
 
 CORS_REQUEST_HEADERS: Final = ("X-API-Key", "Authorization", "X-Timeout-Ms", "X-Request-Id")
 CORS_REPLY_HEADERS: Final = ("X-Request-Id", "X-Model", "Retry-After")

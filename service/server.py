@@ -16,16 +16,16 @@ import uvicorn
 from prometheus_client import disable_created_metrics
 
 from service.app import create_app
-from service.catalog import Catalog
-from service.departure import close_door
-from service.home import Home
-from service.keeper import Keeper, Steward
-from service.metrics import Metrics
-from service.policy import Policy
-from service.protocol import Connection
-from service.reception import Reception
+from service.http.departure import close_door
+from service.http.protocol import Connection
+from service.http.reception import Reception
+from service.models.catalog import Catalog
+from service.models.home import Home
+from service.models.keeper import Keeper, Steward
+from service.models.policy import Policy
+from service.models.shelf import Shelf
 from service.settings import Settings
-from service.shelf import Shelf
+from service.telemetry.metrics import Metrics
 
 logger = logging.getLogger(__name__)
 

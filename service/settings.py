@@ -17,8 +17,8 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from service.keys import well_formed
-from service.policy import Policy
+from service.http.keys import well_formed
+from service.models.policy import Policy
 from service.runtimes.runtime import Precision
 
 MiB = 2**20

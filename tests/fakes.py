@@ -12,15 +12,15 @@ import numpy as np
 from fastapi import FastAPI
 
 from service.app import create_app
-from service.catalog import Catalog
-from service.home import Home
-from service.keeper import Keeper
-from service.metrics import Metrics
-from service.model import Model
-from service.policy import Policy
-from service.repository import Repository
+from service.models.catalog import Catalog
+from service.models.home import Home
+from service.models.keeper import Keeper
+from service.models.model import Model
+from service.models.policy import Policy
+from service.models.repository import Repository
+from service.models.shelf import Shelf
 from service.settings import Settings
-from service.shelf import Shelf
+from service.telemetry.metrics import Metrics
 from vae.bundle import Bundle, open_bundle, to_npz, write_bundle
 from vae.graphs import GRAPHS, Graph
 from vae.manifest import MLP, Bernoulli, Calibration, InputSpec

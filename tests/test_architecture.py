@@ -15,6 +15,18 @@ ALLOWED = {
     "client": {"vae_client"},
 }
 OURS = {"vae", "training", "service", "vae_client", "tests", "bench", "deploy"}
+IN_SERVICE = {
+    "batching": set(),
+    "runtimes": set(),
+    "wire": set(),
+    "telemetry": {"batching"},
+    "models": {"batching", "runtimes", "telemetry", "wire"},
+    "http": {"batching", "models", "telemetry", "wire"},
+    "routes": {"batching", "http", "models", "telemetry", "wire"},
+    "workers": {"models", "runtimes", "telemetry"},
+}
+"""What each folder of the service may import of the others."""
+
 NO_TORCH = ("vae/bundle.py", "vae/graphs.py", "vae/manifest.py", "vae/parity.py")
 
 
@@ -38,6 +50,15 @@ def test_arrows_between_packages(package: str) -> None:
     assert modules(package)
     for path in modules(package):
         assert imported(path) & OURS <= ALLOWED[package], path
+
+
+def test_arrows_within_the_service() -> None:
+    folders = {path.parent.name for path in modules("service")} - {"service"}
+    assert folders == IN_SERVICE.keys()
+    for path in modules("service"):
+        if path.parent.name in folders:
+            found = {target.parent.name for target in _edges(path)} & folders
+            assert found - {path.parent.name} <= IN_SERVICE[path.parent.name], path
 
 
 def test_the_seam_needs_no_torch() -> None:

@@ -4,8 +4,8 @@
         --column x --keep id
 
 Ray Data streams: the data are read, run and written block by block, so that neither a node's memory
-nor the cluster's bounds their size. The rows go through ``service.model``, as those of a request
-do: the numbers are the service's.
+nor the cluster's bounds their size. The rows go through ``service.models.model``, as those of a
+request do: the numbers are the service's.
 """
 
 import argparse
@@ -22,12 +22,12 @@ from numpy.typing import NDArray
 from pyarrow import ArrowException, parquet
 
 from service.errors import InvalidInput
-from service.home import Home
-from service.metrics import Metrics
-from service.model import Model
-from service.options import PosteriorOptions, ScoreOptions
+from service.models.home import Home
+from service.models.model import Model
+from service.models.options import PosteriorOptions, ScoreOptions
+from service.models.shelf import Shelf
 from service.settings import Settings
-from service.shelf import Shelf
+from service.telemetry.metrics import Metrics
 from service.wire.rows import RowSpec
 from vae.bundle import BundleError, open_bundle
 from vae.manifest import InputSpec

@@ -27,13 +27,13 @@ from ray import serve
 from ray.serve import Application
 
 from service.app import create_app
-from service.catalog import Catalog
-from service.home import Home
-from service.keeper import Keeper
-from service.metrics import Metrics
-from service.policy import Policy
+from service.models.catalog import Catalog
+from service.models.home import Home
+from service.models.keeper import Keeper
+from service.models.policy import Policy
+from service.models.shelf import Shelf
 from service.settings import Settings
-from service.shelf import Shelf
+from service.telemetry.metrics import Metrics
 
 
 class Options(BaseModel):

@@ -5,10 +5,10 @@ from typing import Final, Literal
 from fastapi import APIRouter
 from pydantic import BaseModel
 
-from service.keeper import Steward
+from service.models.keeper import Steward
+from service.models.shelf import Key
 from service.routes.openapi import problems
 from service.routes.paths import ModelPath, VersionPath
-from service.shelf import Key
 
 ERRORS: Final = {
     401: "The admin key is missing or unknown",

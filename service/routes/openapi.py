@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from service.errors import MEDIA_TYPE
-from service.middleware import ADMIN_PATH, is_open
-from service.verbs import Verb
+from service.http.middleware import ADMIN_PATH, is_open
+from service.models.verbs import Verb
 from service.wire.formats import FORMATS, JSON, PNG
 
 JsonSchema = dict[str, Any]

@@ -5,15 +5,15 @@ from typing import Any, Final
 from fastapi import APIRouter, Response
 from pydantic import AwareDatetime, BaseModel
 
-from service import metrics as prometheus
-from service.catalog import Entry
-from service.departure import Departure
 from service.errors import Unavailable
-from service.metrics import Metrics
-from service.model import Model
-from service.repository import Repository
+from service.http.departure import Departure
+from service.models.catalog import Entry
+from service.models.model import Model
+from service.models.repository import Repository
 from service.routes.openapi import problems
 from service.routes.paths import ModelPath, VersionPath
+from service.telemetry import metrics as prometheus
+from service.telemetry.metrics import Metrics
 from vae import manifest
 
 UNKNOWN_MODEL: Final = problems({404: "No such model or version"})

@@ -10,14 +10,14 @@ from fastapi.routing import APIRoute
 from starlette.requests import ClientDisconnect
 from starlette.types import Receive, Scope, Send
 
-from service.call import Call
-from service.endpoint import CLIENT_CLOSED_REQUEST, Endpoint, Reply
-from service.guard import head_of
-from service.middleware import MODEL_LABEL, WORK, to_response
+from service.batching.call import Call
+from service.batching.work import Work
+from service.http.endpoint import CLIENT_CLOSED_REQUEST, Endpoint, Reply
+from service.http.guard import head_of
+from service.http.middleware import MODEL_LABEL, WORK, to_response
+from service.http.target import Target
+from service.models.verbs import VERBS, Verb
 from service.routes.openapi import operation
-from service.target import Target
-from service.verbs import VERBS, Verb
-from service.work import Work
 
 PATHS: Final = (  # and what they add to a verb's name in the names of operations
     ("/{verb}", ""),

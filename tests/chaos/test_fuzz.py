@@ -12,11 +12,11 @@ import pytest
 from PIL import Image
 from safetensors.numpy import save
 
-from service.endpoint import parse_query
 from service.errors import ServiceError
-from service.verbs import VERBS, Verb
+from service.http.endpoint import parse_query
+from service.http.request import read
+from service.models.verbs import VERBS, Verb
 from service.wire.formats import JSON, NPY, PNG, SAFETENSORS, Format
-from service.wire.request import read
 from service.wire.rows import RowSpec
 from tests.fakes import IMAGE, write_fake_bundle
 from tests.mutations import Mutator, attack, repair_npy, repair_png, repair_safetensors

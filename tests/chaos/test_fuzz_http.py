@@ -15,7 +15,7 @@ import pytest
 import uvicorn
 from uvicorn.server import ServerState
 
-from service.protocol import Connection
+from service.http.protocol import Connection
 from tests.fakes import fake_service
 from tests.mutations import SLOWEST_SECONDS, Mutator, bounded, repair_length
 

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import yaml
 
-from service.middleware import OPEN_PATHS
+from service.http.middleware import OPEN_PATHS
 from service.settings import Settings, unknown_variables
 from tests.servers import ROOT
 

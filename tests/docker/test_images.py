@@ -13,7 +13,7 @@ import pytest
 
 from tests.docker.engine import build, docker, health, inspect, logs, wait_until
 from tests.servers import ROOT, free_port
-from tests.service.test_tracing import collecting
+from tests.service.telemetry.test_tracing import collecting
 
 pytestmark = pytest.mark.docker
 

@@ -18,9 +18,9 @@ from safetensors.numpy import load, save
 
 from service.app import create_app
 from service.errors import BundleRefused
-from service.metrics import Metrics
-from service.repository import Repository
-from service.shelf import Key
+from service.models.repository import Repository
+from service.models.shelf import Key
+from service.telemetry.metrics import Metrics
 from tests.fakes import COLOUR, IMAGE, VECTOR, FakeService, call, fake_service, fake_settings
 
 Ask = Callable[..., httpx.Response]

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from service.golden import check_golden
+from service.models.golden import check_golden
 from service.runtimes.onnx import bound, provider_options
 from service.runtimes.runtime import RUNTIMES, RuntimeUnusable, resolve
 from service.runtimes.torch import functions_of

@@ -9,7 +9,7 @@ import safetensors.torch
 import torch
 from onnx import TensorProto
 
-from service.golden import check_golden
+from service.models.golden import check_golden
 from service.runtimes.runtime import RuntimeUnusable, resolve
 from tests.training.test_main import TINY
 from training import quantize as module

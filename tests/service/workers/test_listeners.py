@@ -1,0 +1,47 @@
+import asyncio
+import socket
+
+import pytest
+
+from service.workers.listeners import CannotListen, Listeners
+from tests.servers import free_port
+
+
+def connects(port: int) -> bool:
+    with socket.socket() as client:
+        return client.connect_ex(("127.0.0.1", port)) == 0
+
+
+def test_every_slot_has_its_own_socket_on_one_port() -> None:
+    async def body() -> None:
+        listeners = Listeners("127.0.0.1", 0)
+        port = await listeners.find_port()
+        (first,), (second,) = await listeners.open(0), await listeners.open(1)
+        assert first != second
+        assert await listeners.open(0) == (first,)
+        assert not connects(port)  # bound, but nobody could answer
+        with socket.fromfd(first, socket.AF_INET, socket.SOCK_STREAM) as worker:
+            assert worker.getsockname()[1] == port
+            worker.listen()
+            assert connects(port)
+        assert connects(port)  # the worker is gone; the next one finds the connection waiting
+        listeners.close(0)
+        assert not connects(port)
+        listeners.close_all()
+
+    asyncio.run(body())
+
+
+def test_a_port_in_use_is_refused_also_when_its_owner_would_share_it() -> None:
+    with socket.socket() as other:
+        other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        with pytest.raises(CannotListen, match=f"127.0.0.1:{port}: .*in use"):
+            asyncio.run(Listeners("127.0.0.1", port).find_port())
+
+
+def test_a_host_that_is_not_here_is_refused() -> None:
+    with pytest.raises(CannotListen, match=r"192\.0\.2\.1"):
+        asyncio.run(Listeners("192.0.2.1", free_port()).find_port())
