@@ -17,6 +17,7 @@ from prometheus_client import disable_created_metrics
 
 from service.app import create_app
 from service.http.departure import close_door
+from service.http.neighbours import NOBODY, Neighbours
 from service.http.protocol import Connection
 from service.http.reception import Reception
 from service.models.catalog import Catalog
@@ -46,10 +47,14 @@ class Server(uvicorn.Server):
         settings: Settings,
         reception: Reception,
         companion: Companion,
+        neighbours: Neighbours,
         *,
         supervised: bool,
     ) -> None:
         super().__init__(config)
+        self._neighbours = neighbours
+        self._adopting: set[asyncio.Task[None]] = set()
+        self._told = False  # to leave
         self._notice_seconds = settings.notice_seconds
         self._metrics = reception.metrics
         self._departure = reception.departure
@@ -61,6 +66,7 @@ class Server(uvicorn.Server):
         await super().startup(sockets)
         gc.collect()
         gc.freeze()  # what start-up made stays; going through it again would pause every request
+        self._neighbours.open(self._adopt)
 
     async def main_loop(self) -> None:
         self._accompanying = asyncio.create_task(self._companion())
@@ -68,7 +74,9 @@ class Server(uvicorn.Server):
 
     async def on_tick(self, counter: int) -> bool:
         self._metrics.refresh()
-        if await super().on_tick(counter):
+        self._neighbours.beat()
+        if await super().on_tick(counter) or self._told:
+            self._neighbours.leave()
             self._departure.announce(self._notice_seconds)
         return self._departure.is_due
 
@@ -76,19 +84,44 @@ class Server(uvicorn.Server):
         """Close the door, let requests finish, and end."""
         listeners = [each.fileno() for server in self.servers for each in server.sockets]
         await close_door(listeners, cast("set[Connection]", self.server_state.connections))
+        self._neighbours.close()
+        await asyncio.gather(*self._adopting)
         await super().shutdown(sockets)
         if self._accompanying:  # a signal may have come before there was one
             self._accompanying.cancel()
+
+    def _adopt(self, connection: socket.socket) -> None:
+        """Serve a connection that another process accepted."""
+        task = asyncio.create_task(self._settle(connection))
+        self._adopting.add(task)
+        task.add_done_callback(self._adopting.discard)
+
+    async def _settle(self, connection: socket.socket) -> None:
+        connection.setblocking(False)
+        try:
+            await asyncio.get_running_loop().connect_accepted_socket(self._settled, connection)
+        except OSError:  # its client is gone
+            connection.close()
+
+    def _settled(self) -> Connection:
+        """As uvicorn makes one for each connection, but that it goes nowhere else."""
+        made = self.config.http_protocol_class(  # type: ignore[call-arg]
+            config=self.config, server_state=self.server_state, app_state=self.lifespan.state
+        )
+        connection = cast("Connection", made)
+        connection.settled = True
+        return connection
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002
         """The first signal begins the departure; the second ends the process at once.
 
         uvicorn's own would have the signal raised again after all is done, and the exit status be
-        the signal's.
+        the signal's. Nor is its ``should_exit`` set: where it is by the end of the start, uvicorn
+        closes without the notice, while connections come in already.
         """
-        if self.should_exit and not self._supervised:
+        if self._told and not self._supervised:
             os._exit(1)
-        self.should_exit = True
+        self._told = True
 
     def serve_until_told(self, sockets: Sequence[socket.socket] = ()) -> None:
         """Serve on these sockets, else on the host and port of the configuration; then drain."""
@@ -121,6 +154,7 @@ def create_server(
     companion: Companion,
     settings: Settings,
     metrics: Metrics,
+    neighbours: Neighbours = NOBODY,
     *,
     supervised: bool = False,
 ) -> Server:
@@ -130,7 +164,7 @@ def create_server(
     reception: Reception = app.state.reception
     config = uvicorn.Config(
         app,
-        http=partial(Connection, reception=reception),  # type: ignore[arg-type]
+        http=partial(Connection, reception=reception, neighbours=neighbours),  # type: ignore[arg-type]
         host=settings.host,
         port=settings.port,
         ws="none",
@@ -144,4 +178,4 @@ def create_server(
         timeout_keep_alive=settings.keep_alive_seconds,
         timeout_graceful_shutdown=ceil(settings.drain_seconds),
     )
-    return Server(config, settings, reception, companion, supervised=supervised)
+    return Server(config, settings, reception, companion, neighbours, supervised=supervised)

@@ -18,6 +18,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from service.errors import HeadTooLarge, Malformed, ServiceError, Unavailable
 from service.http.fast_lane import CLOSE_LINE, FastCycle
 from service.http.guard import Head, head_of
+from service.http.neighbours import NOBODY, Neighbours
 from service.http.receipt import Receipt
 from service.http.reception import Reception
 from service.http.target import target_of
@@ -32,9 +33,13 @@ class Connection(HttpToolsProtocol):
     cycle: Any  # uvicorn's RequestResponseCycle, or a FastCycle in its place
     deadline: float
 
-    def __init__(self, *args: Any, reception: Reception, **kwargs: Any) -> None:
+    def __init__(
+        self, *args: Any, reception: Reception, neighbours: Neighbours = NOBODY, **kwargs: Any
+    ) -> None:
         super().__init__(*args, **kwargs)
         self.reception = reception
+        self.neighbours = neighbours
+        self.settled = False  # it stays with this process
         self.answering: Any = None  # the cycle whose turn it is, where ``cycle`` is the latest read
         self.held = False  # nothing is begun until the client has read more of its replies
         self.declines = False  # the upgrade that the request being read asks for
@@ -44,9 +49,19 @@ class Connection(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
+        self.neighbours.count(len(self.connections))
+        if self._is_passed_on():
+            transport.abort()
+            return
         self._await_client(self.reception.settings.head_seconds)
         if len(self.connections) > self.reception.settings.max_connections:
             self._make_room()
+
+    def _is_passed_on(self) -> bool:
+        """Whether another process has this connection now; of TLS this one alone has the keys."""
+        if self.settled or self.scheme == "https":
+            return False
+        return self.neighbours.offer(self.transport.get_extra_info("socket").fileno())
 
     def data_received(self, data: bytes) -> None:
         if not self.flow.write_paused:
@@ -146,6 +161,7 @@ class Connection(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self.reception.waits.discard(self)
         super().connection_lost(exc)
+        self.neighbours.count(len(self.connections))
         for cycle in (self.answering, *(cycle for cycle, _ in self.pipeline)):
             if isinstance(cycle, FastCycle):
                 cycle.disconnect()

@@ -29,6 +29,7 @@ from service.telemetry import logs, metrics
 from service.telemetry.metrics import Metrics
 from service.telemetry.tracing import TracingUnusable
 from service.workers.follower import Follower
+from service.workers.neighbours import WorkerNeighbours
 from service.workers.snapshot import Copy
 from vae.bundle import BundleError
 
@@ -97,7 +98,10 @@ def main() -> int:
         print(f"vae-serve: {error}", file=sys.stderr)  # noqa: T201
         return 1
     follower = Follower(supervisor, home)
-    server = create_server(home, follower, follower.run, settings, counts, supervised=True)
+    neighbours = WorkerNeighbours(order.private, order.slot, settings.workers)
+    server = create_server(
+        home, follower, follower.run, settings, counts, neighbours, supervised=True
+    )
     server.serve_until_told([socket.socket(fileno=number) for number in order.listeners])
     return 0
 
