@@ -102,6 +102,8 @@ class Server(uvicorn.Server):
             await asyncio.get_running_loop().connect_accepted_socket(self._settled, connection)
         except OSError:  # its client is gone
             connection.close()
+        finally:
+            self._neighbours.took()
 
     def _settled(self) -> Connection:
         """As uvicorn makes one for each connection, but that it goes nowhere else."""

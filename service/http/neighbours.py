@@ -22,6 +22,9 @@ class Neighbours(Protocol):
     def offer(self, connection: int) -> bool:
         """Whether another process got this descriptor, for it has fewer connections."""
 
+    def took(self) -> None:
+        """One that was passed on is counted here from now on, or gone."""
+
     def leave(self) -> None:
         """Be passed nothing more."""
 
@@ -40,6 +43,8 @@ class Nobody:
 
     def offer(self, connection: int) -> bool:  # noqa: ARG002 (there is nobody)
         return False
+
+    def took(self) -> None: ...
 
     def leave(self) -> None: ...
 

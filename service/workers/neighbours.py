@@ -16,8 +16,10 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from struct import Struct
-from typing import Final, NamedTuple
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
 
 logger = logging.getLogger(__name__)
 
@@ -25,42 +27,46 @@ Adopt = Callable[[socket.socket], None]
 AWAKE_SECONDS: Final = 0.5  # one that was silent for longer may hang, and gets nothing
 
 
-class State(NamedTuple):
-    """What a worker has written of itself; ``beat`` is of the monotonic clock, which all share."""
-
-    connections: int
-    beat: float
-
-
 class Board:
-    """The states of all slots, in a file that all workers map."""
+    """What the workers know of each other, in a file that all of them map; a row or number a slot.
 
-    ENTRY: Final = Struct("=qd")
+    ``beats`` are of the monotonic clock, which all share. ``sent`` counts the connections that a
+    slot (row) has passed to another (column), and ``taken`` those that have got there: what is on
+    the way is counted as being there, or workers that fill at once would pass all to each other.
+    Every number has one writer.
+    """
 
     def __init__(self, path: Path, slots: int) -> None:
+        cells = slots * (slots + 3)
         with path.open("a+b") as file:
-            file.truncate(slots * self.ENTRY.size)
-            self._map = mmap.mmap(file.fileno(), 0)
-        self.slots = slots
+            file.truncate(8 * cells)
+            memory = mmap.mmap(file.fileno(), 0)
+        counts = np.frombuffer(memory, np.int64)
+        self.connections, self.taken, beats, sent = np.split(counts, [slots, 2 * slots, 3 * slots])
+        self.beats = beats.view(np.float64)
+        self.sent = sent.reshape(slots, slots)
 
-    def read(self, slot: int) -> State:
-        return State(*self.ENTRY.unpack_from(self._map, slot * self.ENTRY.size))
+    def loads(self) -> NDArray[np.int64]:
+        """Connections of each slot, those on the way to it included."""
+        loads: NDArray[np.int64] = self.connections + self.sent.sum(axis=0) - self.taken
+        return loads
 
-    def write(self, slot: int, state: State) -> None:
-        self.ENTRY.pack_into(self._map, slot * self.ENTRY.size, *state)
+    def begin(self, slot: int) -> None:
+        """A new worker in this slot: it has nothing, and what was on the way is gone."""
+        self.connections[slot] = 0
+        self.taken[slot] = self.sent[:, slot].sum()
+        self.beats[slot] = -math.inf
 
 
-def choose(board: Board, slot: int, connections: int, now: float) -> int | None:
-    """Where one of the ``connections`` of ``slot`` goes: to the emptiest slot that is awake, if it
-    then has no more than this one.
+def choose(board: Board, slot: int, now: float) -> int | None:
+    """Where a connection of ``slot`` goes: to the emptiest slot that is awake, if it then has no
+    more than this one.
     """
-    others = [
-        (state.connections, other)
-        for other in range(board.slots)
-        if other != slot and (state := board.read(other)).beat > now - AWAKE_SECONDS
-    ]
-    fewest, emptiest = min(others, default=(math.inf, None))
-    return emptiest if fewest + 1 < connections else None
+    awake = board.beats > now - AWAKE_SECONDS
+    awake[slot] = False
+    loads = board.loads()
+    emptiest = int(np.argmin(np.where(awake, loads, np.iinfo(np.int64).max)))
+    return emptiest if awake[emptiest] and loads[emptiest] + 1 < loads[slot] else None
 
 
 class WorkerNeighbours:
@@ -72,10 +78,8 @@ class WorkerNeighbours:
         self._directory = directory
         self._slot = slot
         self._board = Board(directory / "board", slots)
-        self._connections = 0
-        self._beat = -math.inf  # until there is somebody to take what is passed on
-        self._takes = False
-        self._write()
+        self._board.begin(slot)
+        self._takes = False  # until there is somebody to take what is passed on
         self._mailbox = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._mailbox.setblocking(False)
 
@@ -93,16 +97,14 @@ class WorkerNeighbours:
         self.beat()
 
     def count(self, connections: int) -> None:
-        self._connections = connections
-        self._write()
+        self._board.connections[self._slot] = connections
 
     def beat(self) -> None:
         if self._takes:
-            self._beat = time.monotonic()
-            self._write()
+            self._board.beats[self._slot] = time.monotonic()
 
     def offer(self, connection: int) -> bool:
-        other = choose(self._board, self._slot, self._connections, time.monotonic())
+        other = choose(self._board, self._slot, time.monotonic())
         if other is None:
             return False
         rights = (socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [connection]))
@@ -110,14 +112,15 @@ class WorkerNeighbours:
             self._mailbox.sendmsg([b"\0"], [rights], 0, str(self._path(other)))
         except OSError:  # that one has ended, or has much to take already
             return False
-        state = self._board.read(other)  # until it counts by itself
-        self._board.write(other, state._replace(connections=state.connections + 1))
+        self._board.sent[self._slot, other] += 1
         return True
+
+    def took(self) -> None:
+        self._board.taken[self._slot] += 1
 
     def leave(self) -> None:
         self._takes = False
-        self._beat = -math.inf
-        self._write()
+        self._board.beats[self._slot] = -math.inf
 
     def close(self) -> None:
         if asyncio.get_running_loop().remove_reader(self._mailbox):
@@ -131,9 +134,6 @@ class WorkerNeighbours:
                 _, ancillary, _, _ = self._mailbox.recvmsg(1, room)
                 for _, _, rights in ancillary:
                     self._adopt(socket.socket(fileno=array.array("i", rights)[0]))
-
-    def _write(self) -> None:
-        self._board.write(self._slot, State(self._connections, self._beat))
 
     def _path(self, slot: int) -> Path:
         return self._directory / f"mailbox-{slot}"

@@ -2,52 +2,78 @@
 
 import asyncio
 import math
+import random
 import socket
 import time
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.workers.neighbours import AWAKE_SECONDS, Board, State, WorkerNeighbours, choose
+from service.workers.neighbours import AWAKE_SECONDS, Board, WorkerNeighbours, choose
 
 STATES = st.lists(
-    st.builds(State, st.integers(0, 50), st.sampled_from((100.0, 99.9, 50.0, -math.inf))),
+    st.tuples(st.integers(0, 50), st.sampled_from((100.0, 99.9, 50.0, -math.inf))),
     min_size=1,
     max_size=6,
 )
 
 
-def board_of(tmp_path: Path, states: list[State]) -> Board:
-    board = Board(tmp_path / "board", len(states))
-    for slot, state in enumerate(states):
-        board.write(slot, state)
-    return board
-
-
-@given(states=STATES)
+@given(states=STATES, on_the_way=st.integers(0, 5))
 def test_a_connection_goes_where_it_evens_out_and_nowhere_else(
-    tmp_path_factory: pytest.TempPathFactory, states: list[State]
+    tmp_path_factory: pytest.TempPathFactory, states: list[tuple[int, float]], on_the_way: int
 ) -> None:
-    board = board_of(tmp_path_factory.mktemp("board"), states)
-    own, *others = states
-    chosen = choose(board, 0, own.connections, now=100.0)
-    awake = [state.connections for state in others if state.beat > 100.0 - AWAKE_SECONDS]
+    board = Board(tmp_path_factory.mktemp("board") / "board", len(states))
+    board.connections[:], board.beats[:] = zip(*states, strict=True)
+    board.sent[0, -1] = on_the_way
+    loads = board.loads()
+    assert loads.sum() == sum(connections for connections, _ in states) + on_the_way
+    awake = [
+        int(loads[slot])
+        for slot in range(1, len(states))
+        if board.beats[slot] > 100.0 - AWAKE_SECONDS
+    ]
+    chosen = choose(board, 0, now=100.0)
     if chosen is None:
-        assert all(connections + 1 >= own.connections for connections in awake)
+        assert all(load + 1 >= loads[0] for load in awake)
     else:
         assert chosen != 0
-        assert states[chosen].connections == min(awake)
-        assert states[chosen].connections + 1 <= own.connections - 1
+        assert loads[chosen] == min(awake)
+        assert loads[chosen] + 1 <= loads[0] - 1
+
+
+@given(arrivals=st.lists(st.integers(0, 2), max_size=60), order=st.randoms())
+def test_workers_that_fill_at_once_end_even(
+    tmp_path_factory: pytest.TempPathFactory, arrivals: list[int], order: random.Random
+) -> None:
+    board = Board(tmp_path_factory.mktemp("board") / "board", 3)
+    board.beats[:] = 100.0
+    mail: list[int] = []
+    for slot in arrivals:  # to where Linux deals them out
+        board.connections[slot] += 1
+        other = choose(board, slot, now=100.0)
+        if other is not None:
+            board.connections[slot] -= 1
+            board.sent[slot, other] += 1
+            mail.append(other)
+        while mail and order.random() < 0.3:  # what was passed on is taken some time
+            slot = mail.pop(order.randrange(len(mail)))
+            board.connections[slot] += 1
+            board.taken[slot] += 1
+    assert np.ptp(board.loads()) <= 1
+    assert board.loads().sum() == len(arrivals)
 
 
 def test_all_workers_see_one_board(tmp_path: Path) -> None:
     first, second = Board(tmp_path / "board", 2), Board(tmp_path / "board", 2)
-    first.write(1, State(7, 12.5))
-    assert second.read(1) == (7, 12.5)
-    assert second.read(0) == (0, 0.0)
+    first.connections[1], first.beats[1] = 7, 12.5
+    first.sent[0, 1] = 2
+    assert (second.loads().tolist(), second.beats.tolist()) == ([0, 9], [0.0, 12.5])
+    second.begin(1)
+    assert first.loads().tolist() == [0, 0]
 
 
 def run(test: Callable[[], Coroutine[None, None, None]]) -> None:
