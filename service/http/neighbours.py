@@ -19,8 +19,8 @@ class Neighbours(Protocol):
     def beat(self) -> None:
         """Let the others know that somebody is awake here."""
 
-    def offer(self, connection: int) -> bool:
-        """Whether another process got this descriptor, for it has fewer connections."""
+    def offer(self, connection: socket.socket) -> bool:
+        """Whether another process got this connection, for it has fewer."""
 
     def took(self) -> None:
         """One that was passed on is counted here from now on, or gone."""
@@ -41,7 +41,7 @@ class Nobody:
 
     def beat(self) -> None: ...
 
-    def offer(self, connection: int) -> bool:  # noqa: ARG002 (there is nobody)
+    def offer(self, connection: socket.socket) -> bool:  # noqa: ARG002 (there is nobody)
         return False
 
     def took(self) -> None: ...

@@ -61,7 +61,7 @@ class Connection(HttpToolsProtocol):
         """Whether another process has this connection now; of TLS this one alone has the keys."""
         if self.settled or self.scheme == "https":
             return False
-        return self.neighbours.offer(self.transport.get_extra_info("socket").fileno())
+        return self.neighbours.offer(self.transport.get_extra_info("socket"))
 
     def data_received(self, data: bytes) -> None:
         if not self.flow.write_paused:

@@ -103,11 +103,11 @@ class WorkerNeighbours:
         if self._takes:
             self._board.beats[self._slot] = time.monotonic()
 
-    def offer(self, connection: int) -> bool:
+    def offer(self, connection: socket.socket) -> bool:
         other = choose(self._board, self._slot, time.monotonic())
         if other is None:
             return False
-        rights = (socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [connection]))
+        rights = (socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [connection.fileno()]))
         try:
             self._mailbox.sendmsg([b"\0"], [rights], 0, str(self._path(other)))
         except OSError:  # that one has ended, or has much to take already

@@ -90,10 +90,10 @@ def test_a_connection_travels_with_what_was_sent_on_it(tmp_path: Path) -> None:
         with client, accepted:
             client.send(b"asked before anybody listened")
             full.count(2)
-            assert full.offer(accepted.fileno())
+            assert full.offer(accepted)
             accepted.close()  # as the worker that passed it on does
             full.count(1)
-            assert not full.offer(client.fileno())  # the other one is counted to have it
+            assert not full.offer(client)  # the other one is counted to have it
             await asyncio.sleep(0.05)
             (connection,) = came
             with connection:
@@ -115,10 +115,10 @@ def test_what_is_on_the_way_when_a_worker_leaves_is_still_taken(tmp_path: Path) 
         staying.count(9)
         client, accepted = socket.socketpair()
         with client, accepted:
-            assert staying.offer(accepted.fileno())
+            assert staying.offer(accepted)
             leaving.leave()
             leaving.beat()  # which the server goes on to do
-            assert not staying.offer(accepted.fileno())
+            assert not staying.offer(accepted)
             leaving.close()
         assert len(came) == 1
         came[0].close()
@@ -137,14 +137,14 @@ def test_nothing_goes_to_who_is_dead_or_hangs(
         client, accepted = socket.socketpair()
         with client, accepted:
             second.close()  # as by a signal: the board has its last beat
-            assert not first.offer(accepted.fileno())
+            assert not first.offer(accepted)
             again = WorkerNeighbours(tmp_path, 1, 2)
             again.open(lambda connection: connection.close())
             later = time.monotonic() + 2 * AWAKE_SECONDS
             with monkeypatch.context() as patch:
                 patch.setattr("service.workers.neighbours.time.monotonic", lambda: later)
-                assert not first.offer(accepted.fileno())
-            assert first.offer(accepted.fileno())  # the one that came in its place is awake
+                assert not first.offer(accepted)
+            assert first.offer(accepted)  # the one that came in its place is awake
         again.close()
         first.close()
 
@@ -164,7 +164,7 @@ def test_a_path_that_is_too_long_for_a_socket_leaves_connections_where_they_are(
         second.count(5)
         client, accepted = socket.socketpair()
         with client, accepted:
-            assert not second.offer(accepted.fileno())
+            assert not second.offer(accepted)
         first.close()
         second.close()
 
