@@ -5,6 +5,7 @@ Each check is for a fault that an exporter makes silently: ``int(x.shape[0])`` f
 swapped, and a fused or reordered operator can give other numbers.
 """
 
+import copy
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -24,7 +25,12 @@ Array = NDArray[np.float32]
 
 BATCH_SIZES = (1, 2, 3, 7, 64, 257)
 TOLERANCE = 1e-5
-"""Largest difference of onnxruntime from torch, as vae.parity measures it."""
+"""Largest difference of onnxruntime from torch, as vae.parity measures it, or SLACK times that of
+torch from itself in float64 where this is larger. Large weights that cancel, and pixels that follow
+from hundreds before them, leave float32 fewer digits, whoever computes.
+"""
+
+SLACK = 4.0
 
 RANDOM_OPERATORS = frozenset(
     {
@@ -51,15 +57,22 @@ def check(
     sizes of its outputs as in vae.parity. Raises ExportError, naming the graph and what is wrong.
     """
     session = _checked_session(graph, content)
+    exact = copy.deepcopy(module).double()
     for size in BATCH_SIZES:
         batch = {name: inputs[name][:size] for name in graph.inputs}
-        with torch.inference_mode():
-            outputs = module(*batch.values())
-        expected = (outputs,) if isinstance(outputs, Tensor) else outputs
+        expected = _torch(module, batch)
+        certain = _torch(exact, {name: rows.double() for name, rows in batch.items()})
         found = _run(graph, session, batch, size)
-        for name, a, b in zip(graph.outputs, found, expected, strict=True):
+        for name, a, b, c in zip(graph.outputs, found, expected, certain, strict=True):
             place = f"{graph.name}: at batch size {size} {name}"
-            _check_close(place, a, b.numpy(), magnitudes[name])
+            allowed = max(TOLERANCE, SLACK * difference(b, c, magnitudes[name]))
+            _check_close(place, a, b, magnitudes[name], allowed=allowed)
+
+
+def _torch(module: nn.Module, batch: Mapping[str, Tensor]) -> list[NDArray[Any]]:
+    with torch.inference_mode():
+        outputs = module(*batch.values())
+    return [output.numpy() for output in ((outputs,) if isinstance(outputs, Tensor) else outputs)]
 
 
 def check_alone(
@@ -161,13 +174,14 @@ def _check_close(
     b: Array,
     magnitude: ArrayLike,
     sources: tuple[str, str] = ("onnxruntime", "torch"),
+    allowed: float = TOLERANCE,
 ) -> None:
     one, other = sources
     if a.shape != b.shape or a.dtype != b.dtype:
         raise ExportError(
             f"{place} is {a.dtype}{list(a.shape)} in {one} and {b.dtype}{list(b.shape)} in {other}"
         )
-    if not (worst := difference(a, b, magnitude)) <= TOLERANCE:  # NaN is not close either
+    if not (worst := difference(a, b, magnitude)) <= allowed:  # NaN is not close either
         raise ExportError(
-            f"{place} differs by {worst:.3g} between {one} and {other}; {TOLERANCE:g} is allowed"
+            f"{place} differs by {worst:.3g} between {one} and {other}; {allowed:.3g} is allowed"
         )

@@ -4,7 +4,6 @@ Rounding errors are as large as the numbers that an output is made of, not as th
 near 0 on a scale of 255 is a difference of such numbers, and log p(x|z) is a sum that cancels.
 """
 
-import math
 from typing import Any
 
 import numpy as np
@@ -18,18 +17,16 @@ def magnitudes(spec: ModelSpec) -> dict[str, NDArray[np.float64]]:
 
     1 for mu, logvar, z and latents, the number of elements for log_px_z, that of latents for kl,
     and for mean, in units of the data, the larger of shift and scale of each element, shaped to
-    broadcast with a batch. Where pixels follow from those before them each takes on their rounding
-    errors, which add up like a random walk: there it is √pixels times as large.
+    broadcast with a batch.
     """
     per_element = np.maximum(np.abs(spec.preprocessing.shift), spec.preprocessing.scale)
-    steps = math.prod(spec.input.shape[:2]) if spec.autoregression else 1
-    mean = np.broadcast_to(math.sqrt(steps) * per_element, spec.input.size)
+    mean = np.broadcast_to(per_element, spec.input.size).reshape(spec.input.shape)
     latents = dict.fromkeys(("mu", "logvar", "z", "latents"), np.array(1.0))
     sums = {
         "log_px_z": np.array(float(spec.input.size)),
         "kl": np.array(float(spec.latent_dim)),
     }
-    return {**latents, **sums, "mean": mean.reshape(spec.input.shape)}
+    return {**latents, **sums, "mean": mean}
 
 
 def difference(found: NDArray[Any], expected: NDArray[Any], magnitude: ArrayLike = 1.0) -> float:

@@ -60,6 +60,13 @@ def model(
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
 
 
+class Cancelling(nn.Module):
+    """The same, by a way on which float32 loses digits."""
+
+    def forward(self, z: Tensor) -> Tensor:
+        return (2 * z + 1000) - 1000
+
+
 def check(graph: onnx.ModelProto, claimed: Graph = DECODER) -> None:
     gate.check(claimed, graph.SerializeToString(), Double(), INPUTS, SIZES)
 
@@ -67,6 +74,16 @@ def check(graph: onnx.ModelProto, claimed: Graph = DECODER) -> None:
 def test_a_good_graph_passes() -> None:
     check(model())
     check(model(factor=2.0 * (1 + 1e-6)))
+
+
+def test_no_more_is_asked_than_float32_can_give() -> None:
+    graph = model().SerializeToString()
+    lost = (Cancelling()(INPUTS["z"]) - 2 * INPUTS["z"]).abs().max()
+    assert lost > gate.TOLERANCE
+    gate.check(DECODER, graph, Cancelling(), INPUTS, SIZES)
+    wrong = model(factor=2.001).SerializeToString()
+    with pytest.raises(ExportError, match="differs by"):
+        gate.check(DECODER, wrong, Cancelling(), INPUTS, SIZES)
 
 
 def test_a_fixed_batch_is_refused() -> None:

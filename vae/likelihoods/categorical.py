@@ -23,7 +23,7 @@ class Categorical(Likelihood):
         return log_p.gather(2, level.unsqueeze(2)).squeeze(2).sum(dim=1)
 
     def mean(self, params: Tensor) -> Tensor:
-        values = torch.linspace(0, 1, self.levels, device=params.device)
+        values = torch.linspace(0, 1, self.levels, dtype=params.dtype, device=params.device)
         return self._logits(params).softmax(dim=2) @ values
 
     def sample(self, params: Tensor, noise: torch.Generator) -> Tensor:
