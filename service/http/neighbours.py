@@ -4,13 +4,11 @@ import socket
 from collections.abc import Callable
 from typing import Final, Protocol
 
-Adopt = Callable[[socket.socket], None]
-
 
 class Neighbours(Protocol):
     """Who may take over a connection, so that none has many while another has few."""
 
-    def open(self, adopt: Adopt) -> None:
+    def open(self, adopt: Callable[[socket.socket], None]) -> None:
         """From now on take what others pass on, on the running event loop."""
 
     def count(self, connections: int) -> None:
@@ -35,7 +33,7 @@ class Neighbours(Protocol):
 class Nobody:
     """The neighbours of a process that serves alone."""
 
-    def open(self, adopt: Adopt) -> None: ...
+    def open(self, adopt: Callable[[socket.socket], None]) -> None: ...
 
     def count(self, connections: int) -> None: ...
 
