@@ -98,10 +98,13 @@ AIMS: Final = (
 
 @dataclass(frozen=True)
 class Speeds:
-    """Images a CPU second with so many rows a step: of training and of its two yardsticks."""
+    """Images a CPU second with so many rows a step: of training, also in bfloat16, and of its two
+    yardsticks.
+    """
 
     batch: int
     training: float
+    bfloat16: float
     per_item: float
     products: float
 

@@ -40,6 +40,7 @@ from training.export import calibration, export, versions
 from training.files import write_atomically
 from training.group import ALONE, Group, join
 from training.loggers.load import load_loggers
+from training.precision import allow_tf32
 from training.progress import Reporter, Reporters, reporter
 from training.quantize import calibration_rows, check_quantizable, quantize
 from training.report.writer import ReportWriter
@@ -59,6 +60,7 @@ PICTURE_COLUMNS = 12
 def run_train(command: TrainCommand, console: Console) -> None:
     """Data, training, evaluation, export: from a config to a bundle."""
     device = open_device(command.device)
+    allow_tf32(command.precision)
     load_loggers(command.log)  # what is missing is said before any work
     with join(device) as group, _held(command, group) as run:
         console = _voice(console, group)

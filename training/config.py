@@ -90,6 +90,7 @@ LikelihoodName = Literal[
     "negative-binomial",
 ]
 Variance = Literal["unit", "learned", "optimal", "per-element", "decoder"] | PositiveVariance
+Precision = Literal["float32", "tf32", "bfloat16"]
 Device = Annotated[str, StringConstraints(pattern=r"^(cpu|cuda(:\d+)?)$")]
 LoggerName = Literal["tensorboard", "mlflow"]
 
@@ -316,6 +317,11 @@ class TrainConfig(BaseModel):
         description="the bundle's graphs in int8, where that moves the held-out ELBO by less than "
         "0.5%",
     )
+    precision: Precision = Field(
+        "float32",
+        description="what encoder and decoder compute in while they are trained: float32; tf32 on "
+        "cuda; bfloat16 with weights, p(x|z) and sums in float32",
+    )
     device: Device = Field("cpu", description="cpu, cuda or cuda:<number>")
     threads: NonNegativeInt = Field(
         0, description="CPU threads; 0: one for a small network, else one for each core"
@@ -350,6 +356,8 @@ class TrainConfig(BaseModel):
         if plain and self.latents_hidden is not None:
             raise ValueError("latents_hidden: there is neither a flow nor a ladder to have it")
         _only(self, "condition_columns", self.conditional, "a conditional model")
+        if (self.precision, self.device) == ("tf32", "cpu"):
+            raise ValueError("precision: a CPU does not have tf32")
         _check_likelihood(self)
         _check_objective(self)
         _check_schedules(self)

@@ -14,6 +14,7 @@ from training.data.rows import Batch
 from training.group import ALONE, Group
 from training.objective import Loss, Objective
 from training.optimiser import descend, make_optimiser
+from training.precision import computing_in
 from training.schedules import Now
 from vae.networks import VAE
 
@@ -22,10 +23,12 @@ from vae.networks import VAE
 class Learner:
     """A VAE, what it is trained for and how; a step changes ``parameters``.
 
-    ``limits`` are those of the values that are binarised anew whenever they are shown.
+    ``computed`` is the VAE in the precision of a step. ``limits`` are those of the values that are
+    binarised anew whenever they are shown.
     """
 
     vae: VAE
+    computed: VAE
     objective: Objective
     optimiser: torch.optim.Optimizer
     average: Average | None
@@ -39,6 +42,7 @@ class Learner:
         """As a run on so many rows begins."""
         return cls(
             vae=vae,
+            computed=computing_in(config.precision, vae),
             objective=make_objective(config, rows),
             optimiser=make_optimiser(vae, config),
             average=Average(vae, config.ema) if config.ema else None,
@@ -93,7 +97,7 @@ def step(
     Returns (skipped, rows, ELBO, reconstruction, KL, loss) of the whole batch, the last four summed
     over the rows; a skipped step counts no rows.
     """
-    loss = learner.objective(learner.vae.given(c), x, eps, now)
+    loss = learner.objective(learner.computed.given(c), x, eps, now)
     sums = _sums(loss)
     bad = descend(
         learner.optimiser,

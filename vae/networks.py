@@ -90,10 +90,14 @@ class VAE(nn.Module):
         """
         if self.spec.condition is None or c is None:
             return self
-        given, c = copy.copy(self), self.told(c)
-        networks = {"encoder": Given(self.encoder, c), "decoder": Given(self.decoder, c)}
-        given._modules = {**self._modules, **networks}
-        return given
+        c = self.told(c)
+        return self.with_networks(Given(self.encoder, c), Given(self.decoder, c))
+
+    def with_networks(self, encoder: nn.Module, decoder: nn.Module) -> "VAE":
+        """The same VAE by way of these networks. It shares all else with this one."""
+        other = copy.copy(self)
+        other._modules = {**self._modules, "encoder": encoder, "decoder": decoder}
+        return other
 
     def settled(self) -> "VAE":
         """A copy for weights that no longer change: what depends on them alone is computed once.
