@@ -29,7 +29,8 @@ CONDITIONS = "c"
 def load_arrays(path: Path, part: str | None = None) -> Dataset:
     """The data set in an ``.npy`` or ``.npz`` file, which is never unpickled.
 
-    ``part`` is the name of an array in an ``.npz`` file that holds several.
+    ``part`` is the name of an array in an ``.npz`` file that holds several, or the names of some,
+    ``train+valid``, whose rows are put together.
     """
     try:
         with path.open("rb") as file:
@@ -38,14 +39,30 @@ def load_arrays(path: Path, part: str | None = None) -> Dataset:
                 if part is not None:
                     raise DataError(f"{path} is one array, in which nothing is named {part}")
                 return from_array(stored, str(path))
-            name = _name(stored.files, part, path)
-            array = unpack(stored[name]) if is_packed(stored, name) else stored[name]
-            dataset = from_array(array, f"{path}: {name}")
+            names = _names(stored.files, part, path)
+            array = _together([_array(stored, name) for name in names], names, path)
+            dataset = from_array(array, f"{path}: {'+'.join(names)}")
             return _told(replace(dataset, labels=_labels(stored, len(dataset))), stored, path)
     except DataError:
         raise
     except Exception as error:  # damage shows as any of ten kinds, TokenError among them
         raise DataError(f"{path} cannot be read as NumPy arrays: {error}") from None
+
+
+def _array(stored: Any, name: str) -> Array:
+    array: Array = stored[name]
+    return unpack(array) if is_packed(stored, name) else array
+
+
+def _together(arrays: list[Array], names: list[str], path: Path) -> Array:
+    """The rows of all. Raises DataError when they are not of one shape and one type."""
+    if len(arrays) == 1:
+        return arrays[0]
+    kinds = [f"{array.dtype} {array.shape[1:]}" for array in arrays]
+    if len(set(kinds)) > 1 or not all(array.ndim for array in arrays):
+        found = ", ".join(f"{name} {kind}" for name, kind in zip(names, kinds, strict=True))
+        raise DataError(f"{path}: the rows of {found} do not go together")
+    return np.concatenate(arrays)
 
 
 def _labels(stored: Any, rows: int) -> torch.Tensor | None:
@@ -93,16 +110,18 @@ def from_array(array: Array, source: str) -> Dataset:
     return Dataset(torch.from_numpy(values), spec)
 
 
-def _name(names: list[str], part: str | None, path: Path) -> str:
-    """The name of the array that is wanted, or else of the one to train on."""
-    wanted = (part,) if part else NAMES
-    chosen = names if len(names) == 1 and not part else [name for name in wanted if name in names]
-    if not chosen:
-        found = ", ".join(names) or "nothing"
-        raise DataError(
-            f"{path} holds {found}; expected one array, or one of them named {' or '.join(wanted)}"
-        )
-    return chosen[0]
+def _names(found: list[str], part: str | None, path: Path) -> list[str]:
+    """The names of the arrays that are wanted, or else of the one to train on."""
+    if part is None:
+        chosen = found if len(found) == 1 else [name for name in NAMES if name in found][:1]
+        expected = f"one of them named {' or '.join(NAMES)}"
+    else:
+        chosen = [part] if part in found else part.split("+")
+        expected = f"one of them named {' and one named '.join(chosen)}"
+    if not chosen or not set(chosen) <= set(found):
+        holds = ", ".join(found) or "nothing"
+        raise DataError(f"{path} holds {holds}; expected one array, or {expected}")
+    return chosen
 
 
 def check_shape(array: Array, source: str) -> None:

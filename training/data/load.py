@@ -35,7 +35,8 @@ UNDERSTOOD = """a source of data is one of
                       or *.npy or *.parquet shards, which are not read into memory
   *-ubyte[.gz]        an IDX file, as MNIST comes
   *.npy, *.npz        a NumPy array: (rows, D), (rows, H, W) or (rows, H, W, 1 or 3);
-                      of several in a file one can be named, x.npz:test
+                      of several in a file one can be named, x.npz:test, or
+                      some to be put together, x.npz:train+valid
   *.csv, *.parquet    a table of numbers"""
 
 
@@ -80,7 +81,7 @@ def load(
 
 
 def _split(source: str) -> tuple[str, str | None]:
-    """``a/x.npz:test`` is the array ``test`` of ``a/x.npz``."""
+    """``a/x.npz:test`` is the array ``test`` of ``a/x.npz``; ``:train+valid`` are two."""
     path, separator, part = source.rpartition(".npz:")
     return (f"{path}.npz", part) if separator else (source, None)
 

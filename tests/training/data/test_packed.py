@@ -21,7 +21,14 @@ def binarised(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize(
     ("part", "rows"),
-    [("", slice(5)), (":train", slice(5)), (":valid", slice(5, 7)), (":test", slice(7, 9))],
+    [
+        ("", slice(5)),
+        (":train", slice(5)),
+        (":valid", slice(5, 7)),
+        (":test", slice(7, 9)),
+        (":train+valid", slice(7)),
+        (":valid+test", slice(5, 9)),
+    ],
 )
 def test_the_bits_come_out_as_images(binarised: Path, part: str, rows: slice) -> None:
     dataset = load(f"{binarised}{part}")
@@ -38,6 +45,24 @@ def test_bytes_under_other_names_are_bytes(tmp_path: Path) -> None:
 def test_a_part_that_is_not_there_is_named_with_those_that_are(binarised: Path) -> None:
     with pytest.raises(DataError, match=r"holds train, valid, test; expected .* named eval$"):
         load(f"{binarised}:eval")
+
+
+def test_of_parts_that_are_put_together_each_must_be_there(binarised: Path) -> None:
+    with pytest.raises(DataError, match=r"or one of them named train and one named eval$"):
+        load(f"{binarised}:train+eval")
+
+
+def test_only_rows_of_one_kind_are_put_together(tmp_path: Path) -> None:
+    np.savez(tmp_path / "a.npz", a=np.zeros((2, 3)), b=np.zeros((2, 4)), n=np.float64(1))
+    with pytest.raises(DataError, match=r"rows of a float64 \(3,\), b float64 \(4,\) do not go"):
+        load(f"{tmp_path}/a.npz:a+b")
+    with pytest.raises(DataError, match=r"rows of n float64 \(\), n float64 \(\) do not go"):
+        load(f"{tmp_path}/a.npz:n+n")
+
+
+def test_a_plus_may_be_in_a_name(tmp_path: Path) -> None:
+    np.savez(tmp_path / "a.npz", **{"a": np.zeros((2, 3)), "a+a": np.ones((3, 3))})
+    assert load(f"{tmp_path}/a.npz:a+a").x.shape == (3, 3)
 
 
 def test_only_the_part_that_is_asked_for_will_do(tmp_path: Path) -> None:
