@@ -252,6 +252,8 @@ def check_group(config: TrainConfig, fresh: Progress, group: Group) -> None:
             f"variance: optimal is of a whole batch, which {group.size} processes share; "
             "take learned instead"
         )
+    if config.cuda_graph and group.size > 1:
+        raise ConfigError(f"cuda_graph: is for one process, not for {group.size}")
     if config.batch_size < group.size:
         raise ConfigError(
             f"batch_size: {config.batch_size} is too few rows for {group.size} processes"

@@ -50,6 +50,7 @@ FREE_TO_CHANGE = frozenset(
         "importance_samples",
         "quantize",
         "device",
+        "cuda_graph",
         "threads",
         "checkpoint_seconds",
         "log",
@@ -323,6 +324,9 @@ class TrainConfig(BaseModel):
         "cuda; bfloat16 with weights, p(x|z) and sums in float32",
     )
     device: Device = Field("cpu", description="cpu, cuda or cuda:<number>")
+    cuda_graph: bool = Field(
+        False, description="on cuda: launch a step as one CUDA graph, and not kernel by kernel"
+    )
     threads: NonNegativeInt = Field(
         0, description="CPU threads; 0: one for a small network, else one for each core"
     )
@@ -358,6 +362,8 @@ class TrainConfig(BaseModel):
         _only(self, "condition_columns", self.conditional, "a conditional model")
         if (self.precision, self.device) == ("tf32", "cpu"):
             raise ValueError("precision: a CPU does not have tf32")
+        _only(self, "cuda_graph", self.device != "cpu", "cuda, not cpu")
+        _only(self, "cuda_graph", not self.aggressive, "steps of all weights, not for aggressive")
         _check_likelihood(self)
         _check_objective(self)
         _check_schedules(self)

@@ -1,7 +1,8 @@
 """What a step changes, and the step."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -9,6 +10,7 @@ from torch import Tensor, nn
 from training.average import Average
 from training.build import objective as make_objective
 from training.config import TrainConfig
+from training.cuda_graph import CudaGraph, Replayed
 from training.data.binarise import binarise
 from training.data.rows import Batch
 from training.group import ALONE, Group
@@ -23,8 +25,8 @@ from vae.networks import VAE
 class Learner:
     """A VAE, what it is trained for and how; a step changes ``parameters``.
 
-    ``computed`` is the VAE in the precision of a step. ``limits`` are those of the values that are
-    binarised anew whenever they are shown.
+    ``computed`` is the VAE in the precision of a step, ``replayed`` a step that is captured once.
+    ``limits`` are those of the values that are binarised anew whenever they are shown.
     """
 
     vae: VAE
@@ -33,6 +35,7 @@ class Learner:
     optimiser: torch.optim.Optimizer
     average: Average | None
     group: Group
+    replayed: Replayed | None
     parameters: tuple[nn.Parameter, ...]
     clip_norm: float
     limits: tuple[float, float] | None
@@ -40,6 +43,7 @@ class Learner:
     @classmethod
     def start(cls, vae: VAE, config: TrainConfig, *, rows: int, group: Group = ALONE) -> "Learner":
         """As a run on so many rows begins."""
+        device = next(vae.parameters()).device
         return cls(
             vae=vae,
             computed=computing_in(config.precision, vae),
@@ -47,6 +51,9 @@ class Learner:
             optimiser=make_optimiser(vae, config),
             average=Average(vae, config.ema) if config.ema else None,
             group=group,
+            replayed=(
+                Replayed(CudaGraph(device), config.batch_size) if config.cuda_graph else None
+            ),
             parameters=_trained(vae.parameters()),
             clip_norm=config.clip_norm,
             limits=vae.spec.input.range if config.binarise == "dynamic" else None,
@@ -81,7 +88,20 @@ def learn(learner: Learner, batch: Batch, now: Now, noise: torch.Generator) -> T
         x = binarise(x, learner.limits, uniform[mine])
     shape = (learner.objective.noises, batch.rows, vae.spec.latent_dim)
     eps = torch.randn(shape, generator=noise, device=noise.device)[:, mine]
+    if learner.replayed and batch.rows == learner.replayed.rows:
+        return learner.replayed(partial(_on_tensors, learner), _tensors(x, eps, now, batch.c))
     return step(learner, x, eps, now, share=len(x) / batch.rows, c=batch.c)
+
+
+def _tensors(x: Tensor, eps: Tensor, now: Now, c: Tensor | None) -> list[Tensor]:
+    """All that differs from step to step, on the device."""
+    numbers = [torch.full((), float(number), device=x.device) for number in now]
+    return [x, eps, *numbers] if c is None else [x, eps, *numbers, c]
+
+
+def _on_tensors(learner: Learner, tensors: Sequence[Tensor]) -> Tensor:
+    x, eps, beta, capacity, learning_rate, *c = tensors
+    return step(learner, x, eps, Now(beta, capacity, learning_rate), c=c[0] if c else None)
 
 
 def step(

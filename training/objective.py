@@ -4,9 +4,12 @@ An objective is called on a batch and gives a Loss. It says how much noise a row
 its loss is a mean over rows: only then is the gradient of a large batch the mean of its parts'.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Protocol
 
+import torch
 from torch import Tensor
 
 from training.schedules import Now
@@ -99,13 +102,29 @@ class ELBO:
         self.noises = draws
         self.of_rows = not (free_bits or capacity)
         self._free_bits = free_bits
+        self._capacity = capacity
 
     def __call__(self, vae: VAE, x: Tensor, eps: Tensor, now: Now) -> Loss:
         q = draw(vae, x, eps)
         kl = q.kl.mean(dim=0)
         if self._free_bits:
-            kl = kl.maximum(self._free_bits * kl.new_tensor(vae.latents.parts))
+            kl = at_least(kl, vae.latents.parts, self._free_bits)
         charged = kl.sum()
-        if now.capacity:
+        if self._capacity:
             charged = (charged - now.capacity).abs()
         return q.loss(now.beta * charged - q.log_px_z.mean())
+
+
+def at_least(kl: Tensor, parts: Sequence[int], free_bits: float) -> Tensor:
+    """The KL of each part, (parts,), and no less than what its latents have for free.
+
+    Parts of as many latents go together: a tensor of what is free would come from the host.
+    """
+    runs = [(latents, len(list(same))) for latents, same in groupby(parts)]
+    pieces = torch.split(kl, [length for _, length in runs])
+    return torch.cat(
+        [
+            piece.clamp(min=free_bits * latents)
+            for piece, (latents, _) in zip(pieces, runs, strict=True)
+        ]
+    )

@@ -35,6 +35,7 @@ def make_optimiser(vae: VAE, config: TrainConfig) -> torch.optim.AdamW:
         eps=config.adam_epsilon,
         weight_decay=config.weight_decay,
         fused=True,
+        capturable=config.cuda_graph,
     )
 
 
@@ -44,7 +45,7 @@ def descend(
     parameters: Iterable[nn.Parameter],
     sums: Tensor,
     *,
-    learning_rate: float,
+    learning_rate: float | Tensor,
     clip_norm: float,
     group: Group = ALONE,
 ) -> Tensor:

@@ -5,7 +5,9 @@ batch size, and a resumed run needs nothing stored to be where it was.
 """
 
 import math
-from dataclasses import dataclass
+from typing import NamedTuple
+
+from torch import Tensor
 
 from training.config import TrainConfig
 
@@ -16,13 +18,14 @@ STAGES = 8
 """Stages of Burda et al. 2016, section 5: 3^i epochs at a rate of 10^(−i/7), i = 0 … 7."""
 
 
-@dataclass(frozen=True)
-class Now:
-    """What holds at one moment of a run."""
+class Now(NamedTuple):
+    """What holds at one moment of a run: numbers, or tensors of one number, which a step that is
+    captured reads anew.
+    """
 
-    beta: float
-    capacity: float
-    learning_rate: float
+    beta: float | Tensor
+    capacity: float | Tensor
+    learning_rate: float | Tensor
 
 
 def at(config: TrainConfig, time: float, decay: float = 1.0) -> Now:

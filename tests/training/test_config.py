@@ -142,6 +142,8 @@ def test_the_epochs_of_a_curve_over_all_of_them_are_not_free_to_change() -> None
         ({"mmd_weight": 3.0}, "mmd_weight: is for the mmd objective, not elbo"),
         ({"kl_schedule": "sigmoid"}, "kl_schedule: is for kl_anneal_epochs"),
         ({"kl_cycles": 2, "kl_anneal_epochs": 4}, "kl_cycles: is for the cyclical"),
+        ({"cuda_graph": True}, "cuda_graph: is for cuda, not cpu"),
+        ({"cuda_graph": True, "device": "cuda", "aggressive": True}, "cuda_graph: is for steps of"),
         ({"plateau_factor": 0.1}, "plateau_factor: is for the plateau learning_rate_schedule"),
         ({"adam_betas": (0.9, 1.0)}, "adam_betas"),
         ({"ema": 1.0}, "ema"),

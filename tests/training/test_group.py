@@ -240,6 +240,9 @@ def test_what_differs_between_processes_is_named() -> None:
         check_group(config, fresh, Second(other, b"a"))
     with pytest.raises(RunError, match=r"process 1 of 2 has other rows .*: a is not b"):
         check_group(config, fresh, Second(main, b"b"))
+    graph = config.model_copy(update={"cuda_graph": True})
+    with pytest.raises(ConfigError, match="cuda_graph: is for one process, not for 2"):
+        check_group(graph, fresh, Second(main, b"a"))
     few = config.model_copy(update={"batch_size": 1})
     with pytest.raises(ConfigError, match="batch_size: 1 is too few rows for 2 processes"):
         check_group(few, fresh, Second(main, b"a"))
