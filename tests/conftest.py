@@ -14,8 +14,7 @@ from PIL import Image
 from rich.console import Console
 from torch.onnx._internal.exporter._registration import ONNXRegistry
 
-from training.commands import run_train
-from training.config import TrainCommand
+from training.commands.train import TrainCommand, run_train
 
 TrainBundle = Callable[..., Path]
 ON_REQUEST = {

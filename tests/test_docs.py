@@ -12,7 +12,10 @@ from pydantic import BaseModel
 from service.settings import Settings
 from tests.conftest import TrainBundle
 from tests.servers import ROOT, Server, serving
-from training.config import EvaluateCommand, ExactCommand, ExportCommand, TrainCommand
+from training.commands.evaluate import EvaluateCommand
+from training.commands.exact import ExactCommand
+from training.commands.export import ExportCommand
+from training.commands.train import TrainCommand
 
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "client/README.md"]
 PAGES += sorted((ROOT / "docs").glob("*.md"))

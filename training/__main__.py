@@ -6,17 +6,13 @@ from collections.abc import Callable, Sequence
 from pydantic import BaseModel
 from rich.console import Console
 
-from training import commands
-from training.config import (
-    EvaluateCommand,
-    ExactCommand,
-    ExportCommand,
-    RecipesCommand,
-    TrainCommand,
-)
+from training.commands.evaluate import EvaluateCommand, run_evaluate
+from training.commands.exact import ExactCommand, run_exact
+from training.commands.export import ExportCommand, run_export
+from training.commands.recipes import RecipesCommand, run_recipes
+from training.commands.train import TrainCommand, run_train
 from training.data.dataset import DataError
 from training.errors import ConfigError, TrainingError
-from training.recipe import run_recipes
 from training.settings import parse
 from vae.bundle import BundleError
 
@@ -33,10 +29,10 @@ vae-train COMMAND --help lists the options.
 """
 
 COMMANDS: dict[str, tuple[type[BaseModel], Callable[..., None]]] = {
-    "train": (TrainCommand, commands.run_train),
-    "evaluate": (EvaluateCommand, commands.run_evaluate),
-    "export": (ExportCommand, commands.run_export),
-    "exact": (ExactCommand, commands.run_exact),
+    "train": (TrainCommand, run_train),
+    "evaluate": (EvaluateCommand, run_evaluate),
+    "export": (ExportCommand, run_export),
+    "exact": (ExactCommand, run_exact),
     "recipes": (RecipesCommand, run_recipes),
 }
 

@@ -9,7 +9,8 @@ from pydantic import ValidationError
 
 from training.aggregate import BetaTC
 from training.build import build, model_spec, objective
-from training.config import FREE_TO_CHANGE, EvaluateCommand, TrainConfig, differences, resolve
+from training.commands.evaluate import EvaluateCommand
+from training.config import FREE_TO_CHANGE, TrainConfig, differences, resolve
 from training.data.dataset import Dataset
 from training.errors import ConfigError
 from training.importance import IWAE, DReG

@@ -23,7 +23,7 @@ from tests.servers import ROOT
 from tests.training.test_train import QUIET, make_config, make_data
 from training.build import build, model_spec
 from training.checkpoint import Progress
-from training.commands import check_group
+from training.commands.train import check_group
 from training.config import TrainConfig, resolve
 from training.data.dataset import Dataset, split
 from training.data.digits import load_digits

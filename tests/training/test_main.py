@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 
 from training.__main__ import main
-from training.commands import flushing
+from training.commands.train import flushing
 from training.pictures import TILE
 from vae.bundle import open_bundle
 

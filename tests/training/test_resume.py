@@ -13,8 +13,7 @@ import pytest
 from rich.console import Console
 
 from training.checkpoint import read_progress
-from training.commands import run_train
-from training.config import TrainCommand
+from training.commands.train import TrainCommand, run_train
 from training.data.dataset import DataError
 from training.data.digits import load_digits
 from training.errors import RunError

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from training.config import TrainCommand, TrainConfig
+from training.commands.train import TrainCommand
+from training.config import TrainConfig
 from training.errors import RunError
 from training.files import write_atomically
 from training.run import Run, hold

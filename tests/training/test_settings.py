@@ -4,7 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from training.config import EvaluateCommand, ExportCommand, TrainCommand
+from training.commands.evaluate import EvaluateCommand
+from training.commands.export import ExportCommand
+from training.commands.train import TrainCommand
 from training.errors import ConfigError
 from training.settings import parse
 

@@ -1,14 +1,19 @@
-"""The recipes: config files of runs that are worth repeating, which come with the package."""
+"""``recipes``: config files of runs that are worth repeating, which come with the package."""
 
 from pathlib import Path
 from typing import NamedTuple
 
+from pydantic import BaseModel, ConfigDict
 from rich.console import Console
 from rich.table import Table
 
-from training.config import RecipesCommand
+FOLDER = Path(__file__).parents[1] / "recipes"
 
-FOLDER = Path(__file__).parent / "recipes"
+
+class RecipesCommand(BaseModel):
+    """List the recipes: configs of runs that are worth repeating."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class Recipe(NamedTuple):

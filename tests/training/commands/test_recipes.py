@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from training.__main__ import main
-from training.config import TrainCommand
-from training.recipe import Recipe, recipes
+from training.commands.recipes import Recipe, recipes
+from training.commands.train import TrainCommand
 from training.settings import parse
 
 

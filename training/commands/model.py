@@ -1,0 +1,61 @@
+"""A run's model with the weights that its bundle gets, and its figures."""
+
+import json
+from dataclasses import asdict
+
+import torch
+
+from training.build import fast
+from training.checkpoint import Progress, load_best
+from training.commands.data import training_rows
+from training.data.conditions import conditioned
+from training.data.dataset import Dataset, TrainingSet
+from training.errors import RunError
+from training.evaluate import Evaluation, evaluate
+from training.files import write_atomically
+from training.group import Group
+from training.run import Run
+from vae.networks import VAE
+
+
+def trained(
+    run: Run, data: TrainingSet, device: torch.device, group: Group
+) -> tuple[VAE, Progress]:
+    """The model of a run on these very rows, on the device. Raises RunError when they are not."""
+    vae, progress = of_run(run, group)
+    if progress.data != training_rows(data, vae.spec).fingerprint():
+        raise RunError(f"the data is not that of run {run.path}: its rows have changed")
+    return fast(vae).to(device).eval(), progress
+
+
+def of_run(run: Run, group: Group) -> tuple[VAE, Progress]:
+    """The model of a run, whatever the data. Raises RunError when it has none."""
+    vae, progress = load_best(run.checkpoint, group)
+    if not progress.best_epoch:
+        raise RunError(f"run {run.path}: no epoch ended with a finite held-out ELBO")
+    return vae, progress
+
+
+def evaluated(
+    vae: VAE,
+    rows: Dataset,
+    samples: int,
+    seed: int,
+    device: torch.device,
+    group: Group,
+) -> Evaluation:
+    """The figures on ``rows``. Raises RunError when they are not finite."""
+    told = conditioned(rows, vae.spec).to(device)
+    evaluation = evaluate(vae, told.x, samples=samples, seed=seed, group=group, c=told.c)
+    if not evaluation.finite:
+        raise RunError(
+            "the model's scores of rows that it was not trained on are not finite; its training "
+            "diverged, or the data holds rows unlike all others"
+        )
+    return evaluation
+
+
+def store(run: Run, evaluation: Evaluation) -> None:
+    """Write the figures to the run's ``evaluation.json``."""
+    fields = {name: value for name, value in asdict(evaluation).items() if name != "scores"}
+    write_atomically(run.path / "evaluation.json", json.dumps(fields, indent=2).encode())
