@@ -19,9 +19,11 @@ from training.config import TrainConfig, resolve
 from training.data.conditions import conditions
 from training.data.dataset import Dataset
 from training.errors import ConfigError
-from training.export import export_graph, gate_inputs
+from training.export import MODULES, export_graph, gate_inputs
 from training.gate import BATCH_SIZES
-from vae.graphs import CONDITION, Graph
+from vae.engine import onnxruntime
+from vae.graphs import CONDITION, PRIOR, Graph
+from vae.latents.priors import SettledMixture
 from vae.manifest import InputSpec, ModelSpec
 from vae.networks import VAE
 from vae.parity import magnitudes
@@ -230,6 +232,18 @@ def test_a_pixel_hundreds_of_scales_from_its_mean_has_a_finite_score() -> None:
     with torch.no_grad():
         vae.decoder.get_parameter("2.bias").view(-1, 4)[:, 2] = -6  # log of the scale
     assert exported(vae)
+
+
+def test_engines_choose_alike_of_many_components_also_where_one_ends() -> None:
+    vae = vae_of({"prior": "mixture", "prior_components": 500})
+    (prior,) = (part for part in vae.latents.modules() if isinstance(part, SettledMixture))
+    module, inputs = MODULES[PRIOR.name](vae), gate_inputs(vae, PICTURES.x, 0)
+    content = export_graph(PRIOR, module, inputs, magnitudes(vae.spec))
+    noise, temperature = torch.zeros(499, 3), torch.ones(499)
+    noise[:, 0] = prior.boundaries()
+    given = {"noise": noise.numpy(), "temperature": temperature.numpy()}
+    (found,) = onnxruntime.InferenceSession(content).run(None, given)
+    torch.testing.assert_close(torch.from_numpy(found), module(noise, temperature))
 
 
 def test_pixels_are_made_in_one_loop_and_not_in_a_copy_for_each() -> None:

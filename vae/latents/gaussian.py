@@ -35,8 +35,3 @@ def kl_between(mu: Tensor, logvar: Tensor, prior_mu: Tensor, prior_logvar: Tenso
     """KL(N(mu, σ²) ‖ N(prior_mu, prior_σ²)) of each element."""
     squared = logvar.exp() + (mu - prior_mu).square()
     return 0.5 * (prior_logvar - logvar + squared * torch.exp(-prior_logvar) - 1)
-
-
-def standard_normal_cdf(eps: Tensor) -> Tensor:
-    """Φ(eps) of each element: uniform on (0, 1) where eps is a draw from N(0, 1)."""
-    return 0.5 * (1 + torch.erf(eps * math.sqrt(0.5)))

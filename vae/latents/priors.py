@@ -11,7 +11,6 @@ from vae.latents.gaussian import (
     log_normal,
     log_standard_normal,
     reparameterise,
-    standard_normal_cdf,
 )
 
 Encode = Callable[[Tensor], tuple[Tensor, Tensor]]
@@ -62,6 +61,7 @@ class Mixture(Prior):
 
     def __init__(self, dim: int) -> None:
         super().__init__()
+        self.dim = dim
         self.noise_dim = 1 + dim
 
     @abstractmethod
@@ -74,11 +74,23 @@ class Mixture(Prior):
         return torch.logsumexp(joint, dim=1)
 
     def sample(self, noise: Tensor, temperature: Tensor) -> Tensor:
-        mu, logvar, log_weights = self.components()
-        # The inverse of the weights' cumulative distribution; without its last step, which is 1.
-        steps = torch.cumsum(log_weights.exp(), dim=0)[:-1]
-        chosen = (standard_normal_cdf(noise[:, :1]) > steps).sum(dim=1)
+        mu, logvar, _ = self.components()
+        chosen = (noise[:, :1] > self.boundaries()).sum(dim=1)
         return reparameterise(mu[chosen], logvar[chosen], temperature[:, None] * noise[:, 1:])
+
+    def boundaries(self) -> Tensor:
+        """The noise at which one component ends and the next begins, (components − 1,).
+
+        Quantiles of N(0, 1) at the cumulative weights, without the last, which is 1.
+        """
+        _, _, log_weights = self.components()
+        steps = torch.cumsum(log_weights.double().exp(), dim=0)[:-1]
+        quantiles: Tensor = torch.special.ndtri(steps.clamp(max=1))
+        return quantiles.float()
+
+    @torch.no_grad()
+    def settled(self) -> Prior:
+        return SettledMixture(self.dim, self.components(), self.boundaries())
 
 
 class GaussianMixture(Mixture):
@@ -103,7 +115,6 @@ class VampPrior(Mixture):
 
     def __init__(self, dim: int, components: int, size: int, encode: Encode) -> None:
         super().__init__(dim)
-        self.dim = dim
         self.pseudo_inputs = nn.Parameter(0.5 + 0.01 * torch.randn(components, size))
         # A bound method, not a module: the encoder's weights are the VAE's and stand there once.
         self._encode = encode
@@ -113,13 +124,33 @@ class VampPrior(Mixture):
         log_weights = mu.new_zeros(len(mu)).log_softmax(dim=0)
         return mu[:, : self.dim], logvar[:, : self.dim], log_weights
 
-    @torch.no_grad()
+
+class SettledMixture(Mixture):
+    """Components that no longer change, and the boundaries between them.
+
+    The noise is compared with constants, so that every engine chooses alike. If one had to compute
+    either side, its last bits would choose another component now and then, which is nowhere near.
+    """
+
+    mu: Tensor
+    logvar: Tensor
+    log_weights: Tensor
+    between: Tensor
+
+    def __init__(self, dim: int, components: Components, boundaries: Tensor) -> None:
+        super().__init__(dim)
+        for name, value in zip(("mu", "logvar", "log_weights"), components, strict=True):
+            self.register_buffer(name, value.clone())
+        self.register_buffer("between", boundaries)
+
+    def components(self) -> Components:
+        return self.mu, self.logvar, self.log_weights
+
+    def boundaries(self) -> Tensor:
+        return self.between
+
     def settled(self) -> Prior:
-        mu, logvar, log_weights = self.components()
-        settled = GaussianMixture(self.dim, len(mu)).to(mu)
-        for parameter, value in zip(settled.parameters(), (mu, logvar, log_weights), strict=True):
-            parameter.copy_(value)
-        return settled
+        return self
 
 
 def build(spec: manifest.Prior, dim: int, size: int, encode: Encode) -> Prior:

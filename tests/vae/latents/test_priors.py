@@ -93,6 +93,26 @@ def test_settled_it_no_longer_asks_the_encoder() -> None:
     torch.testing.assert_close(settled.sample(noise, torch.ones(20)), before[1])
 
 
+def test_settled_mixtures_choose_as_their_originals_and_stay_as_they_are() -> None:
+    prior = mixture()
+    settled = prior.settled()
+    noise = torch.randn(500, 3)
+    expected = prior.sample(noise, torch.ones(500))
+    with torch.no_grad():
+        prior.mu.zero_()
+        prior.logits.zero_()
+    assert torch.equal(settled.sample(noise, torch.ones(500)), expected)
+    assert settled.settled() is settled
+
+
+def test_a_component_begins_where_the_weights_before_it_end() -> None:
+    prior = mixture()
+    first, *_ = torch.softmax(prior.logits.detach(), dim=0).double()
+    edge = Normal(0.0, 1.0).icdf(first).item()
+    noise = torch.tensor([[edge - 1e-4, 0, 0], [edge + 1e-4, 0, 0]])
+    torch.testing.assert_close(prior.sample(noise, torch.ones(2)), prior.mu[:2])
+
+
 def test_temperature_scales_the_deviations_and_chooses_no_component() -> None:
     prior = mixture()
     noise = torch.randn(500, 3, generator=torch.Generator().manual_seed(3))
