@@ -8,7 +8,8 @@ from training.errors import ConfigError
 
 
 def open_device(name: str) -> torch.device:
-    """The device, which must be there; ``cuda`` is one of its own for each process of a machine.
+    """The device, which must be there; ``cuda`` is one of its own for each process of a machine,
+    and does not round to TF32, as cuDNN would by itself.
 
     Raises ConfigError: there is no falling back to another.
     """
@@ -24,4 +25,5 @@ def open_device(name: str) -> torch.device:
         raise ConfigError(
             f"device: cuda:{index} is not there; this torch sees {found} CUDA devices"
         )
+    torch.backends.cudnn.allow_tf32 = False
     return torch.device("cuda", index)

@@ -6,6 +6,9 @@ loss bfloat16, with the exponents of float32, does without). A model is judged a
 float32, whatever it was trained in.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import torch
 from torch import Tensor, nn
 
@@ -33,7 +36,19 @@ def computing_in(precision: Precision, vae: VAE) -> VAE:
     return vae.with_networks(Mixed(vae.encoder), Mixed(vae.decoder))
 
 
-def allow_tf32(precision: Precision) -> None:
-    """Let a GPU round to TF32, or not: by itself cuDNN does, for convolutions."""
-    torch.backends.cudnn.allow_tf32 = precision == "tf32"
-    torch.backends.cuda.matmul.allow_tf32 = precision == "tf32"
+@contextmanager
+def rounding(precision: Precision) -> Iterator[None]:
+    """Let a GPU round to TF32, where that is the precision, and only meanwhile."""
+    before = torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32
+    asked = precision == "tf32"
+    _allow_tf32(convolutions=asked, products=asked)
+    try:
+        yield
+    finally:
+        convolutions, products = before
+        _allow_tf32(convolutions=convolutions, products=products)
+
+
+def _allow_tf32(*, convolutions: bool, products: bool) -> None:
+    torch.backends.cudnn.allow_tf32 = convolutions
+    torch.backends.cuda.matmul.allow_tf32 = products

@@ -27,6 +27,7 @@ from training.evaluate import decomposition
 from training.group import ALONE, Group
 from training.learner import Learner, learn
 from training.patience import Patience
+from training.precision import rounding
 from training.progress import EpochMetrics, Reporter
 from training.run import Run
 from training.schedules import Now
@@ -67,7 +68,8 @@ def train(
         began = time.monotonic()
         aggressive = config.aggressive and not progress.information.lost(1)
         decay = _decay(progress, config)
-        totals = run_epoch(learner, data, config, epoch, reporter, decay, aggressive=aggressive)
+        with rounding(config.precision):
+            totals = run_epoch(learner, data, config, epoch, reporter, decay, aggressive=aggressive)
         rate = len(data) / (time.monotonic() - began)
         end = schedules.at_the_end(config)
         validation = validate(judged, learner.objective, x, end, config.seed, group, c)

@@ -121,20 +121,28 @@ class NoHost(TorchDispatchMode):
         return func(*args, **(kwargs or {}))
 
 
+class Captured(Again):
+    """A graph that looks at the work while it captures it."""
+
+    captured = False
+
+    def capture(self, work: Callable[[], Tensor]) -> Tensor:
+        with NoHost():
+            answer = work()
+        self.captured = True
+        return answer
+
+    def replay(self) -> None:
+        pass
+
+
 @EVERY
 def test_a_step_never_goes_by_way_of_the_host(options: dict[str, Any], digits: Dataset) -> None:
     learner, config = start(digits, options)
     rows = conditioned(digits, learner.vae.spec)
     batch = next(iter(rows.batches(64, 0, 1, learner.group)))
-    learner = replace(learner, replayed=Replayed(_Captured(), 64))
+    graph = Captured()
+    learner = replace(learner, replayed=Replayed(graph, 64))
     for number in range(WARM_UPS + 1):
         learn(learner, batch, at(config, number / 5), torch.Generator().manual_seed(0))
-
-
-class _Captured(Again):
-    def capture(self, work: Callable[[], Tensor]) -> Tensor:
-        with NoHost():
-            return work()
-
-    def replay(self) -> None:
-        pass
+    assert graph.captured

@@ -10,7 +10,7 @@ from training.data.conditions import conditioned
 from training.data.dataset import Dataset
 from training.data.digits import load_digits
 from training.learner import Learner
-from training.precision import Mixed, allow_tf32, computing_in
+from training.precision import Mixed, computing_in, rounding
 from training.progress import Reporter
 from training.train import run_epoch
 from vae.networks import VAE
@@ -88,18 +88,17 @@ def test_other_precisions_leave_the_networks_as_they_are(
     assert computing_in(precision, vae) is vae
 
 
-def test_tf32_is_allowed_only_when_asked_for() -> None:
-    def allowed() -> set[bool]:
-        return {torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32}
+def test_tf32_is_allowed_only_when_asked_for_and_meanwhile() -> None:
+    def allowed() -> tuple[bool, bool]:
+        return torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32
 
-    before = torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32
-    try:
-        allow_tf32("tf32")
-        assert allowed() == {True}
-        allow_tf32("bfloat16")
-        assert allowed() == {False}
-    finally:
-        torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32 = before
+    before = allowed()
+    with rounding("tf32"):
+        assert allowed() == (True, True)
+        with rounding("bfloat16"):
+            assert allowed() == (False, False)
+        assert allowed() == (True, True)
+    assert allowed() == before
 
 
 def test_tf32_is_refused_on_a_cpu() -> None:

@@ -23,7 +23,6 @@ from training.errors import ConfigError, RunError
 from training.evaluate import Evaluation
 from training.group import Group, join
 from training.loggers.load import load_loggers
-from training.precision import allow_tf32
 from training.progress import Reporter, Reporters, reporter
 from training.quantize import check_quantizable
 from training.run import Run, hold
@@ -45,7 +44,6 @@ class TrainCommand(TrainConfig, WithFile):
 def run_train(command: TrainCommand, console: Console) -> None:
     """Data, training, evaluation, export: from a config to a bundle."""
     device = open_device(command.device)
-    allow_tf32(command.precision)
     load_loggers(command.log)  # what is missing is said before any work
     with join(device) as group, _held(command, group) as run:
         console = _voice(console, group)
