@@ -8,12 +8,15 @@ wants every parameter used through one ``forward``, and gains little on networks
 """
 
 import os
-import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import numpy as np
 import torch
+
+# Torch's optimisers import it, and default arguments in it are the group of that moment, which then
+# would never be destroyed: the threads of a group abort an interpreter that ends before them.
+import torch.distributed.nn
 from torch import Tensor
 from torch import distributed as dist
 
@@ -89,7 +92,6 @@ class ProcessGroup(Group):
         try:
             yield
         except RuntimeError as error:
-            traceback.clear_frames(error.__traceback__)  # they hold the group that join() destroys
             reason = " ".join(str(error).split())
             raise RunError(
                 f"process {self.rank} of {self.size} lost the others: {reason:.200}"
@@ -111,4 +113,4 @@ def join(device: torch.device) -> Iterator[Group]:
     try:
         yield ProcessGroup(device)
     finally:
-        dist.destroy_process_group()  # else its threads abort an interpreter that ends by an error
+        dist.destroy_process_group()

@@ -106,12 +106,34 @@ def command(root: Path, **options: object) -> list[str]:
     return [f"--{name.replace('_', '-')}={value}" for name, value in given.items()]
 
 
-def start(rank: int, port: int, arguments: list[str]) -> subprocess.Popen[str]:
-    """One of two processes, started as torchrun would."""
+LEAVING = """
+import sys
+from pathlib import Path
+
+import torch
+
+from training.errors import RunError
+from training.group import join
+
+try:
+    with join(torch.device("cpu")) as group:
+        torch.optim.AdamW([torch.zeros(1, requires_grad=True)])
+        group.add([torch.zeros(1)])
+        while sys.argv[1] == "lost" and group.main:
+            group.add([torch.zeros(1)])
+except RunError:
+    print("lost")
+tasks = Path("/proc/self/task").iterdir()
+print(*[task.joinpath("comm").read_text().strip() for task in tasks])
+"""
+
+
+def start(rank: int, port: int, *arguments: str) -> subprocess.Popen[str]:
+    """Python with these arguments as one of two processes, started as torchrun would."""
     places = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": 2, "LOCAL_WORLD_SIZE": 2}
     address = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
     return subprocess.Popen(
-        [sys.executable, "-m", "training", "train", *arguments],
+        [sys.executable, *arguments],
         cwd=ROOT,
         env=os.environ | {name: str(value) for name, value in (places | address).items()},
         stdout=subprocess.PIPE,
@@ -140,7 +162,8 @@ def free_port() -> int:
 
 def test_two_processes_killed_and_resumed_give_the_curve_of_one(tmp_path: Path) -> None:
     port = free_port()
-    both = [start(rank, port, command(tmp_path / "two", epochs=4000)) for rank in (0, 1)]
+    train_long = ["-m", "training", "train", *command(tmp_path / "two", epochs=4000)]
+    both = [start(rank, port, *train_long) for rank in (0, 1)]
     run = Run(tmp_path / "two" / "run")
     deadline = time.monotonic() + 120
     while len(run.history()) < 3:
@@ -174,6 +197,18 @@ def test_two_processes_killed_and_resumed_give_the_curve_of_one(tmp_path: Path) 
     assert (
         open_bundle(tmp_path / "two" / "models/digits/1").manifest.metrics["epoch"] == reached + 5
     )
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="counts threads by /proc")
+@pytest.mark.parametrize("end", ["finished", "lost"])
+def test_a_group_takes_its_threads_with_it(end: str) -> None:
+    port = free_port()
+    both = [start(rank, port, "-c", LEAVING, end) for rank in (0, 1)]
+    (found, _), _ = (process.communicate(timeout=60) for process in both)
+    *lost, threads = found.splitlines()
+    assert lost == ["lost"] * (end == "lost")
+    assert "gloo" not in threads
+    assert "tcpstore" not in threads
 
 
 @given(rows=st.integers(0, 1000), size=st.integers(1, 40))
