@@ -386,7 +386,7 @@ def _check_likelihood(config: TrainConfig) -> None:
 
 
 def _check_objective(config: TrainConfig) -> None:
-    kind, plain = config.objective, config.beta == 1 and not config.kl_anneal_epochs
+    kind = config.objective
     several = kind in ("iwae", "dreg")
     _only(config, "free_bits", kind == "elbo", f"the elbo objective, not {kind}")
     _only(config, "capacity", kind == "elbo", f"the elbo objective, not {kind}")
@@ -395,8 +395,6 @@ def _check_objective(config: TrainConfig) -> None:
     _only(config, "capacity_epochs", config.capacity > 0, "a capacity, which is 0")
     if several and config.draws < 2:
         raise ValueError(f"draws: {kind} needs 2 or more, not {config.draws}")
-    if kind == "dreg" and not plain:
-        raise ValueError("beta: the gradients of dreg are those of beta 1 without annealing")
     if config.free_bits and config.capacity:
         raise ValueError("capacity: give it or free_bits; each replaces the KL term")
 

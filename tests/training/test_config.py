@@ -138,8 +138,6 @@ def test_the_epochs_of_a_curve_over_all_of_them_are_not_free_to_change() -> None
         ({"capacity_epochs": 5}, "capacity_epochs: is for a capacity, which is 0"),
         ({"objective": "iwae"}, "draws: iwae needs 2 or more, not 1"),
         ({"objective": "beta-tc", "draws": 2}, "draws: is for elbo, iwae and dreg, not beta-tc"),
-        ({"objective": "dreg", "draws": 2, "beta": 0.5}, "beta: the gradients of dreg"),
-        ({"objective": "dreg", "draws": 2, "kl_anneal_epochs": 3}, "beta: the gradients of dreg"),
         ({"mmd_weight": 3.0}, "mmd_weight: is for the mmd objective, not elbo"),
         ({"kl_schedule": "sigmoid"}, "kl_schedule: is for kl_anneal_epochs"),
         ({"kl_cycles": 2, "kl_anneal_epochs": 4}, "kl_cycles: is for the cyclical"),

@@ -52,19 +52,25 @@ def test_beta_weighs_the_ratio_of_posterior_and_prior() -> None:
     torch.testing.assert_close(found, -(torch.logsumexp(log_px_z, 0) - math.log(6)).mean())
 
 
-def test_dreg_has_the_bound_of_iwae_and_the_decoder_s_very_gradient() -> None:
+WEIGHTS = pytest.mark.parametrize("beta", [0.0, 0.3, 1.0])
+
+
+@WEIGHTS
+def test_dreg_has_the_bound_of_iwae_and_the_decoder_s_very_gradient(beta: float) -> None:
     vae, eps = gaussian_vae(), noise(8)
-    iwae, dreg = (objective(draws=8)(vae, X, eps, now()) for objective in (IWAE, DReG))
+    iwae, dreg = (objective(draws=8)(vae, X, eps, now(beta=beta)) for objective in (IWAE, DReG))
     torch.testing.assert_close(dreg.loss, iwae.loss)
     expected, found = gradients(vae, iwae.loss)[1], gradients(vae, dreg.loss)[1]
     torch.testing.assert_close(found, expected)
 
 
-def test_dreg_is_iwae_s_encoder_gradient_on_average() -> None:
+@WEIGHTS
+def test_dreg_is_iwae_s_encoder_gradient_on_average(beta: float) -> None:
     vae, rows = gaussian_vae(), 20_000
     x, eps = X[:1].repeat(rows, 1), noise(4, rows)
     iwae, dreg = (
-        gradients(vae, objective(draws=4)(vae, x, eps, now()).loss)[0] for objective in (IWAE, DReG)
+        gradients(vae, objective(draws=4)(vae, x, eps, now(beta=beta)).loss)[0]
+        for objective in (IWAE, DReG)
     )
     assert (iwae - dreg).norm() < 0.05 * iwae.norm()
 
