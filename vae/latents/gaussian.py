@@ -21,6 +21,20 @@ def log_normal(z: Tensor, mu: Tensor, logvar: Tensor) -> Tensor:
     return -0.5 * ((z - mu).square() * torch.exp(-logvar) + logvar + LOG_2PI)
 
 
+def log_normal_of_each(z: Tensor, mu: Tensor, logvar: Tensor) -> Tensor:
+    """log N(z; mu_k, σ²_k) of each row under each Gaussian k, (rows, dim) to (rows, Gaussians).
+
+    The square is multiplied out, so that a product of matrices does the work and nothing of rows ×
+    Gaussians × dim is ever written. Far from a narrow Gaussian large numbers then cancel, which in
+    float64 leaves the digits of float32.
+    """
+    z, mu, logvar = z.double(), mu.double(), logvar.double()
+    precision = torch.exp(-logvar)
+    squares = torch.cat([z.square(), z], dim=1) @ torch.cat([precision, -2 * mu * precision], 1).T
+    rest = (mu.square() * precision + logvar + LOG_2PI).sum(dim=1)
+    return (-0.5 * (squares + rest)).to(torch.float32)
+
+
 def log_standard_normal(z: Tensor) -> Tensor:
     """log N(z; 0, 1) of each element."""
     return -0.5 * (z.square() + LOG_2PI)

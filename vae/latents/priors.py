@@ -7,11 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from vae import manifest
-from vae.latents.gaussian import (
-    log_normal,
-    log_standard_normal,
-    reparameterise,
-)
+from vae.latents.gaussian import log_normal_of_each, log_standard_normal, reparameterise
 
 Encode = Callable[[Tensor], tuple[Tensor, Tensor]]
 """Preprocessed rows, (batch, size), to mu and logvar."""
@@ -70,8 +66,7 @@ class Mixture(Prior):
 
     def log_prob(self, z: Tensor) -> Tensor:
         mu, logvar, log_weights = self.components()
-        joint = log_normal(z[:, None], mu, logvar).sum(dim=2) + log_weights
-        return torch.logsumexp(joint, dim=1)
+        return torch.logsumexp(log_normal_of_each(z, mu, logvar) + log_weights, dim=1)
 
     def sample(self, noise: Tensor, temperature: Tensor) -> Tensor:
         mu, logvar, _ = self.components()

@@ -9,6 +9,7 @@ from vae.latents.gaussian import (
     kl_between,
     kl_divergence,
     log_normal,
+    log_normal_of_each,
     log_standard_normal,
     reparameterise,
 )
@@ -25,6 +26,16 @@ def test_kl_between_two_learned_normals() -> None:
     q, p = (Normal(mu, torch.exp(0.5 * logvar)) for mu, logvar in (first, second))
     expected = distributions.kl_divergence(q, p)
     torch.testing.assert_close(kl_between(*first, *second), expected)
+
+
+def test_rows_under_each_gaussian_keep_the_digits_of_float32_far_from_narrow_ones() -> None:
+    z, mu = 3 * torch.randn(20, 4), 3 * torch.randn(30, 4)
+    logvar = 2 * torch.randn(30, 4) - 8
+    exact = log_normal(z[:, None].double(), mu.double(), logvar.double()).sum(dim=2)
+    assert exact.min() < -1e5
+    found = log_normal_of_each(z, mu, logvar)
+    assert found.dtype == torch.float32
+    torch.testing.assert_close(found.double(), exact, rtol=2e-7, atol=1e-5)
 
 
 def test_kl_agrees_with_its_monte_carlo_estimate() -> None:
