@@ -157,6 +157,11 @@ class TrainConfig(BaseModel):
         0, description="decides the split, the first weights, the order of rows and the noise"
     )
 
+    start_from: Path | None = Field(
+        None,
+        description="run or version of a bundle whose weights training begins with; of the same "
+        "network, likelihood and latents; it keeps its own scaling; without it random weights",
+    )
     network: Literal["mlp", "conv"] = Field(
         "mlp", description="fully connected, or convolutional for images of 8×8 or more"
     )

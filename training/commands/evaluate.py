@@ -3,7 +3,6 @@
 from pathlib import Path
 from typing import Self
 
-import safetensors.torch
 import torch
 from pydantic import ConfigDict, Field, NonNegativeInt, PositiveInt, model_validator
 from rich.console import Console
@@ -13,7 +12,7 @@ from training import sharpness
 from training.build import fast
 from training.commands.command import WithFile
 from training.commands.data import load_data
-from training.commands.model import evaluated, of_run, store, trained
+from training.commands.model import evaluated, of_bundle, of_run, store, trained
 from training.config import Device
 from training.data.binarise import binarised
 from training.data.dataset import Dataset
@@ -25,7 +24,6 @@ from training.evaluate import Evaluation
 from training.files import write_atomically
 from training.group import Group, join
 from training.run import Run
-from vae.bundle import open_bundle
 from vae.manifest import ModelSpec, Vector
 from vae.networks import VAE
 
@@ -85,7 +83,7 @@ def _subject(
 ) -> tuple[VAE, Dataset, int]:
     """The model to evaluate, the rows, and the seed of the noise."""
     if command.bundle:
-        vae = fast(_of_bundle(command.bundle)).to(device).eval()
+        vae = fast(of_bundle(command.bundle)).to(device).eval()
         return vae, _rows_for(vae, command), command.seed
     if command.run is None:
         raise AssertionError("the command has neither run nor bundle. This is a bug.")
@@ -96,13 +94,6 @@ def _subject(
     config = run.config()
     data, held_out = load_data(config)
     return trained(run, data, device, group)[0], held_out, config.seed
-
-
-def _of_bundle(path: Path) -> VAE:
-    bundle = open_bundle(path)
-    vae = VAE(bundle.manifest)
-    vae.load_state_dict(safetensors.torch.load(bundle.files["checkpoint.safetensors"]))
-    return vae
 
 
 def _rows_for(vae: VAE, command: EvaluateCommand) -> Dataset:

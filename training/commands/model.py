@@ -1,8 +1,10 @@
-"""A run's model with the weights that its bundle gets, and its figures."""
+"""A run's model with the weights that its bundle gets, that of a bundle, and their figures."""
 
 import json
 from dataclasses import asdict
+from pathlib import Path
 
+import safetensors.torch
 import torch
 
 from training.build import fast
@@ -10,12 +12,17 @@ from training.checkpoint import Progress, load_best
 from training.commands.data import training_rows
 from training.data.conditions import conditioned
 from training.data.dataset import Dataset, TrainingSet
-from training.errors import RunError
+from training.errors import ConfigError, RunError
 from training.evaluate import Evaluation, evaluate
 from training.files import write_atomically
 from training.group import Group
 from training.run import Run
+from vae.bundle import MANIFEST, open_bundle
+from vae.manifest import ModelSpec
 from vae.networks import VAE
+
+OF_THE_DATA = frozenset({"preprocessing", "condition"})
+"""Sections of a model that data alone decides; a model that is trained on keeps its own."""
 
 
 def trained(
@@ -34,6 +41,31 @@ def of_run(run: Run, group: Group) -> tuple[VAE, Progress]:
     if not progress.best_epoch:
         raise RunError(f"run {run.path}: no epoch ended with a finite held-out ELBO")
     return vae, progress
+
+
+def of_bundle(path: Path) -> VAE:
+    """The model of a version of a bundle. Raises BundleError."""
+    bundle = open_bundle(path)
+    sections = {name: getattr(bundle.manifest, name) for name in ModelSpec.model_fields}
+    vae = VAE(ModelSpec(**sections))
+    vae.load_state_dict(safetensors.torch.load(bundle.files["checkpoint.safetensors"]))
+    return vae
+
+
+def earlier(path: Path, spec: ModelSpec, group: Group) -> VAE:
+    """The model of a run or of a version of a bundle, to train on as ``spec`` has it.
+
+    Raises ConfigError when it is another model, and RunError or BundleError when it has no weights.
+    """
+    vae = of_bundle(path) if (path / MANIFEST).exists() else of_run(Run(path), group)[0]
+    before, now = (each.model_dump(exclude=set(OF_THE_DATA)) for each in (vae.spec, spec))
+    changed = [f"{name} {before[name]} → {now[name]}" for name in now if before[name] != now[name]]
+    kinds = [each.condition and each.condition.kind for each in (vae.spec, spec)]
+    if kinds[0] != kinds[1]:
+        changed.append("condition {} → {}".format(*kinds))
+    if changed:
+        raise ConfigError(f"start_from: {path} is another model: " + "; ".join(changed))
+    return vae
 
 
 def evaluated(

@@ -9,15 +9,16 @@ import torch
 from pydantic import Field
 from rich.console import Console
 
-from training.build import build, model_spec, objective, place_pseudo_inputs
+from training.build import build, fast, model_spec, objective, place_pseudo_inputs
 from training.checkpoint import Progress, read_progress
 from training.commands.command import WithFile
 from training.commands.data import load_data, training_rows
-from training.commands.model import evaluated, trained
+from training.commands.model import earlier, evaluated, trained
 from training.commands.publish import publish, report_of
 from training.config import PLACES, TrainConfig, differences, resolve
 from training.data.conditions import conditioned
 from training.data.dataset import Dataset, TrainingSet
+from training.data.rows import Rows
 from training.devices import open_device
 from training.errors import ConfigError, RunError
 from training.evaluate import Evaluation
@@ -27,6 +28,7 @@ from training.progress import Reporter, Reporters, reporter
 from training.quantize import check_quantizable
 from training.run import Run, hold
 from training.train import train
+from vae.manifest import ModelSpec
 from vae.networks import VAE
 
 SMALL_STEP = 20_000_000
@@ -52,13 +54,13 @@ def run_train(command: TrainCommand, console: Console) -> None:
         spec = model_spec(config, data)
         if config.quantize:
             check_quantizable(spec)
-        rows = training_rows(data, spec)
-        progress = _begin(run, config, Progress(spec=spec, data=rows.fingerprint()), group)
-        vae = place_pseudo_inputs(build(spec, config.seed), rows, config.seed).to(device)
+        vae, rows = _first(config, spec, data, group)
+        progress = _begin(run, config, Progress(spec=vae.spec, data=rows.fingerprint()), group)
+        vae = vae.to(device)
         _use_cpu(config, vae)
         _announce(console, config, vae, data, progress)
         began = time.monotonic()
-        unseen = conditioned(held_out, spec).to(device)
+        unseen = conditioned(held_out, vae.spec).to(device)
         with _watch(console, run, config, data, held_out, progress, group) as watch:
             with flushing():
                 train(vae, rows.to(device), unseen, config, run, progress, watch, group)
@@ -88,6 +90,17 @@ def _held(command: TrainCommand, group: Group) -> AbstractContextManager[Run]:
 def _voice(console: Console, group: Group) -> Console:
     """Where a process of the group prints: the main process speaks for all."""
     return console if group.main else Console(quiet=True)
+
+
+def _first(
+    config: TrainConfig, spec: ModelSpec, data: TrainingSet, group: Group
+) -> tuple[VAE, Rows]:
+    """The VAE that training begins with, and the rows as that model is told of them."""
+    if config.start_from:
+        vae = fast(earlier(config.start_from, spec, group))
+        return vae, training_rows(data, vae.spec)
+    rows = training_rows(data, spec)
+    return place_pseudo_inputs(build(spec, config.seed), rows, config.seed), rows
 
 
 def _begin(run: Run, config: TrainConfig, fresh: Progress, group: Group) -> Progress:
@@ -200,7 +213,8 @@ def _announce(
     console: Console, config: TrainConfig, vae: VAE, data: TrainingSet, progress: Progress
 ) -> None:
     weights = sum(parameter.numel() for parameter in vae.parameters())
-    start = f"from epoch {progress.epoch + 1}" if progress.epoch else "from the start"
+    origin = f"from {config.start_from}" if config.start_from else "from the start"
+    start = f"from epoch {progress.epoch + 1}" if progress.epoch else origin
     console.print(
         f"{config.name}: {len(data):,} rows of {data.input.shape}, {config.network} with "
         f"{weights:,} weights, {config.likelihood} likelihood; {config.epochs:,} epochs {start}",
