@@ -187,8 +187,8 @@ class TrainConfig(BaseModel):
     )
     prior: Literal["normal", "mixture", "vamp"] = Field(
         "normal",
-        description="p(z): standard normal; a learned mixture of Gaussians; vamp: the mean of the "
-        "posteriors of learned pseudo-inputs",
+        description="p(z): standard normal; a learned mixture of Gaussians; vamp: a mixture of "
+        "the posteriors of learned pseudo-inputs",
     )
     prior_components: PositiveInt | None = Field(
         None,

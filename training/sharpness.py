@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 from training.data.conditions import conditions
 from training.data.dataset import Dataset
+from training.errors import RunError
 from training.evaluate import ROWS as BATCH
 from training.evaluate import Parts, in_batches
 from training.pictures import grid, reconstruct, spread, to_pixels, to_png
@@ -111,7 +112,10 @@ def visible(spec: InputSpec) -> bool:
 
 @torch.inference_mode()
 def look(vae: VAE, held_out: Dataset, seed: int) -> Gallery | None:
-    """Ask ``vae``, on any device; None where nothing is visible."""
+    """Ask ``vae``, on any device; None where nothing is visible.
+
+    Raises RunError when what it draws is not finite.
+    """
     spec = vae.spec.input
     if not visible(spec):
         return None
@@ -233,7 +237,13 @@ def _samples(vae: VAE, seed: int, c: Tensor | None) -> tuple[Tensor, Tensor]:
         given = vae.given(None if told is None else told[rows.start : rows.stop])
         eps = torch.randn(len(rows), vae.spec.noise_dim, generator=noise, device=device)
         z = given.prior(eps, torch.ones(len(rows), device=device))
-        x = given.likelihood.sample(given.decoder(z), noise)
+        params = given.decoder(z)
+        if not params.isfinite().all():
+            raise RunError(
+                "samples of the model are not finite: its prior reaches where its decoder never "
+                "was trained; a lower learning rate or fewer prior components keep it near the data"
+            )
+        x = given.likelihood.sample(params, noise)
         decoded.append(given.decode(z).cpu())
         drawn.append(given.preprocess.invert(x).reshape(decoded[-1].shape).cpu())
     return torch.cat(decoded), torch.cat(drawn)

@@ -219,7 +219,7 @@ class GaussianMixture(Section):
 
 
 class VampPrior(Section):
-    """p(z): the mean of the posteriors of ``components`` learned pseudo-inputs."""
+    """p(z): a mixture of the posteriors of ``components`` learned pseudo-inputs."""
 
     kind: Literal["vamp"] = "vamp"
     components: PositiveInt

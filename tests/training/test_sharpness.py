@@ -15,7 +15,9 @@ from training.build import build, model_spec
 from training.config import TrainConfig, resolve
 from training.data.dataset import Dataset
 from training.data.shapes import load_shapes
+from training.errors import RunError
 from training.sharpness import Detail, Gallery, detail, look, measure
+from vae.latents.priors import GaussianMixture
 from vae.networks import VAE
 
 CHECKERS = (torch.arange(16)[:, None] + torch.arange(16)) % 2
@@ -33,6 +35,16 @@ def vae_on(data: Dataset, **options: object) -> VAE:
     given = {"data": "shapes", "latent_dim": 3, "hidden": (8,), "likelihood": "gaussian", **options}
     config = resolve(TrainConfig.model_validate(given), data)
     return build(model_spec(config, data), 0)
+
+
+def test_draws_that_are_not_finite_are_told_as_such() -> None:
+    data = load_shapes(200)
+    vae = vae_on(data, likelihood="logistic", prior="mixture", prior_components=3, causal_radius=1)
+    for prior in vae.latents.modules():
+        if isinstance(prior, GaussianMixture):
+            prior.logvar.data[1] = 177.0  # σ = 3·10³⁸
+    with pytest.raises(RunError, match="samples of the model are not finite"):
+        look(vae, data, 0)
 
 
 def test_a_plain_picture_has_no_detail() -> None:

@@ -102,22 +102,24 @@ class GaussianMixture(Mixture):
 
 
 class VampPrior(Mixture):
-    """The mean of the posteriors of learned pseudo-inputs (Tomczak and Welling 2018, equation 9).
+    """A mixture of the posteriors of learned pseudo-inputs (Tomczak and Welling 2018, equation 9).
 
     Pseudo-inputs live in the model's space, that is after preprocessing, and are not bounded.
-    They begin as one grey row, and in training near rows of the data.
+    They begin as one grey row, and in training near rows of the data. The weights are learned, too:
+    one that has strayed from all data, to where nothing pulls it back, would keep its share of
+    samples if all were equal, as they are at first.
     """
 
     def __init__(self, dim: int, components: int, size: int, encode: Encode) -> None:
         super().__init__(dim)
         self.pseudo_inputs = nn.Parameter(0.5 + 0.01 * torch.randn(components, size))
+        self.logits = nn.Parameter(torch.zeros(components))
         # A bound method, not a module: the encoder's weights are the VAE's and stand there once.
         self._encode = encode
 
     def components(self) -> Components:
         mu, logvar = self._encode(self.pseudo_inputs)
-        log_weights = mu.new_zeros(len(mu)).log_softmax(dim=0)
-        return mu[:, : self.dim], logvar[:, : self.dim], log_weights
+        return mu[:, : self.dim], logvar[:, : self.dim], torch.log_softmax(self.logits, dim=0)
 
 
 class SettledMixture(Mixture):

@@ -30,6 +30,7 @@ def vamp() -> VampPrior:
     prior = VampPrior(2, 4, 5, encode)
     with torch.no_grad():
         prior.pseudo_inputs.copy_(torch.randn(4, 5))
+        prior.logits.copy_(torch.tensor([0.3, -0.4, 1.0, 0.0]))
     return prior
 
 
@@ -72,14 +73,35 @@ def test_the_mixture_is_that_of_torch() -> None:
     torch.testing.assert_close(prior.log_prob(z), expected.log_prob(z))
 
 
-def test_the_vamp_prior_is_the_mean_of_the_posteriors_of_its_pseudo_inputs() -> None:
+def test_the_vamp_prior_mixes_the_posteriors_of_its_pseudo_inputs() -> None:
     prior, z = vamp(), torch.randn(20, 2)
-    densities = [
-        Normal(mu, torch.exp(0.5 * logvar)).log_prob(z).sum(1).exp()
-        for mu, logvar in zip(*encode(prior.pseudo_inputs), strict=True)
-    ]
-    expected = torch.stack(densities).mean(0).log()
-    torch.testing.assert_close(prior.log_prob(z), expected)
+    densities = torch.stack(
+        [
+            Normal(mu, torch.exp(0.5 * logvar)).log_prob(z).sum(1).exp()
+            for mu, logvar in zip(*encode(prior.pseudo_inputs), strict=True)
+        ]
+    )
+    weights = torch.softmax(prior.logits, dim=0)
+    torch.testing.assert_close(prior.log_prob(z), (weights @ densities).log())
+
+
+def test_pseudo_inputs_weigh_the_same_at_first() -> None:
+    _, _, log_weights = VampPrior(2, 4, 5, encode).components()
+    torch.testing.assert_close(log_weights.exp(), torch.full((4,), 0.25))
+
+
+def test_a_pseudo_input_that_strays_from_all_data_loses_its_samples() -> None:
+    prior = vamp()
+    with torch.no_grad():
+        prior.pseudo_inputs[1] = 100.0
+    steps = torch.optim.Adam(prior.parameters(), lr=0.1)
+    z = torch.randn(500, 2, generator=torch.Generator().manual_seed(4))
+    for _ in range(200):
+        steps.zero_grad()
+        (-prior.log_prob(z).mean()).backward()
+        steps.step()
+    assert prior.pseudo_inputs[1].min() > 50
+    assert torch.softmax(prior.logits, dim=0)[1] < 0.001
 
 
 def test_settled_it_no_longer_asks_the_encoder() -> None:
