@@ -32,7 +32,7 @@ def card(
             f"{lede(config, spec, rows=rows)[:-1]}; the weights are those after epoch {epoch:,}.",
             "![Samples from the prior](samples.png)",
             "## How good it is",
-            f"On {evaluation.rows:,} rows that it was not trained on, in nats for a row:",
+            f"On {evaluation.rows:,} rows that {_unseen(config)}, in nats for a row:",
             _figures(evaluation),
             "KL by latent, largest first: " + _kl(evaluation) + ".",
             _reconstructions(spec.input),
@@ -53,6 +53,13 @@ def lede(config: TrainConfig, spec: ModelSpec, *, rows: int) -> str:
         f"dimensions{_latents(spec)} and a {_likelihood(spec)} likelihood{_given(spec)}, "
         f"trained on {rows:,} rows of {source(config)} for {config.epochs:,} epochs."
     )
+
+
+def _unseen(config: TrainConfig) -> str:
+    """What is known of held-out rows."""
+    if config.start_from:
+        return "it was not trained on here, and the earlier model that it began with may have seen"
+    return "it was not trained on"
 
 
 def usage(config: TrainConfig, spec: ModelSpec) -> str:

@@ -44,6 +44,7 @@ FREE_TO_CHANGE = frozenset(
         "name",
         "run",
         "models",
+        "start_from",  # a run that has begun has all of it in its checkpoint
         "epochs",  # more epochs are a longer run of the same kind
         "patience",  # only says when to stop
         "max_skipped",

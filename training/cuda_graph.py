@@ -32,12 +32,13 @@ class CudaGraph:
     """torch.cuda.CUDAGraph, with the stream that it is captured on."""
 
     def __init__(self, device: torch.device) -> None:
+        self._device = device
         self._graph = torch.cuda.CUDAGraph()
         self._stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
 
     def warm_up(self, work: Callable[[], Tensor]) -> Tensor:
         """While libraries allocate and choose their kernels."""
-        current = torch.cuda.current_stream()
+        current = torch.cuda.current_stream(self._device)
         self._stream.wait_stream(current)
         with torch.cuda.stream(self._stream):
             answer = work()

@@ -267,23 +267,22 @@ class Second(Group):
 def test_what_differs_between_processes_is_named() -> None:
     data = make_data()
     config = resolve(make_config(Path("run")), data)
-    fresh = Progress(spec=model_spec(config, data), data="a")
     main = config.model_copy(update={"run": Path("elsewhere")}).model_dump_json().encode()
     other = config.model_copy(update={"epochs": 3}).model_dump_json().encode()
-    check_group(config, fresh, Second(main, b"a"))
+    check_group(config, Second(main))
     with pytest.raises(RunError, match=r"process 1 of 2 .* other options .*: epochs: 3 → 20"):
-        check_group(config, fresh, Second(other, b"a"))
+        check_group(config, Second(other))
     with pytest.raises(RunError, match=r"process 1 of 2 has other rows .*: a is not b"):
-        check_group(config, fresh, Second(main, b"b"))
+        Second(b"b").require_same("rows of training data", "a")
     graph = config.model_copy(update={"cuda_graph": True})
     with pytest.raises(ConfigError, match="cuda_graph: is for one process, not for 2"):
-        check_group(graph, fresh, Second(main, b"a"))
+        check_group(graph, Second(main))
     few = config.model_copy(update={"batch_size": 1})
     with pytest.raises(ConfigError, match="batch_size: 1 is too few rows for 2 processes"):
-        check_group(few, fresh, Second(main, b"a"))
+        check_group(few, Second(main))
     whole = config.model_copy(update={"free_bits": 0.1})
     with pytest.raises(ConfigError, match="free_bits and capacity look at whole batches"):
-        check_group(whole, fresh, Second(main, b"a"))
+        check_group(whole, Second(main))
 
 
 def test_a_device_for_each_process(monkeypatch: pytest.MonkeyPatch) -> None:

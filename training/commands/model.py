@@ -15,9 +15,9 @@ from training.data.dataset import Dataset, TrainingSet
 from training.errors import ConfigError, RunError
 from training.evaluate import Evaluation, evaluate
 from training.files import write_atomically
-from training.group import Group
+from training.group import ALONE, Group
 from training.run import Run
-from vae.bundle import MANIFEST, open_bundle
+from vae.bundle import MANIFEST, BundleError, open_bundle
 from vae.manifest import ModelSpec
 from vae.networks import VAE
 
@@ -48,16 +48,27 @@ def of_bundle(path: Path) -> VAE:
     bundle = open_bundle(path)
     sections = {name: getattr(bundle.manifest, name) for name in ModelSpec.model_fields}
     vae = VAE(ModelSpec(**sections))
-    vae.load_state_dict(safetensors.torch.load(bundle.files["checkpoint.safetensors"]))
+    try:
+        vae.load_state_dict(safetensors.torch.load(bundle.files["checkpoint.safetensors"]))
+    except RuntimeError as error:
+        reason = " ".join(str(error).split())
+        raise BundleError(path, f"checkpoint.safetensors is of another model: {reason}") from None
     return vae
 
 
-def earlier(path: Path, spec: ModelSpec, group: Group) -> VAE:
+def earlier(path: Path, spec: ModelSpec) -> VAE:
     """The model of a run or of a version of a bundle, to train on as ``spec`` has it.
 
-    Raises ConfigError when it is another model, and RunError or BundleError when it has no weights.
+    Raises ConfigError when there is none or it is another model, and RunError or BundleError when
+    it is damaged.
     """
-    vae = of_bundle(path) if (path / MANIFEST).exists() else of_run(Run(path), group)[0]
+    path = path.expanduser()
+    if (path / MANIFEST).exists():
+        vae = of_bundle(path)
+    elif Run(path).checkpoint.exists():
+        vae, _ = of_run(Run(path), ALONE)
+    else:
+        raise ConfigError(f"start_from: {path} is neither a run nor a version of a bundle")
     before, now = (each.model_dump(exclude=set(OF_THE_DATA)) for each in (vae.spec, spec))
     changed = [f"{name} {before[name]} → {now[name]}" for name in now if before[name] != now[name]]
     kinds = [each.condition and each.condition.kind for each in (vae.spec, spec)]
@@ -66,6 +77,19 @@ def earlier(path: Path, spec: ModelSpec, group: Group) -> VAE:
     if changed:
         raise ConfigError(f"start_from: {path} is another model: " + "; ".join(changed))
     return vae
+
+
+def shared(vae: VAE | None, group: Group) -> VAE:
+    """The model that the main process has, in every process of the group."""
+    spec, weights = b"", b""
+    if vae is not None:
+        spec, weights = (
+            vae.spec.model_dump_json().encode(),
+            safetensors.torch.save(vae.state_dict()),
+        )
+    copy = VAE(ModelSpec.model_validate_json(group.broadcast(spec)))
+    copy.load_state_dict(safetensors.torch.load(group.broadcast(weights)))
+    return copy
 
 
 def evaluated(

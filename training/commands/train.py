@@ -13,7 +13,7 @@ from training.build import build, fast, model_spec, objective, place_pseudo_inpu
 from training.checkpoint import Progress, read_progress
 from training.commands.command import WithFile
 from training.commands.data import load_data, training_rows
-from training.commands.model import earlier, evaluated, trained
+from training.commands.model import earlier, evaluated, shared, trained
 from training.commands.publish import publish, report_of
 from training.config import PLACES, TrainConfig, differences, resolve
 from training.data.conditions import conditioned
@@ -51,10 +51,11 @@ def run_train(command: TrainCommand, console: Console) -> None:
         console = _voice(console, group)
         data, held_out = load_data(command)
         config = resolve(_plain(command), data)
+        check_group(config, group)
         spec = model_spec(config, data)
         if config.quantize:
             check_quantizable(spec)
-        vae, rows = _first(config, spec, data, group)
+        vae, rows = _first(run, config, spec, data, group)
         progress = _begin(run, config, Progress(spec=vae.spec, data=rows.fingerprint()), group)
         vae = vae.to(device)
         _use_cpu(config, vae)
@@ -93,22 +94,30 @@ def _voice(console: Console, group: Group) -> Console:
 
 
 def _first(
-    config: TrainConfig, spec: ModelSpec, data: TrainingSet, group: Group
+    run: Run, config: TrainConfig, spec: ModelSpec, data: TrainingSet, group: Group
 ) -> tuple[VAE, Rows]:
     """The VAE that training begins with, and the rows as that model is told of them."""
     if config.start_from:
-        vae = fast(earlier(config.start_from, spec, group))
+        found = _found(run, config.start_from, spec) if group.main else None
+        vae = fast(shared(found, group))
         return vae, training_rows(data, vae.spec)
     rows = training_rows(data, spec)
     return place_pseudo_inputs(build(spec, config.seed), rows, config.seed), rows
 
 
+def _found(run: Run, start: Path, spec: ModelSpec) -> VAE:
+    """The earlier model; once the run has a checkpoint, one like it, which that will fill."""
+    if run.checkpoint.exists():
+        return VAE(read_progress(run.checkpoint).spec)
+    return earlier(start, spec)
+
+
 def _begin(run: Run, config: TrainConfig, fresh: Progress, group: Group) -> Progress:
     """Begin the run or go on with it: how far it is, as the main process finds it.
 
-    Raises like check_group, and RunError when the stored run is another one.
+    Raises RunError when the stored run is another one, or when a process has other rows.
     """
-    check_group(config, fresh, group)
+    group.require_same("rows of training data", fresh.data)
     if not group.main:
         return Progress.model_validate_json(group.broadcast(b""))
     run.check(config)
@@ -118,7 +127,7 @@ def _begin(run: Run, config: TrainConfig, fresh: Progress, group: Group) -> Prog
     return progress
 
 
-def check_group(config: TrainConfig, fresh: Progress, group: Group) -> None:
+def check_group(config: TrainConfig, group: Group) -> None:
     """Raise ConfigError or RunError when these processes cannot do one run together."""
     if config.variance == "optimal" and group.size > 1:
         raise ConfigError(
@@ -142,7 +151,6 @@ def check_group(config: TrainConfig, fresh: Progress, group: Group) -> None:
             f"process {group.rank} of {group.size} was started with other options than process 0: "
             + "; ".join(changed)
         )
-    group.require_same("rows of training data", fresh.data)
 
 
 def _resume(run: Run, config: TrainConfig, fresh: Progress) -> Progress:

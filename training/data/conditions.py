@@ -71,7 +71,10 @@ def _places(dataset: Dataset, classes: tuple[str, ...]) -> Tensor:
     values, places = torch.unique(dataset.labels, return_inverse=True)
     names = [_name(dataset, value) for value in values.tolist()]
     if unknown := [name for name in names if name not in classes]:
-        raise DataError(f"labels {', '.join(unknown)}: no training row has them")
+        raise DataError(
+            f"labels {', '.join(unknown)}: the model has only those of the rows that it was first "
+            f"trained on, {', '.join(classes):.200}"
+        )
     order = torch.tensor([classes.index(name) for name in names])
     return F.one_hot(order[places], len(classes)).float()
 

@@ -25,14 +25,15 @@ def log_normal_of_each(z: Tensor, mu: Tensor, logvar: Tensor) -> Tensor:
     """log N(z; mu_k, σ²_k) of each row under each Gaussian k, (rows, dim) to (rows, Gaussians).
 
     The square is multiplied out, so that a product of matrices does the work and nothing of rows ×
-    Gaussians × dim is ever written. Far from a narrow Gaussian large numbers then cancel, which in
-    float64 leaves the digits of float32.
+    Gaussians × dim is ever written. Near a narrow Gaussian far from 0 large numbers then cancel: in
+    float64 the error is some 10⁻¹⁶ (mu/σ)² nats.
     """
+    dtype = z.dtype
     z, mu, logvar = z.double(), mu.double(), logvar.double()
     precision = torch.exp(-logvar)
     squares = torch.cat([z.square(), z], dim=1) @ torch.cat([precision, -2 * mu * precision], 1).T
     rest = (mu.square() * precision + logvar + LOG_2PI).sum(dim=1)
-    return (-0.5 * (squares + rest)).to(torch.float32)
+    return (-0.5 * (squares + rest)).to(dtype)
 
 
 def log_standard_normal(z: Tensor) -> Tensor:

@@ -52,7 +52,7 @@ def test_what_gives_no_condition_is_named() -> None:
         condition_of(dataset(None))
     with pytest.raises(DataError, match="needs 2 to 1000 classes; there are 1"):
         condition_of(dataset([4, 4]))
-    with pytest.raises(DataError, match="labels 9: no training row has them"):
+    with pytest.raises(DataError, match="labels 9: the model has only those"):
         conditions(dataset([1, 9]), spec(condition_of(dataset([1, 2]))))
     with pytest.raises(DataError, match="these rows have no labels"):
         conditions(dataset(None), spec(condition_of(dataset([1, 2]))))
