@@ -240,7 +240,7 @@ def test_engines_choose_alike_of_many_components_also_where_one_ends() -> None:
     module, inputs = MODULES[PRIOR.name](vae), gate_inputs(vae, PICTURES.x, 0)
     content = export_graph(PRIOR, module, inputs, magnitudes(vae.spec))
     noise, temperature = torch.zeros(499, 3), torch.ones(499)
-    noise[:, 0] = prior.boundaries()
+    noise[:, 0] = prior.between
     given = {"noise": noise.numpy(), "temperature": temperature.numpy()}
     (found,) = onnxruntime.InferenceSession(content).run(None, given)
     torch.testing.assert_close(torch.from_numpy(found), module(noise, temperature))
