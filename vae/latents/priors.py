@@ -69,23 +69,23 @@ class Mixture(Prior):
         return torch.logsumexp(log_normal_of_each(z, mu, logvar) + log_weights, dim=1)
 
     def sample(self, noise: Tensor, temperature: Tensor) -> Tensor:
-        mu, logvar, log_weights = self.components()
-        chosen = (noise[:, :1] > self.boundaries(log_weights)).sum(dim=1)
+        (mu, logvar, _), boundaries = self.divided()
+        chosen = (noise[:, :1] > boundaries).sum(dim=1)
         return reparameterise(mu[chosen], logvar[chosen], temperature[:, None] * noise[:, 1:])
 
-    def boundaries(self, log_weights: Tensor) -> Tensor:
-        """The noise at which one component ends and the next begins, (components − 1,).
+    def divided(self) -> tuple[Components, Tensor]:
+        """What is mixed, and the noise at which one component ends and the next begins.
 
-        Quantiles of N(0, 1) at the cumulative weights, without the last, which is 1.
+        That is (components − 1,): quantiles of N(0, 1) at the cumulative weights, without the last,
+        which is 1.
         """
-        steps = torch.cumsum(log_weights.double().exp(), dim=0)[:-1]
-        quantiles: Tensor = torch.special.ndtri(steps.clamp(max=1))
-        return quantiles.float()
+        components = self.components()
+        steps = torch.cumsum(components[2].double().exp(), dim=0)[:-1]
+        return components, torch.special.ndtri(steps.clamp(max=1)).float()
 
     @torch.no_grad()
     def settled(self) -> Prior:
-        components = self.components()
-        return SettledMixture(self.dim, components, self.boundaries(components[2]))
+        return SettledMixture(self.dim, *self.divided())
 
 
 class GaussianMixture(Mixture):
@@ -143,8 +143,8 @@ class SettledMixture(Mixture):
     def components(self) -> Components:
         return self.mu, self.logvar, self.log_weights
 
-    def boundaries(self, log_weights: Tensor) -> Tensor:  # noqa: ARG002
-        return self.between
+    def divided(self) -> tuple[Components, Tensor]:
+        return self.components(), self.between
 
     def settled(self) -> Prior:
         return self
