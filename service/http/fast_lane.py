@@ -11,7 +11,6 @@ from service.batching.work import Work
 from service.errors import ServiceError
 from service.http.endpoint import CLIENT_CLOSED_REQUEST, Admission, Reply
 from service.http.guard import Head, check_length
-from service.http.heads import Opening
 from service.http.reception import Reception
 from service.http.target import Target
 from service.models.model import Model
@@ -39,7 +38,6 @@ class FastCycle(Work[Reply]):
 
     message_event: Final = asyncio.Event()  # set by the protocol; nobody waits for it here
     admission: Admission | None = None
-    length = 0
     response_complete = False
     disconnected = False
     more_body = True
@@ -58,38 +56,15 @@ class FastCycle(Work[Reply]):
         self._connection = connection
         self._received_at = time.monotonic()
 
-    @classmethod
-    def whole(cls, connection: Line, opening: Opening, body: bytes) -> "FastCycle":
-        """A request of which all is here, and whose head was admitted before."""
-        target, query, head, keep_alive, admission, _ = opening
-        cycle = cls(connection, target, head, query, keep_alive=keep_alive)
-        cycle.admission = admission
-        cycle._chunks = (body,)
-        cycle.more_body = False
-        return cycle
-
-    @property
-    def opening(self) -> Opening | None:
-        """For the next request with this head; None unless this one was admitted and is whole."""
-        if self.admission is None or self.more_body:
-            return None
-        return Opening(
-            self.target, self.query, self.head, self.keep_alive, self.admission, self.length
-        )
-
     def start(self) -> None:
         """Its turn has come: what the head alone decides is decided, before the body is read."""
         self._started = 1
         self._connection.reception.metrics.in_flight += 1
         try:
-            if self.admission is None:
-                self._pass_door()
+            self._pass_door()
             self._op = self.target.verb.name
             self._model = self._connection.reception.endpoint.find(self.target)
-            if self.admission is None:
-                self.admission = self._connection.reception.endpoint.admit(
-                    self.target.verb, self.head
-                )
+            self.admission = self._connection.reception.endpoint.admit(self.target.verb, self.head)
         except Exception as error:
             self.fail(error)
         else:
@@ -104,7 +79,6 @@ class FastCycle(Work[Reply]):
     def receive_end(self) -> None:
         """The whole body is here."""
         self.more_body = False
-        self.length = sum(map(len, self._chunks))
         if self._model is not None and self.admission is not None and not self.response_complete:
             self._answer(self._model, self.admission)
 

@@ -66,17 +66,7 @@ class Connection(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         if not self.flow.write_paused:
             self.reception.waits.discard(self)
-        if self.receipt is not None or self.held or self._owes_reply():
-            self._parse(data)
-            return
-        head = data[: data.find(b"\r\n\r\n") + 4]
-        opening = self.reception.heads.get(head)
-        if opening is not None and len(data) == len(head) + opening.length:
-            self.cycle = FastCycle.whole(self, opening, data[len(head) :])
-            self._start_asgi_task(self.cycle, self.app)
-        else:
-            self._parse(data)
-            self._remember(head, data)
+        self._parse(data)
 
     def _parse(self, data: bytes) -> None:
         ended = self.ended
@@ -93,13 +83,6 @@ class Connection(HttpToolsProtocol):
             self._refuse(error)
         if self.receipt is not None and not self.flow.write_paused:
             self._await_rest(self.receipt)
-
-    def _remember(self, head: bytes, data: bytes) -> None:
-        """Keep what was made of a head whose request was all of ``data``, as the parser found."""
-        if self.receipt is None and isinstance(self.cycle, FastCycle) and not self.pipeline:
-            opening = self.cycle.opening
-            if opening is not None and len(head) + opening.length == len(data):
-                self.reception.heads.remember(head, opening)
 
     def on_message_begin(self) -> None:
         self.receipt = Receipt(self.reception.settings, time.monotonic())

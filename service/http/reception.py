@@ -11,7 +11,6 @@ from service.http.deadlines import Deadlines
 from service.http.departure import Departure
 from service.http.endpoint import Endpoint, Reply, problem, service_error
 from service.http.guard import ApiKeys, Head, RequestIds
-from service.http.heads import Heads
 from service.models.repository import Repository
 from service.settings import Settings
 from service.telemetry.logs import AccessLog, RefusalLog
@@ -50,7 +49,6 @@ class Reception:
     common_lines: CommonLines
     metrics: Metrics
     settings: Settings
-    heads: Heads
     cross_origin: bool  # pages of some other origins may ask, by the slow lane
     deadlines: Deadlines  # of requests
     waits: Deadlines  # of connections that wait for their client
@@ -68,7 +66,6 @@ class Reception:
             common_lines=CommonLines(),
             metrics=metrics,
             settings=settings,
-            heads=Heads(),
             cross_origin=bool(settings.cors_origins),
             deadlines=Deadlines(tick_seconds=0.01),
             waits=Deadlines(tick_seconds=0.5),
