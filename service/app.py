@@ -40,6 +40,7 @@ def create_app(
     Its state holds the Reception, for the fast lane to share.
     """
     reception = Reception.open(models, settings, metrics)
+    admin_keys = ApiKeys(key.get_secret_value() for key in settings.admin_keys)
     app = Application(
         title="VAE server",
         version=version("vae-server"),
@@ -49,7 +50,7 @@ def create_app(
         redoc_url=None,
         openapi_url="/openapi.json" if settings.docs else None,
         telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},
-        middleware=_middleware(reception, settings),
+        middleware=_middleware(reception, settings, admin_keys),
     )
     app.state.reception = reception
     app.state.asks_for_keys = bool(reception.keys)
@@ -57,8 +58,8 @@ def create_app(
     app.exception_handler(HTTPException)(_on_http_exception)
     app.include_router(vae.create_router(reception.endpoint))
     app.include_router(ops.create_router(models, metrics, reception.departure))
-    if steward and settings.admin_keys:
-        app.include_router(admin.create_router(steward))
+    if steward and admin_keys:
+        app.include_router(admin.create_router(steward, admin_keys))
     app.mount("/static", pages.Files(), name="static")
     app.add_route("/", pages.playground, include_in_schema=False)
     if settings.docs:
@@ -77,9 +78,8 @@ class Application(FastAPI):
         return super().openapi()
 
 
-def _middleware(reception: Reception, settings: Settings) -> list[Middleware]:
+def _middleware(reception: Reception, settings: Settings, admin_keys: ApiKeys) -> list[Middleware]:
     """From the outside in."""
-    admin_keys = ApiKeys(key.get_secret_value() for key in settings.admin_keys)
     return [
         Middleware(Register, reception=reception),
         *_cross_origin(settings.cors_origins),

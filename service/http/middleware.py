@@ -11,7 +11,7 @@ from typing import Final
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from service.errors import ServiceError
+from service.errors import Malformed, ServiceError
 from service.http.endpoint import CLIENT_CLOSED_REQUEST, Reply
 from service.http.guard import ApiKeys, Head, check_length, head_of, too_large
 from service.http.reception import Reception
@@ -20,6 +20,7 @@ MODEL_LABEL: Final = "vae.model"  # routes put the name/version that answers int
 WORK: Final = "vae.work"  # and the Work that is done for the request here
 PASSAGE: Final = "vae.passage"  # the Register's, for the FrontDoor
 OPEN_PATHS: Final = ("/health/live", "/health/ready", "/", "/docs")
+CONTROL_CHARACTER: Final = re.compile(r"[\x00-\x1f\x7f]")
 ADMIN_PATH: Final = re.compile(r"/models/[^/]*/versions/[^/]*/(load|unload)")
 
 
@@ -84,6 +85,8 @@ class FrontDoor:
             await to_response(passage.refuse(error))(scope, receive, send)
 
     def _let_in(self, path: str, head: Head) -> None:
+        if CONTROL_CHARACTER.search(path):
+            raise Malformed("the path holds a control character", given=repr(path))
         if self._admin_keys and ADMIN_PATH.fullmatch(path):
             self._admin_keys.check(head)
         elif not is_open(path):

@@ -2,9 +2,10 @@
 
 from typing import Final, Literal
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Depends, Request
 from pydantic import BaseModel
 
+from service.http.guard import ApiKeys, head_of
 from service.models.keeper import Steward
 from service.models.shelf import Key
 from service.routes.openapi import problems
@@ -26,9 +27,17 @@ class Done(BaseModel):
     state: Literal["serving", "unloaded"]
 
 
-def create_router(steward: Steward) -> APIRouter:
-    """/models/{model}/versions/{version}/load and …/unload."""
-    router = APIRouter(tags=["administration"], responses=problems(ERRORS))
+def create_router(steward: Steward, keys: ApiKeys) -> APIRouter:
+    """/models/{model}/versions/{version}/load and …/unload, for requests with one of ``keys``."""
+
+    async def require_admin_key(request: Request) -> None:
+        keys.check(head_of(request.scope["headers"]))
+
+    router = APIRouter(
+        tags=["administration"],
+        responses=problems(ERRORS),
+        dependencies=[Depends(require_admin_key)],
+    )
 
     @router.post(
         "/models/{model}/versions/{version}/load",

@@ -11,6 +11,8 @@ from typing import Any
 import httpx
 import numpy as np
 import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 from PIL import Image
 from prometheus_client.parser import text_string_to_metric_families
 from pydantic import SecretStr
@@ -489,6 +491,55 @@ def test_admin_keys_and_api_keys_open_each_their_own(tmp_path: Path) -> None:
     assert asyncio.run(body()) == [401, 200, 401, 200, 401, 401, 401, 409, 401]
     assert loaded == ["fake/1"]
     assert LOAD.replace("fake/versions/1", "{model}/versions/{version}") in app.openapi()["paths"]
+
+
+SPELLINGS = (
+    "%0A",
+    "%0D",
+    "%00",
+    "%09",
+    "%20",
+    "/",
+    "//",
+    "%2F",
+    ";",
+    ";x=1",
+    ".",
+    "/.",
+    "%2e",
+    "?",
+    "#",
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    verb=st.sampled_from(["load", "unload", "Load", "UNLOAD"]),
+    spelling=st.sampled_from(SPELLINGS),
+    place=st.integers(0, 40),
+    api_keys=st.sampled_from([(), (SecretStr("k-api"),)]),
+    key=st.sampled_from(["", "k-api"]),
+)
+@example(verb="unload", spelling="%0A", place=40, api_keys=(), key="")
+@example(verb="load", spelling="%0A", place=40, api_keys=(SecretStr("k-api"),), key="k-api")
+def test_no_spelling_of_a_path_loads_a_model_without_an_admin_key(
+    verb: str, spelling: str, place: int, api_keys: tuple[SecretStr, ...], key: str
+) -> None:
+    reached: list[Key] = []
+
+    class Remembers:
+        async def load(self, key: Key) -> None:
+            reached.append(key)
+
+        unload = load
+
+    path = f"/models/fake/versions/1/{verb}"
+    path = path[: place + 1] + spelling + path[place + 1 :]
+    admin = {"admin_keys": (SecretStr("k-admin"),), "api_keys": api_keys}
+    app = create_app(Repository(), fake_settings(Path("models"), **admin), Metrics(), Remembers())
+    reply = asyncio.run(call(app, "POST", path, headers={"x-api-key": key}))
+    assert reached == []
+    assert 400 <= reply.status_code < 500
 
 
 def test_a_service_without_models_is_not_ready_and_says_what_it_lacks(tmp_path: Path) -> None:
