@@ -24,6 +24,10 @@ from service.wire.formats import Format, acceptable, format_of
 logger = logging.getLogger(__name__)
 
 CLIENT_CLOSED_REQUEST: Final = 499  # in metrics; nobody is there to be answered
+LAST_RESORT: Final = (
+    b'{"type":"urn:vae-server:problem:internal-error","title":"Internal Server Error",'
+    b'"status":500,"detail":"the server failed on this request"}'
+)
 RawHeaders = tuple[tuple[bytes, bytes], ...]
 
 
@@ -45,7 +49,15 @@ class Reply(NamedTuple):
 
 
 def problem(error: ServiceError) -> Reply:
-    """The reply that an error stands for."""
+    """The reply that an error stands for; a constant one if writing that reply fails."""
+    try:
+        return _problem(error)
+    except Exception:
+        logger.exception("the reply to an error cannot be written. This is a bug.")
+        return Reply(500, MEDIA_TYPE.encode(), LAST_RESORT)
+
+
+def _problem(error: ServiceError) -> Reply:
     headers = tuple(
         (name.lower().encode(), value.encode("latin-1")) for name, value in error.headers.items()
     )

@@ -122,9 +122,8 @@ class FastCycle(Work[Reply]):
         self._chunks = ()
         reception = self._connection.reception
         self.deadline = self._received_at + admission.timeout
+        reception.deadlines.add(self)  # before anything of the request runs
         self.begin(reception.endpoint.answer(self.target.verb, model, admission, self.query, body))
-        if not self.response_complete:
-            reception.deadlines.add(self)
 
     def _last_lines(self) -> bytes:
         lines = b"" if self._model is None else self._model.label_line

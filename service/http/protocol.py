@@ -64,9 +64,18 @@ class Connection(HttpToolsProtocol):
         return self.neighbours.offer(self.transport.get_extra_info("socket"))
 
     def data_received(self, data: bytes) -> None:
+        """Parse what came. A connection that owes nothing has a deadline afterwards, always."""
+        deadline = self.deadline if self in self.reception.waits else None
         if not self.flow.write_paused:
             self.reception.waits.discard(self)
+        requests = self.ended
         self._parse(data)
+        if self.receipt is None and not self._owes_reply() and self not in self.reception.waits:
+            if deadline is None or self.ended > requests:
+                self._await_client(self.timeout_keep_alive)
+            else:  # an empty line, for one, which buys no time
+                self.deadline = deadline
+                self.reception.waits.add(self)
 
     def _parse(self, data: bytes) -> None:
         ended = self.ended

@@ -1,6 +1,8 @@
 """Bytes that make no request are never answered with another request's reply."""
 
 import json
+import socket
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -11,6 +13,7 @@ from tests.service.http.test_lanes import AUTHORISED, KEY, connected, http, read
 
 ROWS = json.dumps({"inputs": [[1.0] * 20]}).encode()
 KEYED = http("/encode", ROWS, AUTHORISED)
+LIMITS = ("--head-seconds", "1", "--body-seconds", "1", "--keep-alive-seconds", "1")
 STRAY = {
     "an empty line": (b"\r\n\r\n", None),
     "nonsense": (b"NONSENSE\r\n\r\n", b"HTTP/1.1 400 "),
@@ -26,7 +29,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     models = tmp_path_factory.mktemp("models")
     write_fake_bundle(models)
     options = ("--runtime", "tests.fakes:FakeRuntime", "--api-keys", KEY)
-    with serving(models, *options, "--head-seconds", "1") as running:
+    with serving(models, *options, *LIMITS) as running:
         yield running
 
 
@@ -53,6 +56,41 @@ def test_an_empty_line_after_each_request_delays_no_reply(server: Server) -> Non
             connection.sendall(http("/encode", ROWS, AUTHORISED, f"X-Request-Id: r{number}"))
             connection.sendall(b"\r\n")
             assert b"x-request-id: r%d\r\n" % number in read_replies(connection, 1)[0]
+
+
+@pytest.mark.parametrize(
+    "pieces",
+    [
+        (b"\r\n",),
+        (KEYED, b"\r\n"),
+        (KEYED, b"\r\n", b"\r\n"),
+        (http("/encode", ROWS)[: -len(ROWS)], ROWS),
+        (http("/nope", ROWS)[: -len(ROWS)], ROWS),
+        (http("/models", ROWS, AUTHORISED)[: -len(ROWS)], ROWS),
+        (http("/encode", ROWS, AUTHORISED, "Accept: text/html")[: -len(ROWS)], ROWS),
+        (http("/encode", ROWS, AUTHORISED, "Content-Type: text/html")[: -len(ROWS)], ROWS),
+    ],
+    ids=["one", "after", "twice after", "401", "404", "405", "406", "415"],
+)
+def test_a_connection_that_goes_silent_is_closed(server: Server, pieces: tuple[bytes, ...]) -> None:
+    """Also after bytes that make no request, and after a reply that came before the body did."""
+    with connected(server) as connection:
+        for piece in pieces:
+            connection.sendall(piece)
+            time.sleep(0.1)
+        connection.settimeout(5)
+        while connection.recv(65536):
+            pass
+
+
+def test_empty_lines_buy_no_time(server: Server) -> None:
+    def send_lines(connection: socket.socket) -> None:
+        for _ in range(40):
+            connection.sendall(b"\r\n")
+            time.sleep(0.1)
+
+    with connected(server) as connection, pytest.raises(ConnectionError):
+        send_lines(connection)
 
 
 def _expect(recv, answer: bytes | None) -> None:  # type: ignore[no-untyped-def]
