@@ -16,7 +16,7 @@ from service.http.guard import Head
 from service.http.request import read
 from service.http.target import Target
 from service.models.model import Model
-from service.models.repository import Repository
+from service.models.registry import ModelRegistry
 from service.models.verbs import Verb
 from service.settings import Settings
 from service.wire.formats import Format, acceptable, format_of
@@ -80,7 +80,7 @@ def service_error(error: Exception, method: str, path: str) -> ServiceError:
 class Endpoint:
     """Admits a head, then answers its body; a ServiceError is the caller's to know."""
 
-    def __init__(self, models: Repository, settings: Settings) -> None:
+    def __init__(self, models: ModelRegistry, settings: Settings) -> None:
         self._models = models
         self._timeout_ms = settings.timeout_ms
 

@@ -1,6 +1,6 @@
 """A verb's request in the fast lane: from the parser's callbacks to the reply's bytes.
 
-``service/http/protocol.py`` decides which requests come here, and when it is their turn.
+``service/http/connection.py`` decides which requests come here, and when it is their turn.
 """
 
 import asyncio
@@ -9,9 +9,9 @@ from typing import Any, Final, Protocol
 
 from service.batching.work import Work
 from service.errors import ServiceError
+from service.http.context import AppContext
 from service.http.endpoint import CLIENT_CLOSED_REQUEST, Admission, Reply
 from service.http.guard import Head, check_length
-from service.http.reception import Reception
 from service.http.target import Target
 from service.models.model import Model
 
@@ -24,7 +24,7 @@ class Line(Protocol):
 
     transport: asyncio.Transport
     server_state: Any
-    reception: Reception
+    context: AppContext
 
     def on_response_complete(self) -> None: ...
 
@@ -59,12 +59,12 @@ class FastCycle(Work[Reply]):
     def start(self) -> None:
         """Its turn has come: what the head alone decides is decided, before the body is read."""
         self._started = 1
-        self._connection.reception.metrics.in_flight += 1
+        self._connection.context.metrics.in_flight += 1
         try:
             self._pass_door()
             self._op = self.target.verb.name
-            self._model = self._connection.reception.endpoint.find(self.target)
-            self.admission = self._connection.reception.endpoint.admit(self.target.verb, self.head)
+            self._model = self._connection.context.endpoint.find(self.target)
+            self.admission = self._connection.context.endpoint.admit(self.target.verb, self.head)
         except Exception as error:
             self.fail(error)
         else:
@@ -92,10 +92,10 @@ class FastCycle(Work[Reply]):
     def succeed(self, result: Reply) -> None:
         """Write the reply."""
         connection, status = self._connection, result.status
-        reception = connection.reception
-        self._request_id = reception.request_ids.of(self.head)
+        context = connection.context
+        self._request_id = context.request_ids.of(self.head)
         common = connection.server_state.default_headers
-        head = reception.head_of_reply(result, common, self._request_id, self._last_lines())
+        head = context.head_of_reply(result, common, self._request_id, self._last_lines())
         if len(result.body) <= JOIN_UP_TO:
             connection.transport.write(head + result.body)
         else:
@@ -108,38 +108,38 @@ class FastCycle(Work[Reply]):
     def fail(self, error: Exception) -> None:
         """Write the reply that the error stands for."""
         self.abandon()
-        reception = self._connection.reception
-        reply, self._error = reception.refuse(error, "POST", f"/{self.target.verb.name}")
+        context = self._connection.context
+        reply, self._error = context.refuse(error, "POST", f"/{self.target.verb.name}")
         self.succeed(reply)
 
     def _pass_door(self) -> None:
-        reception = self._connection.reception
-        reception.keys.check(self.head)
-        check_length(self.head, reception.settings.max_body_bytes)
+        context = self._connection.context
+        context.keys.check(self.head)
+        check_length(self.head, context.settings.max_body_bytes)
 
     def _answer(self, model: Model, admission: Admission) -> None:
         body = self._chunks[0] if len(self._chunks) == 1 else b"".join(self._chunks)
         self._chunks = ()
-        reception = self._connection.reception
+        context = self._connection.context
         self.deadline = self._received_at + admission.timeout
-        reception.deadlines.add(self)  # before anything of the request runs
-        self.begin(reception.endpoint.answer(self.target.verb, model, admission, self.query, body))
+        context.deadlines.add(self)  # before anything of the request runs
+        self.begin(context.endpoint.answer(self.target.verb, model, admission, self.query, body))
 
     def _last_lines(self) -> bytes:
         lines = b"" if self._model is None else self._model.label_line
-        if self.waited and self._connection.reception.settings.server_timing:
-            timing = self._connection.reception.timing_of(self.queue_seconds, self.compute_seconds)
+        if self.waited and self._connection.context.settings.server_timing:
+            timing = self._connection.context.timing_of(self.queue_seconds, self.compute_seconds)
             lines += b"server-timing: %b\r\n" % timing
         return lines if self.keep_alive else lines + CLOSE_LINE
 
     def _finish(self, status: int) -> None:
         self.response_complete = True
-        reception = self._connection.reception
-        reception.deadlines.discard(self)
-        reception.metrics.in_flight -= self._started
+        context = self._connection.context
+        context.deadlines.discard(self)
+        context.metrics.in_flight -= self._started
         label = "" if self._model is None else self._model.label
         self._model = self._call = self._coroutine = None  # an idle connection keeps no model
         seconds = time.monotonic() - self._received_at
-        reception.part(
+        context.part(
             self._op, label, status, seconds, self._request_id, self.head, self, self._error
         )

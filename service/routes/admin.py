@@ -6,8 +6,8 @@ from fastapi import APIRouter, Depends, Request
 from pydantic import BaseModel
 
 from service.http.guard import ApiKeys, head_of
-from service.models.keeper import Steward
-from service.models.shelf import Key
+from service.models.manager import ModelAdmin
+from service.models.store import ModelVersion
 from service.routes.openapi import problems
 from service.routes.paths import ModelPath, VersionPath
 
@@ -27,7 +27,7 @@ class Done(BaseModel):
     state: Literal["serving", "unloaded"]
 
 
-def create_router(steward: Steward, keys: ApiKeys) -> APIRouter:
+def create_router(admin: ModelAdmin, keys: ApiKeys) -> APIRouter:
     """/models/{model}/versions/{version}/load and …/unload, for requests with one of ``keys``."""
 
     async def require_admin_key(request: Request) -> None:
@@ -45,7 +45,7 @@ def create_router(steward: Steward, keys: ApiKeys) -> APIRouter:
         summary="Serve this version, whatever the policy says; read it again if it is served",
     )
     async def load(model: ModelPath, version: VersionPath) -> Done:
-        await steward.load(Key(model, version))
+        await admin.load(ModelVersion(model, version))
         return Done(name=model, version=version, state="serving")
 
     @router.post(
@@ -54,7 +54,7 @@ def create_router(steward: Steward, keys: ApiKeys) -> APIRouter:
         summary="Serve this version no more, whatever the policy says",
     )
     async def unload(model: ModelPath, version: VersionPath) -> Done:
-        await steward.unload(Key(model, version))
+        await admin.unload(ModelVersion(model, version))
         return Done(name=model, version=version, state="unloaded")
 
     return router
