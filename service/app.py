@@ -13,11 +13,11 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import Response
 from starlette.types import Lifespan
 
-from service.errors import RoutingError, UnknownModel
+from service.errors import RoutingError
 from service.http.context import AppContext
-from service.http.endpoint import problem
-from service.http.guard import ApiKeys
-from service.http.middleware import FrontDoor, Register, to_response
+from service.http.middleware import Authenticate, RecordRequests
+from service.http.reply import problem
+from service.http.target import unknown_target
 from service.models.manager import ModelAdmin
 from service.models.registry import ModelRegistry
 from service.routes import admin as admin_routes
@@ -36,31 +36,30 @@ def create_app(
 ) -> FastAPI:
     """The ASGI application over loaded models, which it closes when it stops.
 
-    With an ``admin`` and ``admin_keys`` it has the routes that load and unload models.
-
-    Its state holds the AppContext, for the fast lane to share.
+    With ``admin`` and ``admin_keys`` it has the routes that load and unload models. Its state holds
+    the AppContext, which the connections share.
     """
-    context = AppContext.open(models, settings, metrics)
-    admin_keys = ApiKeys(key.get_secret_value() for key in settings.admin_keys)
+    context = AppContext(models, settings, metrics)
     app = Application(
         title="VAE server",
         version=version("vae-server"),
         summary="Encode, decode, sample, reconstruct and score with variational autoencoders",
-        lifespan=_closing(models),
+        lifespan=_closing(context),
         docs_url=None,
         redoc_url=None,
         openapi_url="/openapi.json" if settings.docs else None,
+        redirect_slashes=False,  # a redirect would lose a prefix and https, and send a body twice
         telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},
-        middleware=_middleware(context, settings, admin_keys),
+        middleware=_middleware(context, settings),
     )
     app.state.context = context
-    app.state.asks_for_keys = bool(context.keys)
+    app.state.asks_for_keys = bool(context.api_keys)
     app.exception_handler(RequestValidationError)(_on_bad_path)
     app.exception_handler(HTTPException)(_on_http_exception)
-    app.include_router(verbs.create_router(context.endpoint))
+    app.include_router(verbs.create_router(context))
     app.include_router(model_routes.create_router(models, metrics, context.shutdown))
-    if admin and admin_keys:
-        app.include_router(admin_routes.create_router(admin, admin_keys))
+    if admin and context.admin_keys:
+        app.include_router(admin_routes.create_router(admin, context.admin_keys))
     app.mount("/static", pages.Files(), name="static")
     app.add_route("/", pages.playground, include_in_schema=False)
     if settings.docs:
@@ -79,17 +78,17 @@ class Application(FastAPI):
         return super().openapi()
 
 
-def _middleware(context: AppContext, settings: Settings, admin_keys: ApiKeys) -> list[Middleware]:
-    """From the outside in."""
+def _middleware(context: AppContext, settings: Settings) -> list[Middleware]:
+    """From the outside in. CORS is around the key: pages may read refusals, too."""
     return [
-        Middleware(Register, context=context),
+        Middleware(RecordRequests, context=context),
         *_cross_origin(settings.cors_origins),
-        Middleware(FrontDoor, context=context, admin_keys=admin_keys),
+        Middleware(Authenticate, context=context),
     ]
 
 
 def _cross_origin(origins: Sequence[str]) -> list[Middleware]:
-    """What lets pages of other origins ask. It is around the refusals: they may read these, too."""
+    """Lets pages of other origins send requests, if the settings name any."""
     if not origins:
         return []
     return [
@@ -103,12 +102,13 @@ def _cross_origin(origins: Sequence[str]) -> list[Middleware]:
     ]
 
 
-def _closing(models: ModelRegistry) -> Lifespan[FastAPI]:
+def _closing(context: AppContext) -> Lifespan[FastAPI]:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         del app
         yield
-        await models.close()
+        await context.models.close()
+        context.writer.shutdown(wait=False)
 
     return lifespan
 
@@ -117,16 +117,12 @@ async def _on_bad_path(request: Request, error: RequestValidationError) -> Respo
     """FastAPI validates nothing here but the version in a path."""
     del error
     given = request.path_params.get("version")
-    return to_response(
-        problem(
-            UnknownModel("this is not a version", expected="a whole number from 1", given=given)
-        )
-    )
+    return problem(unknown_target(None, str(given))).response()
 
 
 async def _on_http_exception(request: Request, error: HTTPException) -> Response:
     """Starlette's own: no such path, or not this method."""
     detail = f"{request.method} {request.scope['path']}: {error.detail}"
-    response = to_response(problem(RoutingError(error.status_code, detail)))
+    response = problem(RoutingError(error.status_code, detail)).response()
     response.headers.update(error.headers or {})
     return response

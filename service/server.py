@@ -19,7 +19,7 @@ from service.app import create_app
 from service.http.connection import Connection
 from service.http.context import AppContext
 from service.http.neighbours import NOBODY, Neighbours
-from service.http.shutdown import close_door
+from service.http.shutdown import stop_accepting
 from service.models.loader import ModelLoader
 from service.models.manager import ModelAdmin, ModelManager
 from service.models.store import BundleStore
@@ -82,8 +82,7 @@ class Server(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Close the door, let requests finish, and end."""
-        listeners = [each.fileno() for server in self.servers for each in server.sockets]
-        await close_door(listeners, cast("set[Connection]", self.server_state.connections))
+        await stop_accepting(self.servers, cast("set[Connection]", self.server_state.connections))
         self._neighbours.close()
         await asyncio.gather(*self._adopting)
         await super().shutdown(sockets)

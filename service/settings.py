@@ -96,6 +96,12 @@ class Settings(BaseSettings):
         4096, description="rows of one request; also n of /sample, and rows times samples of /score"
     )
     max_body_bytes: PositiveInt = Field(32 * MiB, description="bytes of one request's body")
+    max_array_bytes: PositiveInt = Field(
+        64 * MiB, description="bytes of the values that one request has computed, at 4 a value"
+    )
+    max_inflight_bytes: PositiveInt = Field(
+        512 * MiB, description="bytes of all requests and replies under way in one process"
+    )
     max_image_pixels: PositiveInt = Field(4 * MiB, description="pixels of a PNG that is sent")
     timeout_ms: PositiveInt = Field(
         30_000, description="milliseconds for one request; X-Timeout-Ms may ask for less"
@@ -131,8 +137,8 @@ class Settings(BaseSettings):
         description="a list, in the variable as JSON, of keys that load and unload models; without "
         "one there are no such routes",
     )
-    fast_lane: bool = Field(
-        True, description="answer verbs below ASGI; off: everything goes through FastAPI"
+    asgi_only: bool = Field(
+        False, description="answer the verbs, too, by the FastAPI application; slower"
     )
     docs: bool = Field(True, description="serve /docs and /openapi.json")
     log_level: Literal["debug", "info", "warning", "error"] = Field(

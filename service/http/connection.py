@@ -1,339 +1,560 @@
-"""The HTTP connection: uvicorn's, with a fast lane for the verbs, and no upgrades.
+"""One connection: a state machine that reads one request at a time and owes it one reply.
 
-A POST to a verb whose body has a length is answered here, from the parser's callbacks, without
-scope, task and ASGI messages; all else goes uvicorn's way, to FastAPI. Both lanes ask the same
-AppContext and answer byte for byte the same; ``tests/service/http/test_lanes.py`` holds that. A
-client gets so much time for each of its moves, and no more; ``receipt.py`` says how much.
+::
+
+    IDLE ──first byte──▶ HEAD ──empty line──▶ BODY ──last byte──▶ ANSWERING ──reply──▶ IDLE
+                                                                      │ client does not read
+                                                                      ▼
+                                              CLOSING             WRITING ──read──▶ IDLE
+
+Any state goes to CLOSING when the connection is to be closed, and from there only to its end. What
+is received behind a request waits unread until that request is answered, so a connection never
+holds two requests. A reply may be sent while the state is still BODY; the rest of the body is then
+read and dropped.
+
+In every state ``deadline`` is set, a time of the monotonic clock: for the client's next move, or
+for the answer. A POST to a verb is an ``Inference``; any other request goes to the ASGI application
+by uvicorn's ``RequestResponseCycle``. uvicorn makes one ``Connection`` for each socket.
 """
 
 import asyncio
+import logging
 import socket
 import struct
 import time
-from typing import Any, Final
+from enum import Enum, auto
+from typing import Any, Final, Protocol
+from urllib.parse import unquote
 
 import httptools
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn import Config
+from uvicorn.protocols.http.flow_control import FlowControl
+from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
+from uvicorn.protocols.utils import get_local_addr, get_remote_addr, is_ssl
+from uvicorn.server import ServerState
 
-from service.errors import HeadTooLarge, Malformed, ServiceError, Unavailable
+from service.errors import Malformed, QueueFull, ReceiptTimeout, ServiceError, Unavailable
+from service.http.body import Body, ChunkedBody, SizedBody
 from service.http.context import AppContext
-from service.http.fast_lane import CLOSE_LINE, FastCycle
-from service.http.guard import Head, head_of
-from service.http.limits import RequestLimits
-from service.http.neighbours import NOBODY, Neighbours
-from service.http.target import target_of
-from service.http.upgrade import without_upgrade
+from service.http.head import Head
+from service.http.inference import Inference
+from service.http.limits import BodyRate
+from service.http.reply import Reply
+from service.http.target import Target, target_of
+from service.telemetry.record import RequestRecord
 
-LINGER_NOT: Final = struct.pack("ii", 1, 0)
+logger = logging.getLogger(__name__)
+
+EMPTY_LINE: Final = b"\r\n\r\n"
+CLOSE_LINE: Final = b"connection: close\r\n"
+CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
+PROCESSING: Final = b"HTTP/1.1 102 Processing\r\n\r\n"
+JOIN_BYTES: Final = 64 * 1024  # up to here copying a body costs less than writing it by itself
+MAX_REQUESTS_A_TURN: Final = 16  # of one connection in one turn of the event loop
+MAX_DROPPED_BYTES: Final = 2**20  # of a body that was answered before it was received
+RESET: Final = struct.pack("ii", 1, 0)
 
 
-class Connection(HttpToolsProtocol):
-    """uvicorn's protocol class, of which it makes one for each connection."""
+class State(Enum):
+    """What a connection waits for."""
 
-    cycle: Any  # uvicorn's RequestResponseCycle, or a FastCycle in its place
+    IDLE = auto()  # the client, to begin a request
+    HEAD = auto()  # the client, to end the head that it began
+    BODY = auto()  # the client, to end the body
+    ANSWERING = auto()  # the application, to answer
+    WRITING = auto()  # the client, to read the replies
+    CLOSING = auto()  # the transport, to write what is left and close
+
+
+IDLE, HEAD, BODY, ANSWERING, WRITING, CLOSING = State
+
+
+class Request(Protocol):
+    """A request that is being received or answered."""
+
+    def begin(self) -> None: ...
+    def receive(self, piece: bytes) -> None: ...
+    def finish(self) -> None: ...
+    def cancel(self) -> None: ...
+    def fail(self, error: Exception) -> None: ...
+
+
+class Connection(asyncio.Protocol):
+    """A connection of one client. The constructor is the one that uvicorn calls."""
+
+    transport: asyncio.Transport
+    flow: FlowControl
     deadline: float
+    request: Request | None = None
+    answered = True  # the latest request is, or there was none
+    keep_alive = True
 
     def __init__(
-        self, *args: Any, context: AppContext, neighbours: Neighbours = NOBODY, **kwargs: Any
+        self,
+        config: Config,
+        server_state: ServerState,
+        app_state: dict[str, Any],
+        _loop: asyncio.AbstractEventLoop | None = None,
+        *,
+        context: AppContext,
     ) -> None:
-        super().__init__(*args, **kwargs)
+        self.state = IDLE
         self.context = context
-        self.neighbours = neighbours
-        self.settled = False  # it stays with this process
-        self.answering: Any = None  # the cycle whose turn it is, where ``cycle`` is the latest read
-        self.held = False  # nothing is begun until the client has read more of its replies
-        self.declines = False  # the upgrade that the request being read asks for
-        self.refused = False  # what comes is not read any more
-        self.ended = 0  # requests that were parsed to their end
-        self.receipt: RequestLimits | None = (
-            None  # of the request that has begun to come and not ended
-        )
+        self.config = config
+        self.server_state = server_state
+        self.app_state = app_state
+        self.loop = _loop or asyncio.get_running_loop()
+        self.requests = 0  # whose head was received
+        self._settings = context.settings
+        self._partial_head = b""
+        self._behind = b""  # what was received behind the present request; part of the budget
+        self._feeding = False
+        self._unread = 0  # bytes of the budget for replies that the client has not read
+        self._expects_continue = False
+        self._body: Body
+        self._rate: BodyRate
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        super().connection_made(transport)
-        self.neighbours.count(len(self.connections))
-        if self._is_passed_on():
-            transport.abort()
-            return
-        self._await_client(self.context.settings.head_seconds)
-        if len(self.connections) > self.context.settings.max_connections:
+    # What the transport calls
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)  # noqa: S101
+        self.transport = transport
+        self.flow = FlowControl(transport)
+        self.server = get_local_addr(transport)
+        self.client = get_remote_addr(transport)
+        self.scheme = "https" if is_ssl(transport) else "http"
+        self.deadline = time.monotonic() + self._settings.head_seconds
+        self.context.connection_deadlines.add(self)
+        connections = self.server_state.connections
+        connections.add(self)  # type: ignore[arg-type]  # as uvicorn's own protocols do
+        if len(connections) > self._settings.max_connections:
             self._make_room()
 
-    def _is_passed_on(self) -> bool:
-        """Whether another process has this connection now; of TLS this one alone has the keys."""
-        if self.settled or self.scheme == "https":
-            return False
-        return self.neighbours.offer(self.transport.get_extra_info("socket"))
-
     def data_received(self, data: bytes) -> None:
-        """Parse what came. A connection that owes nothing has a deadline afterwards, always."""
-        deadline = self.deadline if self in self.context.waits else None
-        if not self.flow.write_paused:
-            self.context.waits.discard(self)
-        requests = self.ended
-        self._parse(data)
-        if self.receipt is None and not self._owes_reply() and self not in self.context.waits:
-            if deadline is None or self.ended > requests:
-                self._await_client(self.timeout_keep_alive)
-            else:  # an empty line, for one, which buys no time
-                self.deadline = deadline
-                self.context.waits.add(self)
+        state = self.state
+        if self._behind or state is ANSWERING or state is WRITING:
+            self._keep_behind(data)
+        elif state is HEAD:
+            data, self._partial_head = self._partial_head + data, b""
+            self._feed(data)
+        elif state is not CLOSING:
+            self._feed(data)
 
-    def _parse(self, data: bytes) -> None:
-        ended = self.ended
-        try:
-            self.parser.feed_data(data)
-            if self.receipt is not None and self.receipt.in_head and self.ended == ended:
-                self.receipt.add(len(data))  # all of it is head
-        except httptools.HttpParserUpgrade as upgrade:
-            if self.declines:
-                self._decline_upgrade(data[upgrade.args[0] :])
-        except httptools.HttpParserError:
-            self.send_400_response("Invalid HTTP request received.")
-        except HeadTooLarge as error:
-            self._refuse(error)
-        if self.receipt is not None and not self.flow.write_paused:
-            self._await_rest(self.receipt)
+    def eof_received(self) -> bool:
+        """The client sends no more. It may still read the reply, which the connection then ends.
 
-    def on_message_begin(self) -> None:
-        self.receipt = RequestLimits(self.context.settings, time.monotonic())
-        self.url = b""
-        self.expect_100_continue = False
-        self.headers = []
-
-    def on_headers_complete(self) -> None:
-        method = self.parser.get_method()
-        self.declines = self.parser.should_upgrade() and method != b"CONNECT"
-        if self.declines or not self._accepts_head():
-            return
-        path, _, query = self.url.partition(b"?")
-        fast = self.context.settings.fast_lane and method == b"POST"
-        target = target_of(path) if fast else None
-        head = head_of(self.headers)
-        if target is None or b"content-length" not in head or self._needs_asgi(head):
-            self._take_slow_lane()
-            return
-        waits = self.held or self._owes_reply()
-        keep_alive = self.parser.should_keep_alive()
-        self.cycle = FastCycle(self, target, head, query, keep_alive=keep_alive)
-        if waits:  # for the replies to what was asked before on this connection
-            self.flow.pause_reading()
-            self.pipeline.appendleft((self.cycle, self.app))
-        else:
-            self._start_asgi_task(self.cycle, self.app)
-
-    def _accepts_head(self) -> bool:
-        assert self.receipt is not None  # noqa: S101 (it has begun)
-        size = len(self.url) + sum(len(name) + len(value) for name, value in self.headers)
-        try:
-            self.receipt.end_head(size, len(self.headers), time.monotonic())
-        except HeadTooLarge as error:
-            self._refuse(error)
-        return not self.refused
-
-    def on_body(self, body: bytes) -> None:
-        if self.refused or self.declines or self.receipt is None:
-            return
-        self.receipt.add(len(body))
-        if self.cycle.response_complete and self.receipt.unwanted:
-            self.transport.close()
-        if isinstance(self.cycle, FastCycle):
-            self.cycle.receive(body)
-        else:
-            super().on_body(body)
-
-    def on_message_complete(self) -> None:
-        self.receipt = None
-        self.ended += 1
-        if self.declines or self.refused:
-            return
-        if isinstance(self.cycle, FastCycle):
-            self.cycle.receive_end()
-        else:
-            super().on_message_complete()
+        A client that closed the connection looks the same until something is written to it: an
+        interim reply (RFC 9110, 15.2) tells, so that the model does not run for nobody.
+        """
+        self.keep_alive = False
+        if self.state in (ANSWERING, WRITING) and self.scheme == "http":
+            if self.state is ANSWERING and self._may_send_interim():
+                self.transport.write(PROCESSING)
+            return True
+        return False
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self.context.waits.discard(self)
-        super().connection_lost(exc)
-        self.neighbours.count(len(self.connections))
-        for cycle in (self.answering, *(cycle for cycle, _ in self.pipeline)):
-            if isinstance(cycle, FastCycle):
-                cycle.disconnect()
-            elif cycle is not None and not cycle.response_complete:  # uvicorn tells the latest only
-                cycle.disconnected = True
-                cycle.message_event.set()
-
-    def on_response_complete(self) -> None:
-        """On to the next request, once the client has read its replies: they must not pile up."""
-        self.server_state.total_requests += 1
-        if self.transport.is_closing():
-            return
-        if self.flow.write_paused:
-            self.flow.pause_reading()
-            self.held = True
-        else:
-            self._go_on()
+        del exc
+        self.state = CLOSING
+        self.server_state.connections.discard(self)  # type: ignore[arg-type]
+        self.context.connection_deadlines.discard(self)
+        self.flow.resume_writing()
+        self._release_unread()
+        self._take_behind()
+        self._cancel_request()
 
     def pause_writing(self) -> None:
-        super().pause_writing()
-        self._await_client(self.context.settings.write_seconds)
+        self.flow.pause_writing()
+        self._unread = self.transport.get_write_buffer_size()
+        self.context.budget.used += self._unread
+        self._wait(self._settings.write_seconds)
+        if self.state is IDLE:
+            self.state = WRITING
 
     def resume_writing(self) -> None:
-        super().resume_writing()
-        self.context.waits.discard(self)
-        if self.receipt is not None:
-            self._await_rest(self.receipt)
-        if self.held:
-            self.held = False
-            self._go_on()
+        self.flow.resume_writing()
+        self._release_unread()
+        if self.state is WRITING:
+            self._become_idle()
+        elif self.state is ANSWERING:
+            self._wait(self._answer_seconds)
+        elif self.state is BODY:
+            self._wait(self._settings.body_seconds)
 
-    @property
-    def is_expected_to_ask(self) -> bool:
-        """Whether this connection was opened and its first request is still to come."""
-        return self.cycle is None and not self.transport.is_closing()
+    # What uvicorn's server calls
 
     def shutdown(self) -> None:
-        """Close when what was asked is answered; what is being asked is closed by its turn."""
-        if self._owes_reply():
-            self._close_after(self.cycle)
-        elif self.receipt is None:
-            self.transport.close()
-
-    def send_400_response(self, msg: str) -> None:
-        self._refuse(Malformed(msg))
-
-    def _refuse(self, error: ServiceError) -> None:
-        """Answer what cannot become a request, and close. Said in place of a reply that is still to
-        come it would be taken for that; then the connection only closes, after the last reply where
-        there can be one."""
-        self.refused = True
-        self.receipt = None
-        if not self._owes_reply():
-            if self.cycle is None or not self.cycle.more_body:  # else its reply is out already
-                self._say(error)
-            self.transport.close()
-        elif self.cycle.more_body and not self.pipeline and isinstance(self.cycle, FastCycle):
-            self.cycle.keep_alive = False
-            self.cycle.fail(error)
-        elif self.cycle.more_body:
-            if not self.pipeline and not self.cycle.response_started:
-                self._say(error)
-            self.transport.close()
-        else:
-            self.flow.pause_reading()
-            self.cycle.keep_alive = False
-
-    def _say(self, error: ServiceError) -> None:
-        context = self.context
-        reply, refused = context.refuse(error, "", "")
-        request_id = context.request_ids.of({})
-        common = self.server_state.default_headers
-        head = context.head_of_reply(reply, common, request_id, CLOSE_LINE)
-        self.transport.write(head + reply.body)
-        context.part("unknown", "", reply.status, 0.0, request_id, {}, None, refused)
-
-    def _make_room(self) -> None:
-        """One connection more than there may be: close that which has been idle longest."""
-        for other in self.context.waits:
-            if isinstance(other, Connection) and other is not self and other.is_idle:
-                other.expire()
-                return
-        self._refuse(Unavailable("too many connections", expected="a pause before the next try"))
+        """Close now if nothing is under way, else with the next reply."""
+        self.keep_alive = False
+        if isinstance(self.request, AsgiRequest):
+            self.request.close_after()
+        if self.state is IDLE:
+            self._close()
 
     @property
-    def is_idle(self) -> bool:
-        """Whether nothing is under way here in either direction."""
-        return self.receipt is None and not self._owes_reply() and not self.flow.write_paused
+    def awaits_first_request(self) -> bool:
+        """Whether this connection is open and has sent no request yet."""
+        return self.requests == 0 and self.state in (IDLE, HEAD)
 
-    def _decline_upgrade(self, rest: bytes) -> None:
-        """Read the request again without its wish: the parser skips the body of such a request."""
-        method, version = self.parser.get_method(), self.parser.get_http_version()
-        head = without_upgrade(method, self.url, version, self.headers)
-        self.declines = False
-        self.parser = httptools.HttpRequestParser(self)
-        self.data_received(head + rest)
+    # Reading
 
-    def _close_after(self, cycle: Any) -> None:
-        """Have a reply say that it is the last of its connection."""
-        cycle.keep_alive = False
-        if not isinstance(cycle, FastCycle):
-            cycle.default_headers = [*cycle.default_headers, (b"connection", b"close")]
+    def _feed(self, data: bytes) -> None:
+        """Take requests off ``data``, until one is owed its reply."""
+        last = self.requests + MAX_REQUESTS_A_TURN
+        self._feeding = True
+        try:
+            while data:
+                if self.state is BODY:
+                    data = self._take_body(data)
+                elif self.state is not IDLE and self.state is not HEAD:
+                    break
+                elif self.requests < last:
+                    data = self._take_head(data)
+                else:  # others have their turn first
+                    self.loop.call_soon(self._feed_behind)
+                    break
+        except ServiceError as error:
+            self._refuse(error)
+        finally:
+            self._feeding = False
+        if data and self.state is not CLOSING:
+            self._keep_behind(data)
 
-    def _owes_reply(self) -> bool:
-        return self.cycle is not None and not self.cycle.response_complete
+    def _take_head(self, data: bytes) -> bytes:
+        """Begin a request if its head is complete. Returns the bytes behind what was taken."""
+        if data[0] in b"\r\n":  # empty lines before a request are ignored (RFC 9112, 2.2)
+            data = data.lstrip(b"\r\n")
+            if not data:
+                return b""
+        end = data.find(EMPTY_LINE) + len(EMPTY_LINE)
+        if end < len(EMPTY_LINE):
+            self.context.parser.check_size(len(data))
+            self._partial_head = data
+            if self.state is IDLE:
+                self.state = HEAD
+                self._wait(self._settings.head_seconds)
+            return b""
+        self._begin(self.context.parser.parse(data[:end]))
+        return data[end:]
 
-    def _go_on(self) -> None:
-        """As uvicorn has it, but for the idle time, which one timer keeps for all connections."""
-        if self.pipeline:
-            # Not from here: the stack would grow with every request that is answered at once.
-            self.loop.call_soon(self._start_next)
+    def _begin(self, head: Head) -> None:
+        """A request has its head. Its reply may be sent before its body is received."""
+        self.requests += 1
+        self.state = BODY
+        self.answered = False
+        self.request = None
+        self._expects_continue = head.expects_continue and (head.chunked or head.length > 0)
+        self._body = ChunkedBody() if head.chunked else SizedBody(head.length)
+        self._rate = BodyRate(
+            self._settings.body_seconds, self._settings.min_body_rate, time.monotonic()
+        )
+        self.deadline = self._rate.deadline
+        # A client that is answered before it sent its body may never send it: then close.
+        keep_alive = head.keep_alive and not self.context.shutdown.announced
+        self.keep_alive = keep_alive and not self._expects_continue
+        target = self._verb_of(head)
+        if target is not None:
+            self.request = Inference(self.context, head, target, self._send)
         else:
-            self.flow.resume_reading()
-            if self.receipt is None:
-                self._await_client(self.timeout_keep_alive)
+            self.request = AsgiRequest(self, head)
+        self.request.begin()
+        if self._body.complete:
+            self._finish()
+        elif self._expects_continue and not self.answered:
+            self.keep_alive = keep_alive
+            if target is not None:
+                self.transport.write(CONTINUE)
 
-    def _start_next(self) -> None:
-        if self.transport.is_closing():
+    def _take_body(self, data: bytes) -> bytes:
+        self._rate.add(len(data))
+        content, rest = self._body.take(data)
+        if self.answered:
+            self._check_dropped()
+        elif self.request is not None and content:
+            self.request.receive(content)
+        if self._body.complete and self.state is BODY:
+            self._finish()
+        return rest
+
+    def _finish(self) -> None:
+        """The body of the request is received."""
+        if self.answered:
+            self._end_exchange()
             return
-        cycle, app = self.pipeline.pop()
-        if not self.pipeline:  # the rest of its body may be still to come
+        self.state = ANSWERING
+        self._wait(self._answer_seconds)
+        if self.request is not None:
+            self.request.finish()
+
+    def _verb_of(self, head: Head) -> Target | None:
+        """The verb that a request asks for, if the connection answers it without ASGI."""
+        settings = self._settings
+        if head.method != b"POST" or settings.asgi_only:
+            return None
+        if settings.cors_origins and b"origin" in head.headers:  # starlette's CORSMiddleware
+            return None
+        return target_of(head.path)
+
+    def _keep_behind(self, data: bytes) -> None:
+        """Keep what was received behind the present request, and receive no more for now."""
+        try:
+            self.context.budget.reserve(len(data))
+        except QueueFull:
+            self._abort()
+            return
+        self._behind += data
+        self.flow.pause_reading()
+
+    def _take_behind(self) -> bytes:
+        data, self._behind = self._behind, b""
+        self.context.budget.release(len(data))
+        return data
+
+    def _feed_behind(self) -> None:
+        """Go on with what was received behind the last request."""
+        if self.state is IDLE:
+            self._feed(self._take_behind())
+        if self.state in (IDLE, HEAD, BODY) and not self._behind:
             self.flow.resume_reading()
-        self._start_asgi_task(cycle, app)
 
-    def _unset_keepalive_if_required(self) -> None:
-        self.context.waits.discard(self)
+    # Answering
 
-    def _await_client(self, seconds: float) -> None:
-        self.deadline = time.monotonic() + seconds
-        self.context.waits.add(self)
-
-    def _await_rest(self, receipt: RequestLimits) -> None:
-        self.deadline = receipt.deadline
-        self.context.waits.add(self)
-
-    def expire(self) -> None:
-        """The client's time for its next move is over."""
-        self.context.waits.discard(self)
-        if self.flow.write_paused or self.transport.is_closing():
-            self._cut()
-        elif self.receipt is None:
-            self.timeout_keep_alive_handler()
-        elif self.flow.read_paused:  # it is not to blame
-            self._await_client(self.context.settings.body_seconds)
-        elif self.receipt.deadline > time.monotonic():  # it went on in the meantime
-            self._await_rest(self.receipt)
+    def _send(self, reply: Reply) -> None:
+        """Write the reply that the present request is owed."""
+        if self.context.shutdown.announced:
+            self.keep_alive = False
+        head = reply.head(self._common_lines())
+        if len(reply.body) <= JOIN_BYTES:
+            self.transport.write(head + reply.body)
         else:
-            self._refuse(self.receipt.timeout())
+            self.transport.writelines((head, reply.body))
+        self.on_answered()
 
-    def _cut(self) -> None:
-        """Drop the connection with its replies; a mere abort leaves the kernel offering these."""
-        peer = self.transport.get_extra_info("socket")
-        peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, LINGER_NOT)
-        self.transport.abort()
+    def on_answered(self) -> None:
+        """The present request has its reply."""
+        self.answered = True
+        self.server_state.total_requests += 1
+        if self.state is ANSWERING:
+            self._end_exchange()
+        elif self._expects_continue and not self.keep_alive:
+            self._close()
 
-    def _needs_asgi(self, head: Head) -> bool:
-        return (
-            self.expect_100_continue
-            or b"transfer-encoding" in head
-            or (self.context.cross_origin and b"origin" in head)
-            or self.parser.should_upgrade()
-            or self.parser.get_http_version() != "1.1"
+    def _end_exchange(self) -> None:
+        """The present request is received and answered."""
+        self.request = None
+        if not self.keep_alive:
+            self._close()
+        elif self.flow.write_paused:
+            self.state = WRITING
+            self._wait(self._settings.write_seconds)
+        else:
+            self._become_idle()
+
+    def _become_idle(self) -> None:
+        self.state = IDLE
+        if not self.keep_alive:
+            self._close()
+            return
+        self._wait(self._settings.keep_alive_seconds)
+        if self._behind:
+            self.loop.call_soon(self._feed_behind)
+        elif self.flow.read_paused:
+            self.flow.resume_reading()
+
+    def _refuse(self, error: Exception) -> None:
+        """Answer what cannot become a request, or cannot be received, and close."""
+        self.keep_alive = False
+        if self.request is None:
+            self.send_problem(error)
+        elif not self.answered:
+            self.request.fail(error)
+        self._close()
+
+    def send_problem(self, error: Exception) -> None:
+        context = self.context
+        reply, rejected = context.reject(error, "", "")
+        request_id = context.request_ids.of({})
+        lines = reply.lines + b"x-request-id: %b\r\n" % request_id
+        self.transport.write(reply._replace(lines=lines).head(self._common_lines()) + reply.body)
+        context.metrics.observe_request("unknown", "", reply.status, 0.0)
+        context.observe(
+            RequestRecord(
+                "unknown", "", reply.status, 0.0, 0.0, 0.0, request_id.decode(), None, rejected
+            )
         )
 
-    def _take_slow_lane(self) -> None:
-        url, headers, expects = self.url, self.headers, self.expect_100_continue
-        super().on_message_begin()
-        self.url, self.expect_100_continue = url, expects
-        self.headers.extend(headers)
-        super().on_headers_complete()
+    def _common_lines(self) -> bytes:
+        lines = self.context.common_lines.of(self.server_state.default_headers)
+        return lines if self.keep_alive else lines + CLOSE_LINE
 
-    def _start_asgi_task(self, cycle: Any, app: Any) -> None:
-        """The turn of this request has come."""
-        self.held = False
-        self.answering = cycle
-        if self.context.shutdown.announced and not self.pipeline:
-            self._close_after(cycle)
-        if isinstance(cycle, FastCycle):
-            cycle.start()
+    def _may_send_interim(self) -> bool:
+        return isinstance(self.request, Inference) and self.request.head.version == "1.1"
+
+    def _check_dropped(self) -> None:
+        """Close instead of receiving much of a body that nobody wants."""
+        if self._rate.received > MAX_DROPPED_BYTES:
+            self._close()
+
+    # Deadlines
+
+    @property
+    def _answer_seconds(self) -> float:
+        """More than any answer takes: requests have deadlines of their own."""
+        return self.context.timeout_seconds + self._settings.start_seconds
+
+    def _wait(self, seconds: float) -> None:
+        self.deadline = time.monotonic() + seconds
+
+    def expire(self) -> None:
+        """The deadline has passed."""
+        if self.state is BODY and not self.flow.write_paused:
+            self._check_rate()
+        elif self.state is HEAD:
+            self._refuse(
+                ReceiptTimeout(
+                    "the head of the request was not received in time",
+                    expected=f"all of it in {self._settings.head_seconds:g} s",
+                )
+            )
+        elif self.state is IDLE:
+            self._close()
         else:
-            super()._start_asgi_task(cycle, app)
+            self._abort()
+
+    def _check_rate(self) -> None:
+        now = time.monotonic()
+        if self.flow.read_paused:  # the application does not receive: the client cannot send
+            self._wait(self._settings.body_seconds)
+            return
+        try:
+            self._rate.check(now)
+        except ReceiptTimeout as error:
+            self._refuse(error)
+        else:
+            self.deadline = self._rate.deadline
+
+    # Closing
+
+    def _make_room(self) -> None:
+        """There are too many connections: close those that have been idle for longest."""
+        idle = [
+            each
+            for each in self.server_state.connections
+            if isinstance(each, Connection) and each.state is IDLE and each is not self
+        ]
+        if not idle:
+            self._refuse(
+                Unavailable("there are too many connections", expected="a pause before a retry")
+            )
+            return
+        idle.sort(key=lambda connection: connection.deadline)
+        for connection in idle[: 1 + len(idle) // 32]:  # several, so that a flood costs little
+            connection._close()
+
+    def _close(self) -> None:
+        """Close when what was written is sent."""
+        if self.state is not CLOSING:
+            self.state = CLOSING
+            self._wait(self._settings.write_seconds)
+            self.transport.close()
+
+    def _abort(self) -> None:
+        """Drop the connection with its replies: a mere abort leaves the kernel sending these."""
+        self._cancel_request()
+        self.state = CLOSING
+        self._wait(self._settings.write_seconds)
+        peer = self.transport.get_extra_info("socket")
+        if peer is not None:
+            peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+        self.transport.abort()
+
+    def _cancel_request(self) -> None:
+        request, self.request = self.request, None
+        if request is not None and not self.answered:
+            self.answered = True
+            request.cancel()
+
+    def _release_unread(self) -> None:
+        self.context.budget.release(self._unread)
+        self._unread = 0
+
+
+class AsgiRequest:
+    """A request to the ASGI application, by uvicorn's cycle of scope, receive and send."""
+
+    def __init__(self, connection: Connection, head: Head) -> None:
+        self._connection = connection
+        self._cycle = RequestResponseCycle(
+            scope=_scope(connection, head),
+            transport=connection.transport,
+            flow=connection.flow,
+            logger=logger,
+            access_logger=logger,
+            access_log=False,
+            default_headers=connection.server_state.default_headers,
+            message_event=asyncio.Event(),
+            expect_100_continue=head.expects_continue,
+            keep_alive=connection.keep_alive,
+            on_response=self._answered,
+        )
+
+    def begin(self) -> None:
+        connection = self._connection
+        task = connection.loop.create_task(self._cycle.run_asgi(connection.config.loaded_app))
+        connection.server_state.tasks.add(task)
+        task.add_done_callback(connection.server_state.tasks.discard)
+
+    def receive(self, piece: bytes) -> None:
+        self._cycle.body += piece
+        if len(self._cycle.body) > JOIN_BYTES:
+            self._connection.flow.pause_reading()
+        self._cycle.message_event.set()
+
+    def finish(self) -> None:
+        self._cycle.more_body = False
+        self._cycle.message_event.set()
+
+    def cancel(self) -> None:
+        self._cycle.disconnected = True
+        self._cycle.message_event.set()
+
+    def fail(self, error: Exception) -> None:
+        """The body cannot be received. A reply that has begun cannot be replaced."""
+        if not self._cycle.response_started:
+            self._connection.send_problem(error)
+        self.cancel()
+
+    def close_after(self) -> None:
+        """The reply is the last one of the connection."""
+        self._cycle.keep_alive = False
+
+    def _answered(self) -> None:
+        connection = self._connection
+        if not self._cycle.keep_alive:
+            connection.keep_alive = False
+        connection.on_answered()
+
+
+def _scope(connection: Connection, head: Head) -> Any:
+    """The ASGI scope of a request. Raises Malformed for a target that is none."""
+    try:
+        url = httptools.parse_url(head.url)
+    except httptools.HttpParserError:
+        raise Malformed("the target of the request is not a path") from None
+    raw_path = url.path or b"/"
+    root = connection.config.root_path
+    return {
+        "type": "http",
+        "asgi": {"version": connection.config.asgi_version, "spec_version": "2.3"},
+        "http_version": head.version,
+        "server": connection.server,
+        "client": connection.client,
+        "scheme": connection.scheme,
+        "method": head.method.decode("ascii"),
+        "root_path": root,
+        "path": root + unquote(raw_path.decode("ascii", "replace")),
+        "raw_path": root.encode("ascii") + raw_path,
+        "query_string": url.query or b"",
+        "headers": head.raw,
+        "state": connection.app_state.copy(),
+    }

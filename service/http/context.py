@@ -1,15 +1,19 @@
-"""What both lanes share: who comes in, under which id, what answers, and who counts."""
+"""What every request needs: one of each for the whole application."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+import asyncio
+import itertools
+import re
+import secrets
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Final
 
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE
-
-from service.batching.work import Work
 from service.errors import ServiceError
+from service.http.auth import ApiKeys
 from service.http.deadlines import Deadlines
-from service.http.endpoint import Endpoint, Reply, problem, service_error
-from service.http.guard import ApiKeys, Head, RequestIds
+from service.http.head import Headers, Parser
+from service.http.limits import ByteBudget
+from service.http.reply import CommonLines, Reply, problem, service_error
 from service.http.shutdown import GracefulShutdown
 from service.models.registry import ModelRegistry
 from service.settings import Settings
@@ -18,116 +22,73 @@ from service.telemetry.metrics import Metrics
 from service.telemetry.record import RequestObserver, RequestRecord
 from service.telemetry.tracing import tracer
 
-Headers = list[tuple[bytes, bytes]]
+REQUEST_ID: Final = re.compile(rb"[A-Za-z0-9._:-]{1,128}")
 
 
-def lines(headers: Iterable[tuple[bytes, bytes]]) -> bytes:
-    """Headers as they stand in a reply's head."""
-    return b"".join([b"%b: %b\r\n" % header for header in headers])
-
-
-class CommonLines:
-    """The lines of the headers that every reply has; uvicorn makes a new list every second."""
+class RequestIds:
+    """Gives each request its id: the client's X-Request-Id, or a new one."""
 
     def __init__(self) -> None:
-        self._headers: object = None
-        self._lines = b""
+        self._prefix = secrets.token_hex(6).encode()
+        self._numbers = itertools.count()
 
     def of(self, headers: Headers) -> bytes:
-        if headers is not self._headers:
-            self._headers, self._lines = headers, lines(headers)
-        return self._lines
+        """The client's id goes into headers and logs, so only a harmless one is accepted."""
+        given = headers.get(b"x-request-id")
+        if given is not None and REQUEST_ID.fullmatch(given):
+            return given
+        return b"%b-%d" % (self._prefix, next(self._numbers))
 
 
-@dataclass(frozen=True)
 class AppContext:
-    """One of each for the whole service."""
+    """The parts that all requests of one application share."""
 
-    endpoint: Endpoint
-    keys: ApiKeys
-    request_ids: RequestIds
-    common_lines: CommonLines
-    metrics: Metrics
-    settings: Settings
-    cross_origin: bool  # pages of some other origins may ask, by the slow lane
-    deadlines: Deadlines  # of requests
-    waits: Deadlines  # of connections that wait for their client
-    shutdown: GracefulShutdown
-    observers: tuple[RequestObserver, ...]  # told of every request
-    refusals: RefusalLog
+    def __init__(self, models: ModelRegistry, settings: Settings, metrics: Metrics) -> None:
+        self.models = models
+        self.settings = settings
+        self.metrics = metrics
+        self.api_keys = ApiKeys(key.get_secret_value() for key in settings.api_keys)
+        self.admin_keys = ApiKeys(key.get_secret_value() for key in settings.admin_keys)
+        self.parser = Parser(settings.max_head_bytes, settings.max_head_fields)
+        self.request_ids = RequestIds()
+        self.common_lines = CommonLines()
+        self.budget = ByteBudget(settings.max_inflight_bytes)
+        self.request_deadlines = Deadlines(tick_seconds=0.01)
+        self.connection_deadlines = Deadlines(tick_seconds=0.5)
+        self.shutdown = GracefulShutdown()
+        self.writer = ThreadPoolExecutor(1, thread_name_prefix="writer")  # of large replies
+        self.timeout_seconds = settings.timeout_ms / 1000
+        self.server_timing = settings.server_timing
+        self._log_rejection = RefusalLog()
+        self.observers = _observers(settings)
 
-    @classmethod
-    def open(cls, models: ModelRegistry, settings: Settings, metrics: Metrics) -> "AppContext":
-        """By the settings."""
-        return cls(
-            endpoint=Endpoint(models, settings),
-            keys=ApiKeys(key.get_secret_value() for key in settings.api_keys),
-            request_ids=RequestIds(),
-            common_lines=CommonLines(),
-            metrics=metrics,
-            settings=settings,
-            cross_origin=bool(settings.cors_origins),
-            deadlines=Deadlines(tick_seconds=0.01),
-            waits=Deadlines(tick_seconds=0.5),
-            shutdown=GracefulShutdown(),
-            observers=_observers(settings),
-            refusals=RefusalLog(),
-        )
+    def reject(self, error: Exception, method: str, path: str) -> tuple[Reply, ServiceError]:
+        """The reply to an error, which is counted. A bug is logged and hidden from the client."""
+        rejected = service_error(error, method, path)
+        self.metrics.count_rejected(rejected.kind)
+        return problem(rejected), rejected
 
-    def refuse(self, error: Exception, method: str, path: str) -> tuple[Reply, ServiceError]:
-        """The reply to an error, which is counted; a bug of ours is logged and hidden."""
-        refused = service_error(error, method, path)
-        self.metrics.count_rejected(refused.kind)
-        return problem(refused), refused
-
-    def part(
-        self,
-        op: str,
-        label: str,
-        status: int,
-        seconds: float,
-        request_id: bytes,
-        head: Head,
-        work: Work[Reply] | None,
-        error: ServiceError | None,
+    def write_later(
+        self, write: Callable[[], bytes], done: Callable[[bytes | Exception], None]
     ) -> None:
-        """Count a request that is over, and tell of it whoever wants to know."""
-        self.metrics.observe_request(op, label, status, seconds)
-        if not self.observers and error is None:
-            return
-        visit = RequestRecord(
-            op=op,
-            label=label,
-            status=status,
-            seconds=seconds,
-            queue_seconds=work.queue_seconds if work else 0.0,
-            compute_seconds=work.compute_seconds if work else 0.0,
-            request_id=request_id.decode(),
-            traceparent=head.get(b"traceparent"),
-            error=error,
-        )
-        self.refusals(visit)
+        """Write a large reply in a thread; ``done`` is called on the event loop with the result."""
+        loop = asyncio.get_running_loop()
+
+        def run() -> None:
+            try:
+                outcome: bytes | Exception = write()
+            except Exception as error:
+                outcome = error
+            loop.call_soon_threadsafe(done, outcome)
+
+        self.writer.submit(run)
+
+    def observe(self, record: RequestRecord) -> None:
+        """Log a request that was rejected or failed, and pass every request to the observers."""
+        if record.error is not None:
+            self._log_rejection(record)
         for observer in self.observers:
-            observer(visit)
-
-    def timing_of(self, queue_seconds: float, compute_seconds: float) -> bytes:
-        """The value of Server-Timing (W3C), in milliseconds."""
-        times = (1000 * queue_seconds, 1000 * compute_seconds)
-        return b"queue;dur=%.3f, compute;dur=%.3f" % times
-
-    def head_of_reply(
-        self, reply: Reply, common: Headers, request_id: bytes, last_lines: bytes
-    ) -> bytes:
-        """The bytes before the body; ``common`` are uvicorn's default headers."""
-        return b"%b%b%bcontent-length: %d\r\ncontent-type: %b\r\nx-request-id: %b\r\n%b\r\n" % (
-            STATUS_LINE[reply.status],
-            self.common_lines.of(common),
-            lines(reply.headers),
-            len(reply.body),
-            reply.media_type,
-            request_id,
-            last_lines,
-        )
+            observer(record)
 
 
 def _observers(settings: Settings) -> tuple[RequestObserver, ...]:

@@ -1,87 +1,67 @@
-"""How a request comes in: what a client may send, and how long it may take to.
+"""Limits on what clients make the server hold in memory, and on how slowly they send."""
 
-Decided by bytes and seconds alone; ``protocol.py`` asks when data come and when the time that was
-given here is over. A request that arrives in one piece never needs one of these.
-"""
+from typing import Final
 
-from typing import Final, Protocol
+from service.errors import QueueFull, ReceiptTimeout, TooLarge
 
-from service.errors import HeadTooLarge, ReceiptTimeout
-
-UNWANTED_BYTES: Final = 2**20
+RETRY_SECONDS: Final = 1.0
+RATE_SECONDS: Final = 5.0
 
 
-class Limits(Protocol):
-    """Settings has these."""
+class ByteBudget:
+    """Bytes of all requests and replies under way in this process, at most ``limit``."""
 
-    @property
-    def max_head_bytes(self) -> int: ...
-    @property
-    def max_head_fields(self) -> int: ...
-    @property
-    def head_seconds(self) -> float: ...
-    @property
-    def body_seconds(self) -> float: ...
-    @property
-    def min_body_rate(self) -> int: ...
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        self.used = 0
+
+    def reserve(self, count: int) -> None:
+        """Raises QueueFull if ``count`` bytes more would exceed the limit."""
+        if self.used + count > self.limit:
+            raise QueueFull(
+                f"requests and replies under way hold {self.used} of {self.limit} bytes; "
+                f"{count} more do not fit",
+                retry_after=RETRY_SECONDS,
+            )
+        self.used += count
+
+    def release(self, count: int) -> None:
+        self.used -= count
+        if self.used < 0:
+            raise AssertionError(f"{self.used} bytes are reserved. This is a bug.")
 
 
-class RequestLimits:
-    """One request that is coming in; times are of the monotonic clock."""
+class BodyRate:
+    """Whether a body is received fast enough. Times are of the monotonic clock, in seconds.
 
-    def __init__(self, limits: Limits, now: float) -> None:
-        self._limits = limits
-        self._began = now
-        self._in_body = False
-        self._received = 0  # bytes of the head, then of the body
+    A body has ``seconds``. After that it must bring ``min_rate`` bytes a second in each of the
+    periods that follow: what came before a pause does not pay for the pause.
+    """
 
-    @property
-    def deadline(self) -> float:
-        """When what is missing must be here. A body that keeps the least rate has longer."""
-        limits = self._limits
-        if not self._in_body:
-            return self._began + limits.head_seconds
-        return self._began + max(limits.body_seconds, self._received / limits.min_body_rate)
-
-    @property
-    def in_head(self) -> bool:
-        return not self._in_body
-
-    @property
-    def unwanted(self) -> bool:
-        """Whether more of a body has come than anybody reads who was answered without it."""
-        return self._in_body and self._received > UNWANTED_BYTES
+    def __init__(self, seconds: float, min_rate: int, now: float) -> None:
+        self._seconds = seconds
+        self._min_rate = min_rate
+        self._period = min(seconds, RATE_SECONDS)
+        self._period_bytes = 0
+        self.received = 0
+        self.deadline = now + seconds
 
     def add(self, count: int) -> None:
-        """So many bytes more of what is coming. Raises HeadTooLarge for an endless head."""
-        self._received += count
-        if self.in_head and self._received > self._limits.max_head_bytes:
-            raise self._head_too_large(f"{self._received} bytes or more")
+        self.received += count
+        self._period_bytes += count
 
-    def end_head(self, size: int, fields: int, now: float) -> None:
-        """The head is whole: so many bytes, so many headers. Raises HeadTooLarge."""
-        self._began, self._in_body, self._received = now, True, 0
-        if size > self._limits.max_head_bytes or fields > self._limits.max_head_fields:
-            raise self._head_too_large(f"{size} bytes, {fields} headers")
-
-    def timeout(self) -> ReceiptTimeout:
-        """The error for a deadline that has passed."""
-        limits = self._limits
-        if not self._in_body:
-            return ReceiptTimeout(
-                "the head of the request did not come in time",
-                expected=f"all of it in {limits.head_seconds:g} s",
+    def check(self, now: float) -> None:
+        """Begin a further period. Raises ReceiptTimeout if the last one brought too little."""
+        if self._period_bytes < self._min_rate * self._period:
+            raise ReceiptTimeout(
+                "the body of the request is received too slowly",
+                expected=f"all of it in {self._seconds:g} s, or {self._min_rate} bytes/s",
+                given=f"{self.received} bytes, {self._period_bytes} of them lately",
             )
-        return ReceiptTimeout(
-            "the body of the request did not come in time",
-            expected=f"all of it in {limits.body_seconds:g} s, or {limits.min_body_rate} bytes/s",
-            given=f"{self._received} bytes",
-        )
+        self._period_bytes = 0
+        self.deadline = now + self._period
 
-    def _head_too_large(self, given: str) -> HeadTooLarge:
-        limits = self._limits
-        return HeadTooLarge(
-            "the head of the request is too large",
-            expected=f"at most {limits.max_head_bytes} bytes and {limits.max_head_fields} headers",
-            given=given,
-        )
+
+def too_large(given: int, max_bytes: int) -> TooLarge:
+    """The error for a body over the limit."""
+    return TooLarge("the body is too large", expected=f"at most {max_bytes} bytes", given=given)

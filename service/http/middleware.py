@@ -1,116 +1,112 @@
-"""What surrounds every request of the slow lane: key, limits, failures, headers, counts. Pure ASGI.
+"""What surrounds every request that FastAPI answers, but for the verbs. Pure ASGI.
 
-The decisions stand in ``service/http/guard.py``, which the fast lane asks, too.
+A POST to a verb passes untouched: ``service/http/inference.py`` decides all of these things for it.
 """
 
 import re
 import time
-from collections.abc import Iterator
 from typing import Final
 
-from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.errors import Malformed, ServiceError
 from service.http.context import AppContext
-from service.http.endpoint import CLIENT_CLOSED_REQUEST, Reply
-from service.http.guard import ApiKeys, Head, check_length, head_of, too_large
+from service.http.head import Head
+from service.http.limits import too_large
+from service.http.reply import CLIENT_CLOSED_REQUEST, Reply
+from service.http.target import target_of
+from service.telemetry.record import RequestRecord
 
-MODEL_LABEL: Final = "vae.model"  # routes put the name/version that answers into the scope here
-WORK: Final = "vae.work"  # and the Work that is done for the request here
-PASSAGE: Final = "vae.passage"  # the Register's, for the FrontDoor
+RECORD: Final = "vae.record"  # where RecordRequests leaves the RecordedRequest in the scope
 OPEN_PATHS: Final = ("/health/live", "/health/ready", "/", "/docs")
 CONTROL_CHARACTER: Final = re.compile(r"[\x00-\x1f\x7f]")
 ADMIN_PATH: Final = re.compile(r"/models/[^/]*/versions/[^/]*/(load|unload)")
 
 
-def to_response(reply: Reply) -> Response:
-    """The reply as starlette has it, with exactly these headers."""
-    response = Response(status_code=reply.status)
-    response.body = reply.body
-    response.raw_headers = [
-        *reply.headers,
-        (b"content-length", b"%d" % len(reply.body)),
-        (b"content-type", reply.media_type),
-    ]
-    return response
-
-
 def is_open(path: str) -> bool:
-    """Whether a path answers without a key: health, and the pages that ask for the key."""
+    """Whether a path needs no key: health, and the pages that ask for the key."""
     return path in OPEN_PATHS or path.startswith("/static/")
 
 
-class Register:
-    """The outermost layer: gives every request its id, counts it, and has it told of."""
+def is_inference(scope: Scope) -> bool:
+    """Whether a request is a POST to a verb, which decides all for itself."""
+    return bool(scope["method"] == "POST" and target_of(scope["path"].encode()) is not None)
+
+
+class RecordRequests:
+    """The outermost layer: gives every request its id, counts it, and logs it. HEAD is as GET."""
 
     def __init__(self, app: ASGIApp, context: AppContext) -> None:
         self._app = app
         self._context = context
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
+        if scope["type"] != "http" or is_inference(scope):
             return await self._app(scope, receive, send)
-        passage = scope[PASSAGE] = Passage(scope, receive, send, self._context)
+        # Servers send no body in reply to HEAD, by the scope that they made themselves.
+        scope = {**scope, "method": "GET"} if scope["method"] == "HEAD" else dict(scope)
+        request = scope[RECORD] = RecordedRequest(scope, receive, send, self._context)
         try:
-            await self._app(scope, passage.receive, passage.send)
+            await self._app(scope, request.receive, request.send)
         finally:
-            passage.end()
+            request.end()
 
 
-class FrontDoor:
-    """Who may come in, and with how much. Answers what is raised behind it, too.
+class Authenticate:
+    """Checks the key and the length of the body, and answers every error that is raised inside.
 
-    A ServiceError with its reply, anything else with a 500. Not in an exception handler, since
-    Starlette raises what is no HTTPException again: uvicorn would then cut the connection, and the
-    reply would lack its request id. What loads and unloads models is opened by ``admin_keys``,
-    where there are any, and no other.
+    Not an exception handler: Starlette raises what is no HTTPException again, uvicorn would then
+    cut the connection, and the reply would lack its request id. Admin routes check their key again
+    where they are defined, whatever this pattern matches.
     """
 
-    def __init__(self, app: ASGIApp, context: AppContext, admin_keys: ApiKeys) -> None:
+    def __init__(self, app: ASGIApp, context: AppContext) -> None:
         self._app = app
         self._context = context
-        self._admin_keys = admin_keys
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
+        if scope["type"] != "http" or is_inference(scope):
             return await self._app(scope, receive, send)
-        passage: Passage = scope[PASSAGE]
+        request: RecordedRequest = scope[RECORD]
         try:
-            self._let_in(scope["path"], passage.head)
+            self._check(scope["path"], request)
             await self._app(scope, receive, send)
         except Exception as error:
-            if passage.status:  # the reply has begun
+            if request.status:  # the reply has begun
                 raise
-            await to_response(passage.refuse(error))(scope, receive, send)
+            await request.reject(error).response()(scope, receive, send)
 
-    def _let_in(self, path: str, head: Head) -> None:
+    def _check(self, path: str, request: "RecordedRequest") -> None:
+        context = self._context
         if CONTROL_CHARACTER.search(path):
             raise Malformed("the path holds a control character", given=repr(path))
-        if self._admin_keys and ADMIN_PATH.fullmatch(path):
-            self._admin_keys.check(head)
+        if context.admin_keys and ADMIN_PATH.fullmatch(path):
+            context.admin_keys.check(request.headers)
         elif not is_open(path):
-            self._context.keys.check(head)
-        check_length(head, self._context.settings.max_body_bytes)
+            context.api_keys.check(request.headers)
+        length = Head.of_scope(request.scope).length
+        if length > context.settings.max_body_bytes:
+            raise too_large(length, context.settings.max_body_bytes)
 
 
-class Passage:
-    """One request on its way through: counts what comes in, adds headers to what goes out."""
+class RecordedRequest:
+    """One request: counts the bytes that come in, adds headers to the reply, and is recorded."""
 
     status = 0
     _received = 0
     _error: ServiceError | None = None
 
     def __init__(self, scope: Scope, receive: Receive, send: Send, context: AppContext) -> None:
-        self.head = head_of(scope["headers"])
-        self._scope, self._receive, self._send = scope, receive, send
+        self.scope = scope
+        self.headers = dict(reversed(list(scope["headers"])))
+        self._receive, self._send = receive, send
         self._context = context
-        self._request_id = context.request_ids.of(self.head)
+        self._request_id = context.request_ids.of(self.headers)
         self._started = time.monotonic()
         context.metrics.in_flight += 1
 
     async def receive(self) -> Message:
-        """The next message. Raises TooLarge for a body that grows over the limit as it comes."""
+        """The next message. Raises TooLarge for a body that grows over the limit."""
         message = await self._receive()
         self._received += len(message.get("body", b""))
         limit = self._context.settings.max_body_bytes
@@ -119,39 +115,40 @@ class Passage:
         return message
 
     async def send(self, message: Message) -> None:
-        """Pass a message on, with the headers that every reply has."""
+        """Pass a message on, with the id of the request among the headers."""
         if message["type"] == "http.response.start":
             self.status = message["status"]
-            message["headers"] = [*message["headers"], *self._headers()]
+            message["headers"] = [*message["headers"], (b"x-request-id", self._request_id)]
         await self._send(message)
 
-    def refuse(self, error: Exception) -> Reply:
-        """The reply to an error, which is told of."""
-        scope = self._scope
-        reply, self._error = self._context.refuse(error, scope["method"], scope["path"])
+    def reject(self, error: Exception) -> Reply:
+        """The reply to an error, which is counted and logged."""
+        scope = self.scope
+        reply, self._error = self._context.reject(error, scope["method"], scope["path"])
         return reply
 
     def end(self) -> None:
-        """Count the request, and tell of it."""
-        context, scope = self._context, self._scope
+        """Count the request, and pass it on to the observers."""
+        context = self._context
         context.metrics.in_flight -= 1
-        label, status = scope.get(MODEL_LABEL, ""), self.status or CLIENT_CLOSED_REQUEST
+        op, status = self._op(), self.status or CLIENT_CLOSED_REQUEST
         seconds = time.monotonic() - self._started
-        work = scope.get(WORK)
-        context.part(
-            self._op(), label, status, seconds, self._request_id, self.head, work, self._error
+        context.metrics.observe_request(op, "", status, seconds)
+        context.observe(
+            RequestRecord(
+                op=op,
+                label="",
+                status=status,
+                seconds=seconds,
+                queue_seconds=0.0,
+                compute_seconds=0.0,
+                request_id=self._request_id.decode(),
+                traceparent=self.headers.get(b"traceparent"),
+                error=self._error,
+            )
         )
 
     def _op(self) -> str:
-        if self._scope["method"] == "OPTIONS" and b"access-control-request-method" in self.head:
+        if self.scope["method"] == "OPTIONS" and b"access-control-request-method" in self.headers:
             return "preflight"  # of a page of another origin, and of no route
-        return getattr(self._scope.get("route"), "name", "unknown")
-
-    def _headers(self) -> Iterator[tuple[bytes, bytes]]:
-        yield b"x-request-id", self._request_id
-        if MODEL_LABEL in self._scope:
-            yield b"x-model", self._scope[MODEL_LABEL].encode()
-        work = self._scope.get(WORK)
-        if work is not None and work.waited and self._context.settings.server_timing:
-            timing = self._context.timing_of(work.queue_seconds, work.compute_seconds)
-            yield b"server-timing", timing
+        return getattr(self.scope.get("route"), "name", "unknown")

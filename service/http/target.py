@@ -1,4 +1,4 @@
-"""What a verb's path asks for."""
+"""What the path of a request to a verb names."""
 
 import re
 from functools import lru_cache
@@ -15,28 +15,26 @@ PATH: Final = re.compile(
 
 
 class Target(NamedTuple):
-    """A verb and who is to do it; no name is the default model, no version the latest."""
+    """A verb and a model. Without a name it is the default model, without a version the latest."""
 
     verb: Verb
     name: str | None = None
     version: int | None = None
 
-    @classmethod
-    def of(cls, verb: Verb, name: str | None, version: str | None) -> "Target":
-        """From the parts of a path. Raises UnknownModel for a version that is none."""
-        if version is None:
-            return cls(verb, name)
-        if not VERSION.fullmatch(version):
-            raise UnknownModel(
-                "this is not a version", expected="a whole number from 1", given=version
-            )
-        return cls(verb, name, int(version))
-
 
 @lru_cache(maxsize=256)
 def target_of(path: bytes) -> Target | None:
-    """From a path as it came. None for what is no verb's, and for unusual spellings."""
+    """The target that a path names, or None if the path is not one of a verb."""
     if (found := PATH.fullmatch(path.decode("latin-1"))) is None:
         return None
     name, version, verb = found.groups()
-    return Target.of(BY_NAME[verb], name, version)
+    return Target(BY_NAME[verb], name, int(version) if version else None)
+
+
+def unknown_target(name: str | None, version: str | None) -> UnknownModel:
+    """The error for a name or version, parts of a path, that no model can have."""
+    if version is not None and not VERSION.fullmatch(version):
+        return UnknownModel(
+            "this is not a version", expected="a whole number from 1", given=version
+        )
+    return UnknownModel("this model is not served", given=name)

@@ -7,7 +7,6 @@ finite, of the right shape); what goes out is finite and contiguous, or an error
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import Protocol
 
 import numpy as np
 
@@ -28,53 +27,40 @@ from service.models.options import (
     ScoreOptions,
 )
 from service.runtimes.runtime import Runtime
+from service.settings import Settings
 from service.wire.rows import row_specs
 from vae.bundle import Bundle, BundleError
 from vae.graphs import DECODER, ENCODER, SCORER, Graph
 from vae.manifest import Manifest
 
 
-class Limits(Protocol):
-    """What bounds the work of a model; Settings has these."""
-
-    @property
-    def max_batch_rows(self) -> int: ...
-    @property
-    def max_queue_rows(self) -> int: ...
-    @property
-    def max_request_rows(self) -> int: ...
-    @property
-    def max_image_pixels(self) -> int: ...
-    @property
-    def inline_ms(self) -> float: ...
-
-
 class Model:
     """Serves the verbs of one bundle. Use on one event loop; ``close`` when done.
 
     ``label`` is its name and version, as in the X-Model header; ``row_specs`` say what rows the
-    verbs take.
+    verbs take; ``max_values`` is how many values one request may have computed.
     """
 
     def __init__(
         self,
         bundle: Bundle,
         runtime: Runtime,
-        limits: Limits,
+        settings: Settings,
         observe: Callable[[Graph], Observer],
     ) -> None:
         self.manifest: Manifest = bundle.manifest
         self.label = f"{bundle.manifest.name}/{bundle.manifest.version}"
         self.label_line = f"x-model: {self.label}\r\n".encode()
         self.row_specs = row_specs(
-            self.manifest, max_rows=limits.max_request_rows, max_pixels=limits.max_image_pixels
+            self.manifest, max_rows=settings.max_request_rows, max_pixels=settings.max_image_pixels
         )
-        self._max_rows = limits.max_request_rows
+        self.max_values = settings.max_array_bytes // 4
+        self._max_rows = settings.max_request_rows
         self._held_out_elbo = _held_out_elbo(bundle)
         graphs = self.manifest.graphs
         self._executor = ThreadPoolExecutor(len(graphs), thread_name_prefix=self.manifest.name)
         self._batchers: Mapping[str, Batcher] = {
-            graph.name: self._make_batcher(graph, bundle, runtime, limits, observe(graph))
+            graph.name: self._make_batcher(graph, bundle, runtime, settings, observe(graph))
             for graph in graphs
         }
         # Without self: in a cycle, the sessions of a model that is unloaded would wait for the gc.
@@ -82,16 +68,16 @@ class Model:
         self._latents = latents(self.manifest, self._run)
 
     def _make_batcher(
-        self, graph: Graph, bundle: Bundle, runtime: Runtime, limits: Limits, observe: Observer
+        self, graph: Graph, bundle: Bundle, runtime: Runtime, settings: Settings, observe: Observer
     ) -> Batcher:
-        cost = _measure(bundle, runtime, graph, limits.max_batch_rows)
+        cost = _measure(bundle, runtime, graph, settings.max_batch_rows)
         return Batcher(
             partial(_run_finite, runtime, graph),
             cost=cost,
             executor=self._executor,
-            inline_seconds=limits.inline_ms / 1000,
+            inline_seconds=settings.inline_ms / 1000,
             max_batch_rows=cost.best_rows,
-            max_queue_rows=limits.max_queue_rows,
+            max_queue_rows=settings.max_queue_rows,
             observe=observe,
         )
 

@@ -1,11 +1,14 @@
 """The part of a request that is not an array, one schema a verb."""
 
 import json
+from collections.abc import Mapping
 from contextlib import suppress
+from functools import cache
 from typing import Annotated, Any, Final
 
-from pydantic import BaseModel, ConfigDict, Field, PlainValidator
+from pydantic import BaseModel, ConfigDict, Field, PlainValidator, ValidationError
 
+from service.errors import InvalidInput
 from service.models.noise import MAX_SEED
 
 Seed = Annotated[int, Field(ge=0, le=MAX_SEED)]
@@ -46,6 +49,42 @@ class Options(BaseModel):
     """Closed, so that a misspelt option is found and not ignored."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+@cache
+def _defaults(schema: type[Options]) -> Options:
+    return schema()
+
+
+def parse_options(
+    schema: type[Options], values: Mapping[str, Any], query: Mapping[str, str]
+) -> Options:
+    """The options of a request: ``values`` stand in a JSON body, ``query`` in the query string.
+
+    Raises InvalidInput for an unknown option or a wrong value, and if both have any.
+    """
+    if values and query:
+        raise InvalidInput(
+            "there are options in the body and in the query string",
+            expected="all of them in one place",
+            given=f"body: {', '.join(values)}; query: {', '.join(query)}",
+        )
+    if not values and not query:
+        return _defaults(schema)
+    try:
+        if query:  # where everything is text
+            return schema.model_validate_strings(query)
+        return schema.model_validate(values, strict=True)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        name = ".".join(map(str, first["loc"]))
+        known = ", ".join(schema.model_fields) or "no options"
+        unknown = first["type"] == "extra_forbidden"
+        raise InvalidInput(
+            f"unknown option {name!r}" if unknown else f"option {name!r}: {first['msg']}",
+            expected=known if unknown else schema.model_fields[name].description,
+            given=first["input"],
+        ) from None
 
 
 class Conditional(Options):

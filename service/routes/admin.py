@@ -5,7 +5,7 @@ from typing import Final, Literal
 from fastapi import APIRouter, Depends, Request
 from pydantic import BaseModel
 
-from service.http.guard import ApiKeys, head_of
+from service.http.auth import ApiKeys
 from service.models.manager import ModelAdmin
 from service.models.store import ModelVersion
 from service.routes.openapi import problems
@@ -31,7 +31,7 @@ def create_router(admin: ModelAdmin, keys: ApiKeys) -> APIRouter:
     """/models/{model}/versions/{version}/load and …/unload, for requests with one of ``keys``."""
 
     async def require_admin_key(request: Request) -> None:
-        keys.check(head_of(request.scope["headers"]))
+        keys.check(dict(reversed(request.scope["headers"])))
 
     router = APIRouter(
         tags=["administration"],
