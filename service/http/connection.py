@@ -20,7 +20,6 @@ from service.http.context import AppContext
 from service.http.fast_lane import CLOSE_LINE, FastCycle
 from service.http.guard import Head, head_of
 from service.http.limits import RequestLimits
-from service.http.neighbours import NOBODY, Neighbours
 from service.http.target import target_of
 from service.http.upgrade import without_upgrade
 
@@ -33,13 +32,9 @@ class Connection(HttpToolsProtocol):
     cycle: Any  # uvicorn's RequestResponseCycle, or a FastCycle in its place
     deadline: float
 
-    def __init__(
-        self, *args: Any, context: AppContext, neighbours: Neighbours = NOBODY, **kwargs: Any
-    ) -> None:
+    def __init__(self, *args: Any, context: AppContext, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.context = context
-        self.neighbours = neighbours
-        self.settled = False  # it stays with this process
         self.answering: Any = None  # the cycle whose turn it is, where ``cycle`` is the latest read
         self.held = False  # nothing is begun until the client has read more of its replies
         self.declines = False  # the upgrade that the request being read asks for
@@ -51,19 +46,9 @@ class Connection(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        self.neighbours.count(len(self.connections))
-        if self._is_passed_on():
-            transport.abort()
-            return
         self._await_client(self.context.settings.head_seconds)
         if len(self.connections) > self.context.settings.max_connections:
             self._make_room()
-
-    def _is_passed_on(self) -> bool:
-        """Whether another process has this connection now; of TLS this one alone has the keys."""
-        if self.settled or self.scheme == "https":
-            return False
-        return self.neighbours.offer(self.transport.get_extra_info("socket"))
 
     def data_received(self, data: bytes) -> None:
         """Parse what came. A connection that owes nothing has a deadline afterwards, always."""
@@ -155,7 +140,6 @@ class Connection(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self.context.waits.discard(self)
         super().connection_lost(exc)
-        self.neighbours.count(len(self.connections))
         for cycle in (self.answering, *(cycle for cycle, _ in self.pipeline)):
             if isinstance(cycle, FastCycle):
                 cycle.disconnect()

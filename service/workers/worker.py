@@ -30,7 +30,6 @@ from service.telemetry import metrics
 from service.telemetry.metrics import Metrics
 from service.telemetry.tracing import TracingUnusable
 from service.workers.agent import WorkerAgent
-from service.workers.neighbours import WorkerNeighbours
 from service.workers.snapshot import Copy
 from vae.bundle import BundleError
 
@@ -99,8 +98,7 @@ def main() -> int:
         print(f"vae-serve: {error}", file=sys.stderr)  # noqa: T201
         return 1
     agent = WorkerAgent(supervisor, loader)
-    neighbours = WorkerNeighbours(order.private, order.slot, settings.workers)
-    server = create_server(loader, agent, agent.run, settings, counts, neighbours, supervised=True)
+    server = create_server(loader, agent, agent.run, settings, counts, supervised=True)
     server.serve_until_told([socket.socket(fileno=number) for number in order.listeners])
     return 0
 
