@@ -18,7 +18,6 @@ from prometheus_client import (
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
 from service.batching.batcher import Observer
-from service.telemetry.outlet import Outlet
 from service.telemetry.tally import CounterTally, GrowthTally, HistogramTally
 from vae.graphs import Graph
 from vae.manifest import Manifest
@@ -91,7 +90,7 @@ class Metrics:
             multiprocess_mode="livesum",
         )
         self.in_flight = 0
-        self._dropped = counter("vae_log_dropped", "Log lines that nobody was there to read")
+        self._dropped = counter("vae_log_dropped", "Log lines that could not be written in time")
         self._loads = counter("vae_model_load", "Bundles loaded, and bundles refused", ("result",))
         for result in ("loaded", "refused"):  # from 0 on, or the first would be no increase
             self._loads.labels(result)
@@ -162,9 +161,9 @@ class Metrics:
         """Count a bundle that was "loaded" or "refused"."""
         self._loads.labels(result).inc()
 
-    def watch(self, outlet: Outlet) -> None:
-        """Count the log lines that are left out."""
-        self._tallies.append(GrowthTally(self._dropped, lambda: outlet.dropped))
+    def count_dropped_lines(self, total: Callable[[], int]) -> None:
+        """Show how many log lines were dropped; ``total`` gives their number so far."""
+        self._tallies.append(GrowthTally(self._dropped, total))
 
     def _info_of(self, manifest: Manifest) -> Gauge:
         return self._info.labels(

@@ -85,12 +85,12 @@ def main() -> int:
         return 1  # the supervisor ended while it started this process
     order = WorkerConfig.from_line(line)
     settings = order.settings
-    outlet = logs.configure(settings)
+    lines = logs.configure(settings)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # of a terminal; the supervisor heeds it for all
     threading.Thread(target=_end_with, args=(supervisor, order), daemon=True).start()
     metrics.share(order.metrics, order.slot)
     counts = Metrics(order.metrics)
-    counts.watch(outlet)
+    counts.count_dropped_lines(lambda: lines.dropped)
     try:
         loader = ModelLoader(settings, counts)
         loader.move_in(copy.open() for copy in order.stock)
