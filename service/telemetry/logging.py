@@ -79,7 +79,8 @@ class LogQueue(QueueHandler):
     def close(self) -> None:
         """Wait at most FLUSH_SECONDS until the queued lines are written.
 
-        ``logging`` calls it at exit. The thread that writes is not joined: it may wait for a pipe that nobody reads.
+        ``logging`` calls it at exit. The thread that writes is not joined: it may wait for a pipe
+        that nobody reads.
         """
         done = self._lines.all_tasks_done
         with done:
