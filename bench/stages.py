@@ -48,7 +48,7 @@ def stages(core: int) -> list[Stage]:
     settings = Settings.model_validate({"models": path})
     with thread_on((core,)):
         home = ModelLoader(settings, metrics)
-        home.move_in([open_bundle(path)])
+        home.load_initial([open_bundle(path)])
         model = home.models.get()
         return [
             *_without_rows(metrics),

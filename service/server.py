@@ -103,7 +103,7 @@ class Server(uvicorn.Server):
 def create_lone_server(settings: Settings, metrics: Metrics) -> Server:
     """The server of a process that keeps its models by itself, and looks for new ones on SIGHUP.
 
-    Raises BundleError, RuntimeUnusable and UnknownModel as ``ModelLoader.move_in`` does.
+    Raises BundleError, RuntimeUnusable and UnknownModel as ``ModelLoader.load_initial`` does.
     """
     loader = ModelLoader(settings, metrics)
     store, versions = (
@@ -111,10 +111,10 @@ def create_lone_server(settings: Settings, metrics: Metrics) -> Server:
         VersionState(Policy.parse(settings.version_policy)),
     )
     manager = ModelManager(store, versions, loader, metrics.count_load, settings.watch_seconds)
-    loader.move_in(manager.first_bundles())
+    loader.load_initial(manager.initial_bundles())
 
     async def keep() -> None:
-        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, manager.ring)
+        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, manager.request_rescan)
         await manager.watch()
 
     return create_server(loader, manager, keep, settings, metrics)

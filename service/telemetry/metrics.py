@@ -33,7 +33,7 @@ ROWS: Final = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
 class Metrics:
     """The metrics of one service, in a registry of their own.
 
-    With ``shared``, the directory that ``share`` was given, ``render`` shows those of all workers.
+    With ``shared``, the directory that ``share_values`` was given, ``render`` shows those of all workers.
     """
 
     def __init__(self, shared: Path | None = None) -> None:
@@ -150,7 +150,7 @@ class Metrics:
         self._info_of(manifest).set(1)
         self._queues[manifest.name, str(manifest.version)] = queued_rows
 
-    def forget_model(self, manifest: Manifest) -> None:
+    def remove_model(self, manifest: Manifest) -> None:
         """Show a model as no longer served; what it counted stays."""
         labels = (manifest.name, str(manifest.version))
         self._info_of(manifest).set(0)
@@ -193,7 +193,7 @@ class Metrics:
         return generate_latest(self._rendered)
 
 
-def share(directory: Path, slot: int) -> None:
+def share_values(directory: Path, slot: int) -> None:
     """Keep the values of metrics made from now on in files, for all workers to read.
 
     The files belong to a slot and not to a process: the worker that takes a dead one's place counts
@@ -203,6 +203,6 @@ def share(directory: Path, slot: int) -> None:
     values.ValueClass = values.MultiProcessValue(lambda: slot)  # type: ignore[no-untyped-call]
 
 
-def forget_gauges(directory: Path, slot: int) -> None:
+def remove_gauges(directory: Path, slot: int) -> None:
     """Take the gauges of a worker that died out of the sums; what it counted stays in them."""
     multiprocess.mark_process_dead(slot, str(directory))  # type: ignore[no-untyped-call]

@@ -88,12 +88,12 @@ def main() -> int:
     lines = logs.configure(settings)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # of a terminal; the supervisor heeds it for all
     threading.Thread(target=_end_with, args=(supervisor, order), daemon=True).start()
-    metrics.share(order.metrics, order.slot)
+    metrics.share_values(order.metrics, order.slot)
     counts = Metrics(order.metrics)
     counts.count_dropped_lines(lambda: lines.dropped)
     try:
         loader = ModelLoader(settings, counts)
-        loader.move_in(copy.open() for copy in order.stock)
+        loader.load_initial(copy.open() for copy in order.stock)
     except (BundleError, RuntimeUnusable, TracingUnusable, UnknownModel) as error:
         print(f"vae-serve: {error}", file=sys.stderr)  # noqa: T201
         return 1
