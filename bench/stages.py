@@ -15,13 +15,13 @@ from timeit import Timer
 from typing import Final
 
 import numpy as np
+from service.http.request import read
 
 from bench.bare import thread_on
 from bench.models import LATENT_DIM, Reference, bundle_of, images
 from bench.table import table
 from bench.workloads import Workload
 from service.arrays import Arrays
-from service.http.request import read
 from service.models.loader import ModelLoader
 from service.models.model import Model
 from service.models.noise import standard_normal
@@ -48,7 +48,7 @@ def stages(core: int) -> list[Stage]:
     settings = Settings.model_validate({"models": path})
     with thread_on((core,)):
         home = ModelLoader(settings, metrics)
-        home.move_in([open_bundle(path)])
+        home.load_initial([open_bundle(path)])
         model = home.models.get()
         return [
             *_without_rows(metrics),

@@ -46,7 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (ValidationError, SettingsError) as error:
         print(f"vae-serve: {_explain(error)}", file=sys.stderr)  # noqa: T201
         return 2
-    outlet = logs.configure(settings)
+    lines = logs.configure(settings)
     for name in unknown_variables(os.environ):
         logger.warning("%s is no setting of this service", name)
     try:
@@ -60,7 +60,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if settings.workers > 1:
             return supervisor.run(settings)
         metrics = Metrics()
-        metrics.watch(outlet)
+        metrics.count_dropped_lines(lambda: lines.dropped)
         create_lone_server(settings, metrics).serve_until_told()
     except UNUSABLE as error:
         print(f"vae-serve: {error}", file=sys.stderr)  # noqa: T201

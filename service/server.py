@@ -18,7 +18,6 @@ from prometheus_client import disable_created_metrics
 from service.app import create_app
 from service.http.connection import Connection
 from service.http.context import AppContext
-from service.http.neighbours import NOBODY, Neighbours
 from service.http.shutdown import stop_accepting
 from service.models.loader import ModelLoader
 from service.models.manager import ModelAdmin, ModelManager
@@ -47,13 +46,10 @@ class Server(uvicorn.Server):
         settings: Settings,
         context: AppContext,
         companion: Companion,
-        neighbours: Neighbours,
         *,
         supervised: bool,
     ) -> None:
         super().__init__(config)
-        self._neighbours = neighbours
-        self._adopting: set[asyncio.Task[None]] = set()
         self._told = False  # to leave
         self._notice_seconds = settings.notice_seconds
         self._metrics = context.metrics
@@ -66,7 +62,6 @@ class Server(uvicorn.Server):
         await super().startup(sockets)
         gc.collect()
         gc.freeze()  # what start-up made stays; going through it again would pause every request
-        self._neighbours.open(self._adopt)
 
     async def main_loop(self) -> None:
         self._accompanying = asyncio.create_task(self._companion())
@@ -74,44 +69,16 @@ class Server(uvicorn.Server):
 
     async def on_tick(self, counter: int) -> bool:
         self._metrics.refresh()
-        self._neighbours.beat()
         if await super().on_tick(counter) or self._told:
-            self._neighbours.leave()
             self._shutdown.announce(self._notice_seconds)
         return self._shutdown.is_due
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Close the door, let requests finish, and end."""
+        """Stop accepting connections, finish the requests under way, and end."""
         await stop_accepting(self.servers, cast("set[Connection]", self.server_state.connections))
-        self._neighbours.close()
-        await asyncio.gather(*self._adopting)
         await super().shutdown(sockets)
         if self._accompanying:  # a signal may have come before there was one
             self._accompanying.cancel()
-
-    def _adopt(self, connection: socket.socket) -> None:
-        """Serve a connection that another process accepted."""
-        task = asyncio.create_task(self._settle(connection))
-        self._adopting.add(task)
-        task.add_done_callback(self._adopting.discard)
-
-    async def _settle(self, connection: socket.socket) -> None:
-        connection.setblocking(False)
-        try:
-            await asyncio.get_running_loop().connect_accepted_socket(self._settled, connection)
-        except OSError:  # its client is gone
-            connection.close()
-        finally:
-            self._neighbours.took()
-
-    def _settled(self) -> Connection:
-        """As uvicorn makes one for each connection, but that it goes nowhere else."""
-        made = self.config.http_protocol_class(  # type: ignore[call-arg]
-            config=self.config, server_state=self.server_state, app_state=self.lifespan.state
-        )
-        connection = cast("Connection", made)
-        connection.settled = True
-        return connection
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002
         """The first signal begins the shutdown; the second ends the process at once.
@@ -135,7 +102,7 @@ class Server(uvicorn.Server):
 def create_lone_server(settings: Settings, metrics: Metrics) -> Server:
     """The server of a process that keeps its models by itself, and looks for new ones on SIGHUP.
 
-    Raises BundleError, RuntimeUnusable and UnknownModel as ``ModelLoader.move_in`` does.
+    Raises BundleError, RuntimeUnusable and UnknownModel as ``ModelLoader.load_initial`` does.
     """
     loader = ModelLoader(settings, metrics)
     store, versions = (
@@ -143,10 +110,10 @@ def create_lone_server(settings: Settings, metrics: Metrics) -> Server:
         VersionState(Policy.parse(settings.version_policy)),
     )
     manager = ModelManager(store, versions, loader, metrics.count_load, settings.watch_seconds)
-    loader.move_in(manager.first_bundles())
+    loader.load_initial(manager.initial_bundles())
 
     async def keep() -> None:
-        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, manager.ring)
+        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, manager.request_rescan)
         await manager.watch()
 
     return create_server(loader, manager, keep, settings, metrics)
@@ -158,7 +125,6 @@ def create_server(
     companion: Companion,
     settings: Settings,
     metrics: Metrics,
-    neighbours: Neighbours = NOBODY,
     *,
     supervised: bool = False,
 ) -> Server:
@@ -168,7 +134,7 @@ def create_server(
     context: AppContext = app.state.context
     config = uvicorn.Config(
         app,
-        http=partial(Connection, context=context, neighbours=neighbours),  # type: ignore[arg-type]
+        http=partial(Connection, context=context),  # type: ignore[arg-type]
         host=settings.host,
         port=settings.port,
         ws="none",
@@ -182,4 +148,4 @@ def create_server(
         timeout_keep_alive=settings.keep_alive_seconds,
         timeout_graceful_shutdown=ceil(settings.drain_seconds),
     )
-    return Server(config, settings, context, companion, neighbours, supervised=supervised)
+    return Server(config, settings, context, companion, supervised=supervised)

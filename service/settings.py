@@ -70,6 +70,9 @@ class Settings(BaseSettings):
     watch_seconds: NonNegativeFloat = Field(
         0.5, description="seconds from one look for new versions to the next; 0: only on SIGHUP"
     )
+    strict: bool = Field(
+        False, description="end the start if any model cannot be loaded, not only if all cannot"
+    )
     host: str = Field("127.0.0.1", description="the address to listen on")
     port: Annotated[int, Field(ge=0, le=65535)] = Field(8000, description="the TCP port; 0: any")
     runtime: str = Field("onnx", description="onnx, torch or package.module:Class")

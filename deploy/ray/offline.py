@@ -156,7 +156,7 @@ def _load(job: Job) -> Model:
     )
     loader = ModelLoader(settings, Metrics())
     store = BundleStore(job.bundle)
-    loader.move_in(store.open(key) for key in store.scan())
+    loader.load_initial(store.open(key) for key in store.scan())
     return loader.models.get()
 
 

@@ -99,7 +99,7 @@ def create_replica(settings: Settings) -> FastAPI:
         VersionState(Policy.parse(settings.version_policy)),
     )
     manager = ModelManager(store, versions, loader, metrics.count_load, settings.watch_seconds)
-    loader.move_in(manager.first_bundles())
+    loader.load_initial(manager.initial_bundles())
     app = create_app(loader.models, settings, metrics)
     serving = app.router.lifespan_context
 

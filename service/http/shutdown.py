@@ -46,5 +46,5 @@ async def stop_accepting(
     for listener in listeners:
         listener.close()
     deadline = time.monotonic() + FIRST_REQUEST_SECONDS
-    while time.monotonic() < deadline and any(c.awaits_first_request for c in connections):
+    while time.monotonic() < deadline and any(c.awaits_first_request for c in connections):  # noqa: ASYNC110
         await asyncio.sleep(POLL_SECONDS)

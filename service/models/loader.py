@@ -31,7 +31,7 @@ class ModelLoader:
         self._metrics = metrics
         self._engine_class = runtime.resolve(settings.runtime)
 
-    def move_in(self, bundles: Iterable[Bundle]) -> None:
+    def load_initial(self, bundles: Iterable[Bundle]) -> None:
         """Load what is to be served from the start. One that fails is enough to fail.
 
         Raises BundleError and RuntimeUnusable with the bundle's place, and UnknownModel when the
@@ -43,7 +43,7 @@ class ModelLoader:
                 self._put(self._build(bundle))
             except RuntimeUnusable as error:
                 raise RuntimeUnusable(f"bundle {bundle.path}: {error}") from None
-        self.models.default = default_of(self._settings.default_model, self.models.names())
+        self.models.default = choose_default(self._settings.default_model, self.models.names())
 
     async def load(self, bundle: Bundle) -> None:
         """Check a bundle, warm it up, and serve it. Raises BundleRefused."""
@@ -60,12 +60,12 @@ class ModelLoader:
 
     async def unload(self, key: ModelVersion) -> None:
         """Requests that the model is answering keep it alive."""
-        if model := self.models.take(*key):
-            self._metrics.forget_model(model.manifest)
+        if model := self.models.remove(*key):
+            self._metrics.remove_model(model.manifest)
 
-    def show(self, entries: Sequence[VersionStatus]) -> None:
+    def publish_statuses(self, statuses: Sequence[VersionStatus]) -> None:
         """For ``GET /models``."""
-        self.models.entries = tuple(entries)
+        self.models.statuses = tuple(statuses)
 
     def _build(self, bundle: Bundle) -> Model:
         """Raises BundleError, and RuntimeUnusable when a graph misses its golden outputs."""
@@ -81,13 +81,13 @@ class ModelLoader:
         return Model(bundle, engine, settings, observe)
 
     def _put(self, model: Model) -> None:
-        if former := self.models.take(model.manifest.name, model.manifest.version):
-            self._metrics.forget_model(former.manifest)
-        self.models.put(model)
+        if former := self.models.remove(model.manifest.name, model.manifest.version):
+            self._metrics.remove_model(former.manifest)
+        self.models.add(model)
         self._metrics.add_model(model.manifest, lambda: model.queued_rows)
 
 
-def default_of(wanted: str | None, names: Sequence[str]) -> str | None:
+def choose_default(wanted: str | None, names: Sequence[str]) -> str | None:
     """The model of the bare paths: the one wanted, or the one that is alone.
 
     Raises UnknownModel when the one wanted is not there.

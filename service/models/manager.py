@@ -30,7 +30,7 @@ class Loader(Protocol):
     async def unload(self, key: ModelVersion) -> None:
         """Serve it no more. Requests that it is answering finish."""
 
-    def show(self, entries: Sequence[VersionStatus]) -> None:
+    def publish_statuses(self, statuses: Sequence[VersionStatus]) -> None:
         """Let everybody who asks know."""
 
 
@@ -51,106 +51,108 @@ class ModelManager:
         self,
         store: BundleStore,
         versions: VersionState,
-        fleet: Loader,
+        loader: Loader,
         count: Callable[[str], None],
         watch_seconds: float,
     ) -> None:
         self._store = store
         self._versions = versions
-        self._fleet = fleet
+        self._loader = loader
         self._count = count
         self._watch_seconds = watch_seconds or None
-        self._rung = asyncio.Event()
+        self._rescan_requested = asyncio.Event()
         self._lock = asyncio.Lock()
-        self._shown: list[VersionStatus] = []
+        self._published: list[VersionStatus] = []
         self._complaint = ""
 
-    def first_bundles(self) -> Iterator[Bundle]:
+    def initial_bundles(self) -> Iterator[Bundle]:
         """Every bundle that is to be served from the start, verified.
 
         Raises BundleError for one that cannot be trusted, when one that the policy lists is
         missing, and when there is none: a server that starts serves all that it was given.
         """
-        self._versions.see(self._store.scan(), at_once=True)
+        self._versions.update(self._store.scan(), at_once=True)
         if missing := self._versions.missing():
-            raise self._store.lacks(missing)
+            raise self._store.missing_error(missing)
         while key := self._versions.next_load():
             bundle = self._store.open(key)
             yield bundle
             self._serve(bundle)
-        if not self._versions.entries():
-            raise self._store.lacks([])
-        self._show()
+        if not self._versions.statuses():
+            raise self._store.missing_error([])
+        self._publish()
 
     async def watch(self) -> None:
-        """Look at the disk every ``watch_seconds``, 0 being never, and when ``ring`` is called."""
+        """Rescan every ``watch_seconds`` (0: never) and when ``request_rescan`` was called."""
         while True:
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._rung.wait(), self._watch_seconds)
-            at_once = self._rung.is_set()
-            self._rung.clear()
+                await asyncio.wait_for(self._rescan_requested.wait(), self._watch_seconds)
+            at_once = self._rescan_requested.is_set()
+            self._rescan_requested.clear()
             try:
-                await self.look(at_once=at_once)
+                await self.rescan(at_once=at_once)
                 self._complaint = ""
             except BundleError as error:
-                self._complain(str(error))
+                self._log_once(str(error))
             except Exception:
                 logger.exception("the models could not be brought up to date. This is a bug.")
 
-    async def look(self, *, at_once: bool) -> None:
+    async def rescan(self, *, at_once: bool) -> None:
         """Look at the disk and act on it, now or when the look that is under way is done.
 
         Raises BundleError when the disk cannot be read; nothing has changed then.
         """
         async with self._lock:
-            self._versions.see(await asyncio.to_thread(self._store.scan), at_once=at_once)
-            self._show()
+            self._versions.update(await asyncio.to_thread(self._store.scan), at_once=at_once)
+            self._publish()
             while key := self._versions.next_load():
                 await self._load(key)
-                self._show()
-            for key in self._versions.unloads():
-                await self._fleet.unload(key)
-                self._versions.unload(key)
+                self._publish()
+            for key in self._versions.to_unload():
+                await self._loader.unload(key)
+                self._versions.mark_unloaded(key)
                 logger.info("unloaded %s", key)
-            self._show()
+            self._publish()
 
-    def ring(self) -> None:
+    def request_rescan(self) -> None:
         """Look at the disk now, and take what is there without waiting until it has settled."""
-        self._rung.set()
+        self._rescan_requested.set()
 
     async def load(self, key: ModelVersion) -> None:
         """Serve this version, whatever the policy says; read it again if it is served.
 
         Raises UnknownModel when it is not on the disk and BundleRefused with the reason.
         """
-        await self._grant(key, serve=True)
-        entry = self._versions.entry(key)
-        if entry is None:
+        await self._override(key, serve=True)
+        status = self._versions.status(key)
+        if status is None:
             raise UnknownModel("there is no such bundle", given=str(key))
-        if entry.reason or entry.state != "serving":
-            raise BundleRefused(entry.reason or "it is gone", given=str(key))
+        if status.reason or status.state != "serving":
+            raise BundleRefused(status.reason or "it is gone", given=str(key))
 
     async def unload(self, key: ModelVersion) -> None:
         """Serve this version no more, whatever the policy says. Raises UnknownModel."""
-        if self._versions.entry(key) is None:
+        if self._versions.status(key) is None:
             raise UnknownModel("there is no such bundle", given=str(key))
-        await self._grant(key, serve=False)
+        await self._override(key, serve=False)
 
-    async def _grant(self, key: ModelVersion, *, serve: bool) -> None:
-        self._versions.wish(key, serve=serve)
+    async def _override(self, key: ModelVersion, *, serve: bool) -> None:
+        self._versions.override(key, serve=serve)
         try:
             # Shielded: a caller who goes away must not leave a load half done.
-            await asyncio.shield(self.look(at_once=True))
+            await asyncio.shield(self.rescan(at_once=True))
         except BundleError as error:
             raise BundleRefused(error.reason) from None
 
     async def _load(self, key: ModelVersion) -> None:
         try:
             bundle = await asyncio.to_thread(self._store.open, key)
-            if bundle.manifest.digest == self._versions.digest(key):
-                self._versions.serve(key, bundle.manifest.digest)  # only its times have changed
+            if bundle.manifest.digest == self._versions.served_digest(key):
+                self._versions.mark_served(
+                    key, bundle.manifest.digest
+                )  # only its times have changed
             else:
-                await self._fleet.load(bundle)
+                await self._loader.load(bundle)
                 self._serve(bundle)
         except BundleError as error:
             self._refuse(key, error.reason)
@@ -159,21 +161,21 @@ class ModelManager:
 
     def _serve(self, bundle: Bundle) -> None:
         key = ModelVersion(bundle.manifest.name, bundle.manifest.version)
-        self._versions.serve(key, bundle.manifest.digest)
+        self._versions.mark_served(key, bundle.manifest.digest)
         self._count("loaded")
         logger.info("loaded %s from %s", key, bundle.path)
 
     def _refuse(self, key: ModelVersion, reason: str) -> None:
-        self._versions.refuse(key, reason)
+        self._versions.mark_refused(key, reason)
         self._count("refused")
         logger.error("refused %s: %s", key, reason)
 
-    def _show(self) -> None:
-        if (entries := self._versions.entries()) != self._shown:
-            self._shown = entries
-            self._fleet.show(entries)
+    def _publish(self) -> None:
+        if (statuses := self._versions.statuses()) != self._published:
+            self._published = statuses
+            self._loader.publish_statuses(statuses)
 
-    def _complain(self, text: str) -> None:
+    def _log_once(self, text: str) -> None:
         """Once, not at every look."""
         if text != self._complaint:
             logger.error("%s; what is served stays", text)

@@ -1,4 +1,4 @@
-"""The models that this process serves, looked up by name and version."""
+"""The models that this process serves, by name and version."""
 
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -10,11 +10,11 @@ from service.models.versions import VersionStatus
 class ModelRegistry:
     """Loaded models by name and version; the highest version of a name is its latest.
 
-    ``default`` is the name that the bare paths serve, if any. ``entries`` is what there is to say
-    of every version, also of those that are not served.
+    ``default`` is the name of the model that ``/encode`` and the other bare paths use, if any.
+    ``statuses`` lists every version that is on the disk or served.
 
-    A request keeps the model that it was given. One that is taken out here is gone, with its
-    sessions and threads, when the last of its requests is.
+    A request keeps the model that it started with. A removed model, with its sessions and threads,
+    is freed when its last request ends.
     """
 
     def __init__(
@@ -22,7 +22,7 @@ class ModelRegistry:
     ) -> None:
         self._models = {name: dict(versions) for name, versions in (models or {}).items()}
         self.default = default
-        self.entries: Sequence[VersionStatus] = ()
+        self.statuses: Sequence[VersionStatus] = ()
 
     def __iter__(self) -> Iterator[Model]:
         return (model for versions in self._models.values() for model in versions.values())
@@ -35,12 +35,12 @@ class ModelRegistry:
         """The versions of a name, ascending."""
         return sorted(self._models[name])
 
-    def put(self, model: Model) -> None:
-        """Serve this model from now on, in place of the same version if there is one."""
+    def add(self, model: Model) -> None:
+        """Serve this model from now on. It replaces a model of the same name and version."""
         self._models.setdefault(model.manifest.name, {})[model.manifest.version] = model
 
-    def take(self, name: str, version: int) -> Model | None:
-        """Serve this version no more; the model, if it was served."""
+    def remove(self, name: str, version: int) -> Model | None:
+        """Stop serving this version; return its model, or None if it was not served."""
         versions = self._models.get(name, {})
         model = versions.pop(version, None)
         if not versions:
@@ -48,9 +48,9 @@ class ModelRegistry:
         return model
 
     def get(self, name: str | None = None, version: int | None = None) -> Model:
-        """The model; its latest version when none is given, the default when no name is.
+        """The model: its latest version if no version is given, the default if no name is.
 
-        Raises UnknownModel, also when there are several models and no default.
+        Raises UnknownModel if it is not served, or if no name is given and there is no default.
         """
         name = name or self.default
         versions = self._models.get(name) if name else None

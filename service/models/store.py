@@ -17,7 +17,7 @@ class ModelVersion(NamedTuple):
         return f"{self.name}/{self.version}"
 
 
-Stamp = tuple[tuple[str, int, int, int, int], ...]  # of a bundle's files; changes when one does
+Fingerprint = tuple[tuple[str, int, int, int, int], ...]  # changes with any file of a bundle
 
 
 class BundleStore:
@@ -25,9 +25,9 @@ class BundleStore:
 
     def __init__(self, root: Path) -> None:
         self._root = root
-        self._alone: tuple[Stamp, ModelVersion] | None = None  # where the root is a bundle
+        self._alone: tuple[Fingerprint, ModelVersion] | None = None  # where the root is a bundle
 
-    def scan(self) -> dict[ModelVersion, Stamp]:
+    def scan(self) -> dict[ModelVersion, Fingerprint]:
         """Every bundle that is there, unread.
 
         Raises BundleError when the root cannot be read, so that a volume that is gone for a moment
@@ -35,10 +35,10 @@ class BundleStore:
         """
         try:
             if (self._root / MANIFEST).exists():
-                stamp = _stamp(self._root)
-                return {self._key_of_root(stamp): stamp}
+                fingerprint = _fingerprint(self._root)
+                return {self._key_of_root(fingerprint): fingerprint}
             return {
-                ModelVersion(path.parent.name, int(path.name)): _stamp(path)
+                ModelVersion(path.parent.name, int(path.name)): _fingerprint(path)
                 for path in self._find()
             }
         except FileNotFoundError as error:
@@ -58,7 +58,7 @@ class BundleStore:
             raise BundleError(bundle.path, f"the manifest says {found}")
         return bundle
 
-    def lacks(self, keys: Sequence[ModelVersion]) -> BundleError:
+    def missing_error(self, keys: Sequence[ModelVersion]) -> BundleError:
         """The error for bundles that must be here and are not; none where any would do."""
         if keys:
             return BundleError(self._root, f"there is no {', '.join(map(str, keys))} in it")
@@ -73,20 +73,20 @@ class BundleStore:
             if directory.is_dir() and not directory.name.startswith("."):
                 yield from (directory / str(version) for version in versions_in(directory))
 
-    def _key_of_root(self, stamp: Stamp) -> ModelVersion:
+    def _key_of_root(self, fingerprint: Fingerprint) -> ModelVersion:
         """By its manifest; the former key when that is damaged, for ``open`` to say so."""
-        if self._alone is None or self._alone[0] != stamp:
+        if self._alone is None or self._alone[0] != fingerprint:
             try:
                 manifest = read_manifest(self._root)
             except BundleError:
                 if self._alone is None:
                     raise
                 return self._alone[1]
-            self._alone = stamp, ModelVersion(manifest.name, manifest.version)
+            self._alone = fingerprint, ModelVersion(manifest.name, manifest.version)
         return self._alone[1]
 
 
-def _stamp(directory: Path) -> Stamp:
+def _fingerprint(directory: Path) -> Fingerprint:
     """By size, times and inode: what was replaced by a file as old and as long differs, too."""
     files = sorted(directory.iterdir())
     stats = [(file.name, file.stat()) for file in files]

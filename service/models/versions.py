@@ -1,15 +1,15 @@
-"""What is to be served and what is: decisions alone, no disk and no waiting.
+"""The state of every model version, and the decisions that follow from it. No I/O, no waiting.
 
-The versions is told what lies on the disk and what became of each load, and says what to do next.
-Whatever happens in between, following it leads to what the policy and the wishes ask for; a version
-that is served is let go only when all that is to be served instead is there.
+``VersionState`` records which versions a scan found and what became of each load, and says which
+version to load or unload next. A served version is unloaded only after every version that the
+policy selects has been loaded or refused.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass
 from typing import Literal
 
-from service.models.store import ModelVersion, Stamp
+from service.models.store import Fingerprint, ModelVersion
 from service.models.version_policy import Policy
 
 State = Literal["serving", "loading", "refused", "unloaded"]
@@ -17,10 +17,10 @@ State = Literal["serving", "loading", "refused", "unloaded"]
 
 @dataclass(frozen=True)
 class VersionStatus:
-    """What the service says of one version.
+    """The status of one version, as ``GET /models`` reports it.
 
-    A version that is serving has a ``reason``, too, where its files have changed to what is
-    refused. ``unloaded`` is what the policy or a wish leaves out.
+    A serving version has a ``reason`` if its files have changed and the new files were refused.
+    ``unloaded``: the version is on the disk, but the policy or an unload request excludes it.
     """
 
     name: str
@@ -30,18 +30,18 @@ class VersionStatus:
 
 
 @dataclass(frozen=True)
-class Served:
-    """The files that are served: their stamp when they were read, and their manifest's digest."""
+class ServedFiles:
+    """The files that a served version was loaded from, and the digest of their manifest."""
 
-    stamp: Stamp
+    fingerprint: Fingerprint
     digest: str
 
 
 @dataclass(frozen=True)
-class Refusal:
-    """Files that are not served, until they change."""
+class RefusedFiles:
+    """Files that were refused. They are not tried again until the fingerprint changes."""
 
-    stamp: Stamp
+    fingerprint: Fingerprint
     reason: str
 
 
@@ -50,102 +50,116 @@ class VersionState:
 
     def __init__(self, policy: Policy) -> None:
         self._policy = policy
-        self._seen: Mapping[ModelVersion, Stamp] = {}
-        self._found: dict[ModelVersion, Stamp] = {}  # what was seen and may be read
-        self._served: dict[ModelVersion, Served] = {}
-        self._refused: dict[ModelVersion, Refusal] = {}
-        self._wishes: dict[ModelVersion, bool] = {}
+        self._scanned: Mapping[ModelVersion, Fingerprint] = {}
+        self._stable: dict[ModelVersion, Fingerprint] = {}  # of files that may be read
+        self._served: dict[ModelVersion, ServedFiles] = {}
+        self._refused: dict[ModelVersion, RefusedFiles] = {}
+        self._overrides: dict[ModelVersion, bool] = {}
 
-    def see(self, seen: Mapping[ModelVersion, Stamp], *, at_once: bool) -> None:
-        """What lies on the disk now.
+    def update(self, scanned: Mapping[ModelVersion, Fingerprint], *, at_once: bool) -> None:
+        """Record the result of a scan.
 
-        Files count when they are the same the second time, or ``at_once``: a bundle that is copied
-        into place is not read halfway. What is gone from the disk is forgotten, with all wishes.
+        New or changed files may be read after two scans with the same fingerprint, so that a bundle
+        is not read while it is being copied. With ``at_once`` they may be read now. A version that
+        is gone from the disk loses its refusal and its override.
         """
-        settled = {k: stamp for k, stamp in seen.items() if at_once or self._seen.get(k) == stamp}
-        former = {key: stamp for key, stamp in self._found.items() if key in seen}
-        self._found = former | settled
-        self._seen = seen
-        self._refused = {key: each for key, each in self._refused.items() if key in seen}
-        known = seen.keys() | self._served.keys()
-        self._wishes = {key: each for key, each in self._wishes.items() if key in known}
+        stable = {
+            version: fingerprint
+            for version, fingerprint in scanned.items()
+            if at_once or self._scanned.get(version) == fingerprint
+        }
+        former = {version: files for version, files in self._stable.items() if version in scanned}
+        self._stable = former | stable
+        self._scanned = scanned
+        self._refused = {
+            version: files for version, files in self._refused.items() if version in scanned
+        }
+        known = scanned.keys() | self._served.keys()
+        self._overrides = {
+            version: serve for version, serve in self._overrides.items() if version in known
+        }
 
-    def wish(self, key: ModelVersion, *, serve: bool) -> None:
-        """Whatever the policy says, until the version's directory is gone."""
-        self._wishes[key] = serve
-        self._refused.pop(key, None)
+    def override(self, version: ModelVersion, *, serve: bool) -> None:
+        """Serve or do not serve this version, whatever the policy says, until it is removed."""
+        self._overrides[version] = serve
+        self._refused.pop(version, None)
 
     def next_load(self) -> ModelVersion | None:
-        """A version to read and load now, or None."""
-        pending = [key for key in self._wanted() if self._is_news(key)]
-        return min(pending, default=None)
+        """The lowest version that is to be loaded now, or None."""
+        return min(filter(self._needs_load, self._selected()), default=None)
 
-    def unloads(self) -> list[ModelVersion]:
-        """What to let go, when nothing is left to load.
+    def to_unload(self) -> list[ModelVersion]:
+        """The versions to unload; ask after ``next_load`` has returned None.
 
-        Where nothing at all is on the disk, everything stays: an empty directory is more often a
-        volume that is not mounted than a wish to serve nothing.
+        If the policy selects nothing at all, every version stays loaded unless an override excludes
+        it: an empty directory usually means an unmounted volume.
         """
-        wanted = self._wanted()
-        unwanted = sorted(self._served.keys() - wanted)
-        if wanted:
-            return unwanted
-        return [key for key in unwanted if self._wishes.get(key) is False]
+        selected = self._selected()
+        excluded = sorted(self._served.keys() - selected)
+        if selected:
+            return excluded
+        return [version for version in excluded if self._overrides.get(version) is False]
 
     def missing(self) -> list[ModelVersion]:
-        """Versions that the policy lists and that are not on the disk."""
-        return sorted(self._policy.listed - self._found.keys())
+        """The versions that the policy lists and that are not on the disk."""
+        return sorted(self._policy.listed - self._stable.keys())
 
-    def digest(self, key: ModelVersion) -> str | None:
-        """Of the bundle that is served, or None."""
-        return self._served[key].digest if key in self._served else None
+    def served_digest(self, version: ModelVersion) -> str | None:
+        """The manifest digest of the bundle that is served as this version, or None."""
+        return self._served[version].digest if version in self._served else None
 
-    def serve(self, key: ModelVersion, digest: str) -> None:
-        """The files that are on the disk are served."""
-        self._served[key] = Served(self._found[key], digest)
-        self._refused.pop(key, None)
+    def mark_served(self, version: ModelVersion, digest: str) -> None:
+        """Record that the files of the last scan are served."""
+        self._served[version] = ServedFiles(self._stable[version], digest)
+        self._refused.pop(version, None)
 
-    def refuse(self, key: ModelVersion, reason: str) -> None:
-        """The files that are on the disk are not served; what was served before still is."""
-        self._refused[key] = Refusal(self._found[key], reason)
+    def mark_refused(self, version: ModelVersion, reason: str) -> None:
+        """Record that the files of the last scan were refused. A former load stays served."""
+        self._refused[version] = RefusedFiles(self._stable[version], reason)
 
-    def unload(self, key: ModelVersion) -> None:
-        """No longer served."""
-        del self._served[key]
+    def mark_unloaded(self, version: ModelVersion) -> None:
+        """Record that the version is no longer served."""
+        self._served.pop(version, None)
 
-    def entry(self, key: ModelVersion) -> VersionStatus | None:
-        """What there is to say of a version, if it is known."""
-        if key not in self._found and key not in self._served:
+    def status(self, version: ModelVersion) -> VersionStatus | None:
+        """The status of one version, or None if it is unknown."""
+        return self._status(version, self._selected())
+
+    def statuses(self) -> list[VersionStatus]:
+        """The status of every version, sorted by name and version."""
+        selected = self._selected()
+        versions = sorted(self._stable.keys() | self._served.keys())
+        return [status for each in versions if (status := self._status(each, selected))]
+
+    def _status(self, version: ModelVersion, selected: Set[ModelVersion]) -> VersionStatus | None:
+        if version not in self._stable and version not in self._served:
             return None
-        refusal = self._refused.get(key)
-        return VersionStatus(*key, self._state(key), refusal.reason if refusal else None)
+        refusal = self._refused.get(version)
+        state: State
+        if version in self._served:
+            state = "serving"
+        elif refusal:
+            state = "refused"
+        else:
+            state = "loading" if version in selected else "unloaded"
+        return VersionStatus(*version, state, refusal.reason if refusal else None)
 
-    def entries(self) -> list[VersionStatus]:
-        """Of every version, sorted."""
-        keys = sorted(self._found.keys() | self._served.keys())
-        return [entry for key in keys if (entry := self.entry(key))]
-
-    def _state(self, key: ModelVersion) -> State:
-        if key in self._served:
-            return "serving"
-        if key in self._refused:
-            return "refused"
-        return "loading" if key in self._wanted() else "unloaded"
-
-    def _wanted(self) -> set[ModelVersion]:
-        """What the policy and the wishes ask for, of what can be served."""
+    def _selected(self) -> set[ModelVersion]:
+        """The versions that the overrides and the policy select, of those that can be served."""
         candidates = {
-            key
-            for key in self._found
-            if self._wishes.get(key) is not False
-            and (key in self._served or not self._is_refused(key))
+            version
+            for version in self._stable
+            if self._overrides.get(version) is not False
+            and (version in self._served or not self._is_refused(version))
         }
-        wished = {key for key in candidates if self._wishes.get(key)}
-        return wished | self._policy.choose(candidates)
+        forced = {version for version in candidates if self._overrides.get(version)}
+        return forced | self._policy.select(candidates)
 
-    def _is_news(self, key: ModelVersion) -> bool:
-        served = self._served.get(key)
-        return not self._is_refused(key) and (served is None or served.stamp != self._found[key])
+    def _needs_load(self, version: ModelVersion) -> bool:
+        served = self._served.get(version)
+        changed = served is None or served.fingerprint != self._stable[version]
+        return changed and not self._is_refused(version)
 
-    def _is_refused(self, key: ModelVersion) -> bool:
-        return key in self._refused and self._refused[key].stamp == self._found[key]
+    def _is_refused(self, version: ModelVersion) -> bool:
+        refusal = self._refused.get(version)
+        return refusal is not None and refusal.fingerprint == self._stable[version]

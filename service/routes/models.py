@@ -82,7 +82,7 @@ def create_router(models: ModelRegistry, metrics: Metrics, shutdown: GracefulShu
     async def list_models() -> ModelList:
         latest = [_describe(models, models.get(name)) for name in models.names()]
         default = models.default if models.default in models.names() else None
-        return ModelList(default=default, models=latest, versions=list(models.entries))
+        return ModelList(default=default, models=latest, versions=list(models.statuses))
 
     @router.get(
         "/models/{model}",

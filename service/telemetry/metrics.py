@@ -18,7 +18,6 @@ from prometheus_client import (
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
 from service.batching.batcher import Observer
-from service.telemetry.outlet import Outlet
 from service.telemetry.tally import CounterTally, GrowthTally, HistogramTally
 from vae.graphs import Graph
 from vae.manifest import Manifest
@@ -34,7 +33,7 @@ ROWS: Final = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
 class Metrics:
     """The metrics of one service, in a registry of their own.
 
-    With ``shared``, the directory that ``share`` was given, ``render`` shows those of all workers.
+    With ``shared``, the directory that ``share_values`` was given, ``render`` shows those of all workers.
     """
 
     def __init__(self, shared: Path | None = None) -> None:
@@ -91,7 +90,7 @@ class Metrics:
             multiprocess_mode="livesum",
         )
         self.in_flight = 0
-        self._dropped = counter("vae_log_dropped", "Log lines that nobody was there to read")
+        self._dropped = counter("vae_log_dropped", "Log lines that could not be written in time")
         self._loads = counter("vae_model_load", "Bundles loaded, and bundles refused", ("result",))
         for result in ("loaded", "refused"):  # from 0 on, or the first would be no increase
             self._loads.labels(result)
@@ -151,7 +150,7 @@ class Metrics:
         self._info_of(manifest).set(1)
         self._queues[manifest.name, str(manifest.version)] = queued_rows
 
-    def forget_model(self, manifest: Manifest) -> None:
+    def remove_model(self, manifest: Manifest) -> None:
         """Show a model as no longer served; what it counted stays."""
         labels = (manifest.name, str(manifest.version))
         self._info_of(manifest).set(0)
@@ -162,9 +161,9 @@ class Metrics:
         """Count a bundle that was "loaded" or "refused"."""
         self._loads.labels(result).inc()
 
-    def watch(self, outlet: Outlet) -> None:
-        """Count the log lines that are left out."""
-        self._tallies.append(GrowthTally(self._dropped, lambda: outlet.dropped))
+    def count_dropped_lines(self, total: Callable[[], int]) -> None:
+        """Show how many log lines were dropped; ``total`` gives their number so far."""
+        self._tallies.append(GrowthTally(self._dropped, total))
 
     def _info_of(self, manifest: Manifest) -> Gauge:
         return self._info.labels(
@@ -194,7 +193,7 @@ class Metrics:
         return generate_latest(self._rendered)
 
 
-def share(directory: Path, slot: int) -> None:
+def share_values(directory: Path, slot: int) -> None:
     """Keep the values of metrics made from now on in files, for all workers to read.
 
     The files belong to a slot and not to a process: the worker that takes a dead one's place counts
@@ -204,6 +203,6 @@ def share(directory: Path, slot: int) -> None:
     values.ValueClass = values.MultiProcessValue(lambda: slot)  # type: ignore[no-untyped-call]
 
 
-def forget_gauges(directory: Path, slot: int) -> None:
+def remove_gauges(directory: Path, slot: int) -> None:
     """Take the gauges of a worker that died out of the sums; what it counted stays in them."""
     multiprocess.mark_process_dead(slot, str(directory))  # type: ignore[no-untyped-call]

@@ -1,20 +1,20 @@
-"""One request, when it is over."""
+"""A finished request, as logs and traces describe it."""
 
 from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
 from service.errors import ServiceError
 
-MOST_DETAIL: Final = 200  # characters
+MAX_DETAIL: Final = 200  # characters
 
 
 class RequestRecord(NamedTuple):
-    """What logs and traces tell of a request; nothing of it but the id was chosen by the client.
+    """What logs and traces say of a finished request. The client chose nothing of it but the id.
 
-    ``label`` is the name and version of the model, or empty; ``traceparent`` the header (W3C Trace
-    Context), as it came. Times in seconds; those of queues and batches are summed over the graphs.
-    ``left_out`` visits of the same kind came before this one and are not told of. Its text is what
-    a log says to people, its fields are what a log says to machines.
+    ``label`` is the name and version of the model, or empty; ``traceparent`` is the header (W3C
+    Trace Context) as it came. Times are in seconds; ``queue_seconds`` and ``compute_seconds`` are
+    sums over the graphs of the verb. ``left_out`` requests of the same kind were not logged before
+    this one. ``str`` gives the text of a human-readable log line, ``fields`` that of a JSON line.
     """
 
     op: str
@@ -30,12 +30,12 @@ class RequestRecord(NamedTuple):
 
     def __str__(self) -> str:
         model = f" {self.label}" if self.label else ""
-        reason = f": {self.error.detail[:MOST_DETAIL]!r}" if self.error is not None else ""
+        reason = f": {self.error.detail[:MAX_DETAIL]!r}" if self.error is not None else ""
         took = f"{1000 * self.seconds:.1f} ms"
         return f"{self.status} {self.op}{model} in {took}, request {self.request_id}{reason}"
 
     def fields(self) -> dict[str, Any]:
-        """As members of a JSON object; times in milliseconds."""
+        """The members of a JSON log line; times in milliseconds."""
         found: dict[str, Any] = {
             "op": self.op,
             "model": self.label or None,
@@ -46,7 +46,7 @@ class RequestRecord(NamedTuple):
             "compute_ms": round(1000 * self.compute_seconds, 3),
         }
         if self.error is not None:
-            found |= {"reason": self.error.kind, "detail": self.error.detail[:MOST_DETAIL]}
+            found |= {"reason": self.error.kind, "detail": self.error.detail[:MAX_DETAIL]}
         if self.left_out:
             found["left_out"] = self.left_out
         return found

@@ -1,7 +1,7 @@
-"""OpenTelemetry: a span for each request, in the trace that its client began (W3C Trace Context).
+"""OpenTelemetry: a span for each request, in the trace of its client (W3C Trace Context).
 
-An extra, ``otel``. Spans are made when a request is over, with the times that were measured anyway,
-and sent by a thread in batches; nothing is sent without ``--otlp-endpoint``.
+It needs the extra ``otel``. A span is made when its request is over, from times that were measured
+anyway, and a thread sends spans in batches. Nothing is sent without ``--otlp-endpoint``.
 """
 
 import time
@@ -14,11 +14,11 @@ SERVICE_NAME: Final = "vae-server"
 
 
 class TracingUnusable(Exception):
-    """The packages of the extra are missing; the message says so."""
+    """The packages of the extra ``otel`` are missing; the message names one."""
 
 
 def tracer(settings: Settings) -> RequestObserver | None:
-    """What turns visits into spans; None without an endpoint. Raises TracingUnusable."""
+    """A Tracer, or None without an endpoint. Raises TracingUnusable."""
     if settings.otlp_endpoint is None:
         return None
     try:
@@ -30,7 +30,7 @@ def tracer(settings: Settings) -> RequestObserver | None:
 
 
 class Tracer:
-    """Sends spans to a collector's address for traces, as ``http://collector:4318/v1/traces``."""
+    """Sends spans to an OTLP endpoint, such as ``http://collector:4318/v1/traces``."""
 
     def __init__(self, endpoint: str) -> None:
         from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
@@ -46,17 +46,17 @@ class Tracer:
         self._propagator = TraceContextTextMapPropagator()
         self._server, self._error = SpanKind.SERVER, StatusCode.ERROR
 
-    def __call__(self, visit: RequestRecord) -> None:
-        """Record the visit as a span that ends now."""
+    def __call__(self, record: RequestRecord) -> None:
+        """Make a span of the request that ends now."""
         ended = time.time_ns()
         span = self._tracer.start_span(
-            visit.op,
-            context=self._parent(visit.traceparent),
+            record.op,
+            context=self._parent(record.traceparent),
             kind=self._server,
-            attributes=_attributes(visit),
-            start_time=ended - int(visit.seconds * 1e9),
+            attributes=_attributes(record),
+            start_time=ended - int(record.seconds * 1e9),
         )
-        if visit.status >= 500:
+        if record.status >= 500:
             span.set_status(self._error)
         span.end(ended)
 
@@ -66,18 +66,18 @@ class Tracer:
         return self._propagator.extract({"traceparent": traceparent.decode("latin-1")})
 
 
-def _attributes(visit: RequestRecord) -> dict[str, str | int | float]:
-    """Names of OpenTelemetry's semantic conventions where there are any."""
+def _attributes(record: RequestRecord) -> dict[str, str | int | float]:
+    """Attributes, named by OpenTelemetry's semantic conventions if these have a name."""
     found: dict[str, str | int | float] = {
         "http.request.method": "POST",
-        "http.response.status_code": visit.status,
-        "vae.op": visit.op,
-        "vae.request_id": visit.request_id,
-        "vae.queue_seconds": visit.queue_seconds,
-        "vae.compute_seconds": visit.compute_seconds,
+        "http.response.status_code": record.status,
+        "vae.op": record.op,
+        "vae.request_id": record.request_id,
+        "vae.queue_seconds": record.queue_seconds,
+        "vae.compute_seconds": record.compute_seconds,
     }
-    if visit.label:
-        found["vae.model"] = visit.label
-    if visit.error is not None:
-        found["error.type"] = visit.error.kind
+    if record.label:
+        found["vae.model"] = record.label
+    if record.error is not None:
+        found["error.type"] = record.error.kind
     return found

@@ -26,7 +26,12 @@ class WorkerAgent:
     async def run(self) -> None:
         """Say that this worker is ready, then follow and show signs of life."""
         self._channel = await Channel.over(
-            self._supervisor, {"load": self._load, "unload": self._unload, "show": self._show}
+            self._supervisor,
+            {
+                "load": self._load,
+                "unload": self._unload,
+                "publish_statuses": self._publish_statuses,
+            },
         )
         self._channel.tell("ready")
         following = asyncio.create_task(self._channel.run())
@@ -57,5 +62,5 @@ class WorkerAgent:
     async def _unload(self, name: str, version: int) -> None:
         await self._loader.unload(ModelVersion(name, version))
 
-    async def _show(self, entries: list[Mapping[str, Any]]) -> None:
-        self._loader.show([VersionStatus(**entry) for entry in entries])
+    async def _publish_statuses(self, statuses: list[Mapping[str, Any]]) -> None:
+        self._loader.publish_statuses([VersionStatus(**status) for status in statuses])

@@ -27,12 +27,12 @@ class WorkerPool:
     def __init__(self, snapshot: Snapshot) -> None:
         self._snapshot = snapshot
         self._stock: dict[ModelVersion, Copy] = {}
-        self._entries: Sequence[VersionStatus] = ()
+        self._statuses: Sequence[VersionStatus] = ()
         self._living: list[Worker] = []
         self._ready: list[Worker] = []
         self._changing = asyncio.Condition()
 
-    def move_in(self, bundles: Iterable[Bundle]) -> list[str]:
+    def load_initial(self, bundles: Iterable[Bundle]) -> list[str]:
         """Copy what is to be served from the start; the names of the models. Raises OSError."""
         for bundle in bundles:
             self._stock[_key(bundle)] = self._snapshot.add(bundle)
@@ -51,7 +51,7 @@ class WorkerPool:
         """A recruit that is ready catches up with the others, and is one of them from now on."""
         async with self._changing:
             await self._align(worker)
-            worker.show(self._entries)
+            worker.publish_statuses(self._statuses)
             self._ready.append(worker)
             self._changing.notify_all()
 
@@ -87,11 +87,11 @@ class WorkerPool:
             await self._align_all()
             await self._tidy()
 
-    def show(self, entries: Sequence[VersionStatus]) -> None:
+    def publish_statuses(self, statuses: Sequence[VersionStatus]) -> None:
         """Let all workers know."""
-        self._entries = entries
+        self._statuses = statuses
         for worker in self._ready:
-            worker.show(entries)
+            worker.publish_statuses(statuses)
 
     async def _try(self, key: ModelVersion, copy: Copy) -> None:
         """Have one worker load a copy, and when that went well the others."""

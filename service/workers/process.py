@@ -126,9 +126,9 @@ class Worker:
         await self._channel.call("unload", name=key.name, version=key.version)
         del self.stock[key]
 
-    def show(self, entries: Sequence[VersionStatus]) -> None:
+    def publish_statuses(self, statuses: Sequence[VersionStatus]) -> None:
         """Let it know of every version."""
-        self._channel.tell("show", entries=[asdict(entry) for entry in entries])
+        self._channel.tell("publish_statuses", statuses=[asdict(status) for status in statuses])
 
     async def _listen(self) -> None:
         await self._channel.run(self._on_line)

@@ -15,14 +15,14 @@ from contextlib import ExitStack
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from service.models.loader import default_of
+from service.models.loader import choose_default
 from service.models.manager import ModelManager
 from service.models.store import BundleStore, ModelVersion
 from service.models.version_policy import Policy
 from service.models.versions import VersionState
 from service.settings import Settings
 from service.telemetry import metrics
-from service.telemetry.metrics import Metrics, forget_gauges
+from service.telemetry.metrics import Metrics, remove_gauges
 from service.workers.listeners import Listeners
 from service.workers.pool import WorkerPool
 from service.workers.process import Worker
@@ -79,7 +79,7 @@ class Supervisor:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, self._on_signal)
-        loop.add_signal_handler(signal.SIGHUP, self._manager.ring)
+        loop.add_signal_handler(signal.SIGHUP, self._manager.request_rescan)
 
     def _on_signal(self) -> None:
         if self._over.is_set():  # the second one
@@ -128,7 +128,7 @@ class Supervisor:
             self._listeners.close(slot)
         del self._workers[slot]
         self._fleet.dismiss(worker)
-        forget_gauges(self._private / "metrics", slot)
+        remove_gauges(self._private / "metrics", slot)
         return served
 
     async def _start(self, slot: int, stock: Mapping[ModelVersion, Copy]) -> Worker:
@@ -183,7 +183,7 @@ def run(settings: Settings) -> int:
 def _prepare(settings: Settings, private: Path) -> Supervisor:
     """The supervisor over copies of the bundles in its ``private`` directory."""
     (private / "metrics").mkdir()
-    metrics.share(private / "metrics", settings.workers)  # as if in one slot more
+    metrics.share_values(private / "metrics", settings.workers)  # as if in one slot more
     count = Metrics(private / "metrics").count_load
     fleet = WorkerPool(Snapshot(private / "models"))
     store, versions = (
@@ -191,8 +191,8 @@ def _prepare(settings: Settings, private: Path) -> Supervisor:
         VersionState(Policy.parse(settings.version_policy)),
     )
     manager = ModelManager(store, versions, fleet, count, settings.watch_seconds)
-    names = fleet.move_in(manager.first_bundles())
+    names = fleet.load_initial(manager.initial_bundles())
     # Found once: a worker that starts when there are more models must not find another.
-    default = default_of(settings.default_model, names)
+    default = choose_default(settings.default_model, names)
     settings = settings.model_copy(update={"default_model": default})
     return Supervisor(settings, private, fleet, manager)

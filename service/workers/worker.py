@@ -30,7 +30,6 @@ from service.telemetry import metrics
 from service.telemetry.metrics import Metrics
 from service.telemetry.tracing import TracingUnusable
 from service.workers.agent import WorkerAgent
-from service.workers.neighbours import WorkerNeighbours
 from service.workers.snapshot import Copy
 from vae.bundle import BundleError
 
@@ -86,21 +85,20 @@ def main() -> int:
         return 1  # the supervisor ended while it started this process
     order = WorkerConfig.from_line(line)
     settings = order.settings
-    outlet = logs.configure(settings)
+    lines = logs.configure(settings)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # of a terminal; the supervisor heeds it for all
     threading.Thread(target=_end_with, args=(supervisor, order), daemon=True).start()
-    metrics.share(order.metrics, order.slot)
+    metrics.share_values(order.metrics, order.slot)
     counts = Metrics(order.metrics)
-    counts.watch(outlet)
+    counts.count_dropped_lines(lambda: lines.dropped)
     try:
         loader = ModelLoader(settings, counts)
-        loader.move_in(copy.open() for copy in order.stock)
+        loader.load_initial(copy.open() for copy in order.stock)
     except (BundleError, RuntimeUnusable, TracingUnusable, UnknownModel) as error:
         print(f"vae-serve: {error}", file=sys.stderr)  # noqa: T201
         return 1
     agent = WorkerAgent(supervisor, loader)
-    neighbours = WorkerNeighbours(order.private, order.slot, settings.workers)
-    server = create_server(loader, agent, agent.run, settings, counts, neighbours, supervised=True)
+    server = create_server(loader, agent, agent.run, settings, counts, supervised=True)
     server.serve_until_told([socket.socket(fileno=number) for number in order.listeners])
     return 0
 

@@ -7,9 +7,7 @@ import socket
 import subprocess
 import threading
 import time
-from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
 from pathlib import Path
 
 import httpx
@@ -17,7 +15,7 @@ import pytest
 
 from tests.fakes import SLOW, write_fake_bundle
 from tests.servers import command
-from tests.supervised import ROW, wait_until, workers
+from tests.supervised import wait_until, workers
 
 FAST = ("--runtime", "tests.fakes:FakeRuntime")
 ONE_AT_A_TIME = (
@@ -65,24 +63,6 @@ def test_every_worker_answers_and_the_metrics_are_those_of_all(models: Path) -> 
         text = httpx.get(f"{service.url}/metrics").text
         assert len(re.findall(r"^vae_model_info\{.*\} 1\.0$", text, re.MULTILINE)) == 1
         assert 'vae_queue_rows{model="fake",version="1"} 0.0' in text
-
-
-@pytest.mark.parametrize("connections", [4, 16])
-def test_each_worker_has_as_many_connections_however_few_there_are(
-    models: Path, connections: int
-) -> None:
-    with workers(models, *FAST, "--access-log") as service, ExitStack() as stack:
-        service.wait_for_starts(2, seconds=20)
-        body = {"inputs": [ROW]}
-        clients = [stack.enter_context(httpx.Client()) for _ in range(connections)]
-        for _ in range(3):
-            for client in clients:
-                reply = client.post(f"{service.url}/encode", json=body)
-                assert reply.status_code == 200
-        told = r"\[(\d+)\] service.requests: 200 encode "
-        wait_until(lambda: len(service.log.find(told)) == 3 * connections, 10, service.log)
-        counts = Counter(service.log.find(told))
-        assert sorted(counts.values()) == [3 * connections // 2] * 2
 
 
 def test_a_killed_worker_is_replaced_from_the_snapshot_and_others_do_not_notice(

@@ -19,26 +19,26 @@ from vae.bundle import BundleError
 ROWS = np.ones((2, 4, 5), np.float32)
 
 
-class Kept:
+class Served:
     """A directory of models that a process serves."""
 
     def __init__(self, models: Path, **overrides: Any) -> None:
         self.models = models
-        self.manager, self.home, self.metrics = fake_manager(
+        self.manager, self.loader, self.metrics = fake_manager(
             models, **{"watch_seconds": 0, **overrides}
         )
-        self.home.move_in(self.manager.first_bundles())
+        self.loader.load_initial(self.manager.initial_bundles())
 
-    async def look(self) -> list[str]:
+    async def rescan(self) -> list[str]:
         """What is served once the manager has looked at the disk."""
-        await self.manager.look(at_once=True)
+        await self.manager.rescan(at_once=True)
         return self.served()
 
     def served(self) -> list[str]:
-        return sorted(model.label for model in self.home.models)
+        return sorted(model.label for model in self.loader.models)
 
     def states(self) -> dict[str, tuple[str, str | None]]:
-        return {f"{e.name}/{e.version}": (e.state, e.reason) for e in self.home.models.entries}
+        return {f"{e.name}/{e.version}": (e.state, e.reason) for e in self.loader.models.statuses}
 
     def metric(self, line: str) -> str:
         lines = self.metrics.render().decode().splitlines()
@@ -68,28 +68,28 @@ def damage(bundle: Path) -> None:
 
 def test_what_comes_is_served_and_what_goes_is_not(models: Path) -> None:
     async def body() -> None:
-        kept = Kept(models)
+        server = Served(models)
         write_fake_bundle(models, "a")
         write_fake_bundle(models, "b")
-        assert await kept.look() == ["a/1", "a/2", "b/1"]
+        assert await server.rescan() == ["a/1", "a/2", "b/1"]
         shutil.rmtree(models / "a" / "1")
         shutil.rmtree(models / "b")
-        assert await kept.look() == ["a/2"]
-        assert kept.states() == {"a/2": ("serving", None)}
-        assert kept.metric('vae_model_load_total{result="loaded"}') == "3.0"
+        assert await server.rescan() == ["a/2"]
+        assert server.states() == {"a/2": ("serving", None)}
+        assert server.metric('vae_model_load_total{result="loaded"}') == "3.0"
         b = 'vae_model_info{kind="image",latent_dim="3",likelihood="bernoulli",model="b"'
-        assert kept.metric(b) == "0.0"
-        assert kept.home.models.default == "a"
+        assert server.metric(b) == "0.0"
+        assert server.loader.models.default == "a"
 
     run(body)
 
 
 def test_a_watched_directory_needs_no_bell(models: Path) -> None:
     async def body() -> None:
-        kept = Kept(models, watch_seconds=0.02)
-        watching = asyncio.create_task(kept.manager.watch())
+        server = Served(models, watch_seconds=0.02)
+        watching = asyncio.create_task(server.manager.watch())
         write_fake_bundle(models, "a")
-        await until(lambda: kept.served() == ["a/1", "a/2"])
+        await until(lambda: server.served() == ["a/1", "a/2"])
         watching.cancel()
 
     run(body)
@@ -97,32 +97,32 @@ def test_a_watched_directory_needs_no_bell(models: Path) -> None:
 
 def test_a_bad_bundle_is_refused_by_name_and_tried_again_when_it_changes(models: Path) -> None:
     async def body() -> None:
-        kept = Kept(models, version_policy="latest")
+        server = Served(models, version_policy="latest")
         second = write_fake_bundle(models, "a")
         good = (second / "golden.npz").read_bytes()
         damage(second)
-        assert await kept.look() == ["a/1"]
-        state, reason = kept.states()["a/2"]
+        assert await server.rescan() == ["a/1"]
+        state, reason = server.states()["a/2"]
         assert state == "refused"
         assert reason
         assert reason.startswith("golden.npz is damaged")
         assert str(models) not in reason
-        assert await kept.look() == ["a/1"]
-        assert kept.metric('vae_model_load_total{result="refused"}') == "1.0"
+        assert await server.rescan() == ["a/1"]
+        assert server.metric('vae_model_load_total{result="refused"}') == "1.0"
         (second / "golden.npz").write_bytes(good)
-        assert await kept.look() == ["a/2"]
-        assert kept.states()["a/1"] == ("unloaded", None)
+        assert await server.rescan() == ["a/2"]
+        assert server.states()["a/1"] == ("unloaded", None)
 
     run(body)
 
 
 def test_a_runtime_that_misses_the_golden_outputs_is_a_reason(models: Path) -> None:
     async def body() -> None:
-        kept = Kept(models)
-        kept.home._engine_class = BrokenRuntime
+        server = Served(models)
+        server.loader._engine_class = BrokenRuntime
         write_fake_bundle(models, "a")
-        assert await kept.look() == ["a/1"]
-        assert "decoder misses the golden mean" in str(kept.states()["a/2"])
+        assert await server.rescan() == ["a/1"]
+        assert "decoder misses the golden mean" in str(server.states()["a/2"])
 
     run(body)
 
@@ -133,45 +133,45 @@ def test_an_engine_that_breaks_is_a_reason_without_its_secrets(models: Path) -> 
             raise MemoryError("0xdeadbeef")
 
     async def body() -> None:
-        kept = Kept(models)
-        kept.home._engine_class = Breaks
+        server = Served(models)
+        server.loader._engine_class = Breaks
         write_fake_bundle(models, "a")
-        assert await kept.look() == ["a/1"]
-        assert kept.states()["a/2"] == ("refused", "it cannot be loaded: MemoryError")
+        assert await server.rescan() == ["a/1"]
+        assert server.states()["a/2"] == ("refused", "it cannot be loaded: MemoryError")
 
     run(body)
 
 
 def test_files_that_change_under_a_served_version_are_swapped_in_or_refused(models: Path) -> None:
     async def body() -> None:
-        kept = Kept(models)
-        first = kept.home.models.get("a")
+        server = Served(models)
+        first = server.loader.models.get("a")
         damage(models / "a" / "1")
-        assert await kept.look() == ["a/1"]
-        assert kept.home.models.get("a") is first
-        assert "golden.npz is damaged" in str(kept.states()["a/1"])
+        assert await server.rescan() == ["a/1"]
+        assert server.loader.models.get("a") is first
+        assert "golden.npz is damaged" in str(server.states()["a/1"])
         shutil.rmtree(models / "a" / "1")
         write_fake_bundle(models, "a")
-        assert await kept.look() == ["a/1"]
-        assert kept.home.models.get("a") is not first
-        assert kept.states() == {"a/1": ("serving", None)}
-        loads = kept.metric('vae_model_load_total{result="loaded"}')
+        assert await server.rescan() == ["a/1"]
+        assert server.loader.models.get("a") is not first
+        assert server.states() == {"a/1": ("serving", None)}
+        loads = server.metric('vae_model_load_total{result="loaded"}')
         (models / "a" / "1" / "golden.npz").touch()
-        assert await kept.look() == ["a/1"]
-        assert kept.metric('vae_model_load_total{result="loaded"}') == loads
+        assert await server.rescan() == ["a/1"]
+        assert server.metric('vae_model_load_total{result="loaded"}') == loads
 
     run(body)
 
 
 def test_a_request_ends_on_the_model_it_began_on_and_then_that_is_gone(models: Path) -> None:
     async def body() -> None:
-        kept = Kept(models, version_policy="latest")
-        model = kept.home.models.get()
+        server = Served(models, version_policy="latest")
+        model = server.loader.models.get()
         runtime = model._batchers["encoder"]._run.args[0]  # type: ignore[attr-defined]
         runtime.gate.clear()
         asking = asyncio.create_task(model.reconstruct(ROWS, PosteriorOptions()))
         write_fake_bundle(models, "a")
-        assert await kept.look() == ["a/2"]
+        assert await server.rescan() == ["a/2"]
         gone = weakref.ref(model)
         del model
         assert gone()
@@ -186,53 +186,53 @@ def test_a_request_ends_on_the_model_it_began_on_and_then_that_is_gone(models: P
 
 def test_the_last_directory_and_the_root_may_go(models: Path) -> None:
     async def body() -> None:
-        kept = Kept(models)
+        server = Served(models)
         shutil.rmtree(models / "a")
-        assert await kept.look() == ["a/1"]
+        assert await server.rescan() == ["a/1"]
         shutil.rmtree(models)
         with pytest.raises(BundleError, match="no such directory"):
-            await kept.look()
-        assert kept.served() == ["a/1"]
+            await server.rescan()
+        assert server.served() == ["a/1"]
 
     run(body)
 
 
 def test_load_and_unload_say_what_they_could_not(models: Path) -> None:
     async def body() -> None:
-        kept = Kept(models, version_policy="latest")
+        server = Served(models, version_policy="latest")
         write_fake_bundle(models, "a")
         damage(write_fake_bundle(models, "a"))
-        await kept.manager.load(ModelVersion("a", 1))
-        assert kept.served() == ["a/1", "a/2"]
+        await server.manager.load(ModelVersion("a", 1))
+        assert server.served() == ["a/1", "a/2"]
         with pytest.raises(BundleRefused, match=r"golden\.npz is damaged"):
-            await kept.manager.load(ModelVersion("a", 3))
-        for do in (kept.manager.load, kept.manager.unload):
+            await server.manager.load(ModelVersion("a", 3))
+        for do in (server.manager.load, server.manager.unload):
             with pytest.raises(UnknownModel) as unknown:
                 await do(ModelVersion("a", 4))
             assert unknown.value.given == "a/4"
-        await kept.manager.unload(ModelVersion("a", 2))
-        await kept.manager.unload(ModelVersion("a", 1))
-        assert kept.served() == []
+        await server.manager.unload(ModelVersion("a", 2))
+        await server.manager.unload(ModelVersion("a", 1))
+        assert server.served() == []
         shutil.rmtree(models)
         with pytest.raises(BundleRefused, match="no such directory"):
-            await kept.manager.load(ModelVersion("a", 1))
+            await server.manager.load(ModelVersion("a", 1))
 
     run(body)
 
 
 def test_a_caller_who_goes_away_leaves_no_load_half_done(models: Path) -> None:
     async def body() -> None:
-        kept = Kept(models, version_policy="a/1")
+        server = Served(models, version_policy="a/1")
         write_fake_bundle(models, "a")
-        loading = asyncio.create_task(kept.manager.load(ModelVersion("a", 2)))
+        loading = asyncio.create_task(server.manager.load(ModelVersion("a", 2)))
         await asyncio.sleep(0)
         loading.cancel()
-        await until(lambda: kept.served() == ["a/1", "a/2"])
+        await until(lambda: server.served() == ["a/1", "a/2"])
 
     run(body)
 
 
 def test_a_list_must_be_there_at_the_start(models: Path) -> None:
     with pytest.raises(BundleError, match="there is no a/2, b/1 in it"):
-        Kept(models, version_policy="a/1,b/1,a/2")
-    assert Kept(models, version_policy="a/1").served() == ["a/1"]
+        Served(models, version_policy="a/1,b/1,a/2")
+    assert Served(models, version_policy="a/1").served() == ["a/1"]

@@ -14,9 +14,9 @@ from vae.bundle import BundleError
 
 
 def load_all(models: Path, **overrides: Any) -> ModelRegistry:
-    manager, home, _ = fake_manager(models, **overrides)
-    home.move_in(manager.first_bundles())
-    return home.models
+    manager, loader, _ = fake_manager(models, **overrides)
+    loader.load_initial(manager.initial_bundles())
+    return loader.models
 
 
 @pytest.fixture
@@ -30,19 +30,19 @@ def models(tmp_path: Path) -> Path:
 def test_every_version_is_served_and_the_highest_is_the_latest(models: Path) -> None:
     (models / "a" / ".writing-x").mkdir()
     (models / ".hidden").mkdir()
-    repository = load_all(models)
-    assert (repository.names(), repository.versions("a")) == (["a", "b"], [1, 2])
-    assert repository.get("a").label == "a/2"
-    assert repository.get("a", 1).label == "a/1"
-    asyncio.run(repository.close())
+    registry = load_all(models)
+    assert (registry.names(), registry.versions("a")) == (["a", "b"], [1, 2])
+    assert registry.get("a").label == "a/2"
+    assert registry.get("a", 1).label == "a/1"
+    asyncio.run(registry.close())
 
 
 def test_one_bundle_is_served_alone_wherever_it_lies(models: Path) -> None:
     moved = models.parent / "elsewhere"
     (models / "a" / "2").rename(moved)
-    repository = load_all(moved)
-    assert [model.label for model in repository] == ["a/2"]
-    assert repository.get().label == "a/2"
+    registry = load_all(moved)
+    assert [model.label for model in registry] == ["a/2"]
+    assert registry.get().label == "a/2"
 
 
 def test_several_models_need_a_default(models: Path) -> None:
@@ -56,24 +56,24 @@ def test_several_models_need_a_default(models: Path) -> None:
 def test_a_version_that_is_put_or_taken_is_served_or_not_from_the_next_request(
     models: Path,
 ) -> None:
-    repository = load_all(models)
-    second = repository.take("a", 2)
+    registry = load_all(models)
+    second = registry.remove("a", 2)
     assert second
-    assert repository.get("a").label == "a/1"
-    repository.put(second)
-    assert repository.get("a") is second
-    assert repository.take("b", 1)
-    assert repository.take("b", 1) is None
-    assert repository.names() == ["a"]
+    assert registry.get("a").label == "a/1"
+    registry.add(second)
+    assert registry.get("a") is second
+    assert registry.remove("b", 1)
+    assert registry.remove("b", 1) is None
+    assert registry.names() == ["a"]
 
 
 def test_what_is_not_served_is_named(models: Path) -> None:
-    repository = load_all(models)
+    registry = load_all(models)
     with pytest.raises(UnknownModel) as no_model:
-        repository.get("c")
+        registry.get("c")
     assert (no_model.value.expected, no_model.value.given) == ("a, b", "c")
     with pytest.raises(UnknownModel) as no_version:
-        repository.get("a", 3)
+        registry.get("a", 3)
     assert (no_version.value.expected, no_version.value.given) == ("1, 2", 3)
 
 

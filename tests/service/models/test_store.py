@@ -20,17 +20,17 @@ def test_a_directory_of_bundles_is_read_by_its_names_alone(tmp_path: Path) -> No
         store.open(ModelVersion("a", 2))
 
 
-def test_a_stamp_changes_when_a_file_does_and_not_otherwise(tmp_path: Path) -> None:
+def test_a_fingerprint_changes_when_a_file_does_and_not_otherwise(tmp_path: Path) -> None:
     bundle = write_fake_bundle(tmp_path, "a")
     store = BundleStore(tmp_path)
-    stamps = [store.scan()[ModelVersion("a", 1)] for _ in range(2)]
-    assert stamps[0] == stamps[1]
+    fingerprints = [store.scan()[ModelVersion("a", 1)] for _ in range(2)]
+    assert fingerprints[0] == fingerprints[1]
     golden = bundle / "golden.npz"
     golden.write_bytes(golden.read_bytes())
-    stamps.append(store.scan()[ModelVersion("a", 1)])
+    fingerprints.append(store.scan()[ModelVersion("a", 1)])
     golden.rename(bundle / "other")
-    stamps.append(store.scan()[ModelVersion("a", 1)])
-    assert len(set(stamps)) == 3
+    fingerprints.append(store.scan()[ModelVersion("a", 1)])
+    assert len(set(fingerprints)) == 3
 
 
 def test_one_bundle_alone_has_the_key_of_its_manifest_also_when_it_is_exchanged(

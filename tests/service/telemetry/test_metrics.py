@@ -7,18 +7,18 @@ from pathlib import Path
 
 import pytest
 
-from service.telemetry.metrics import forget_gauges
+from service.telemetry.metrics import remove_gauges
 from tests.fakes import write_fake_bundle
 from tests.servers import ROOT
 
 WORKER = """
 import os, sys
 from pathlib import Path
-from service.telemetry.metrics import Metrics, share
+from service.telemetry.metrics import Metrics, share_values
 from vae.bundle import open_bundle
 
 shared, slot, bundle, requests, queued = Path(sys.argv[1]), *sys.argv[2:]
-share(shared, int(slot))
+share_values(shared, int(slot))
 metrics = Metrics(shared)
 metrics.add_model(open_bundle(Path(bundle)).manifest, lambda: int(queued))
 for _ in range(int(requests)):
@@ -66,7 +66,7 @@ def test_counts_add_up_over_workers_and_over_those_that_died(workers: Workers) -
 def test_gauges_are_those_of_the_living(workers: Workers) -> None:
     workers.run(0, requests=1, queued=7)
     assert workers.run(1, requests=0, queued=2)["vae_queue_rows"] == 9
-    forget_gauges(workers.shared, 0)
+    remove_gauges(workers.shared, 0)
     seen = workers.run(1, requests=0, queued=2)
     assert seen["vae_queue_rows"] == 2
     assert seen["vae_model_info"] == 1

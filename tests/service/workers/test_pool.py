@@ -41,8 +41,8 @@ class FakeWorker:
     async def unload(self, key: ModelVersion) -> None:
         del self.stock[key]
 
-    def show(self, entries: Any) -> None:
-        self.shown = entries
+    def publish_statuses(self, statuses: Any) -> None:
+        self.shown = statuses
 
     def send(self, number: signal.Signals) -> None:
         self.killed = number == signal.SIGKILL
@@ -82,7 +82,7 @@ class Loader:
 def run(directory: Path, body: Callable[[Loader], Awaitable[None]]) -> None:
     async def main() -> None:
         fleet = Loader(directory)
-        fleet.fleet.move_in([fleet.bundle()])
+        fleet.fleet.load_initial([fleet.bundle()])
         await body(fleet)
 
     asyncio.run(asyncio.wait_for(main(), 20))
@@ -145,7 +145,7 @@ def test_one_that_starts_meanwhile_catches_up_and_keeps_its_copies(tmp_path: Pat
         await fleet.fleet.load(fleet.bundle())
         await fleet.fleet.unload(KEY)
         assert [copy.open().manifest.version for copy in late.stock.values()] == [1]
-        fleet.fleet.show(["entry"])  # type: ignore[list-item]
+        fleet.fleet.publish_statuses(["entry"])  # type: ignore[list-item]
         await fleet.fleet.join(late)  # type: ignore[arg-type]
         assert list(late.stock) == [ModelVersion("fake", 2)]
         assert late.shown == ["entry"]
