@@ -79,7 +79,7 @@ def entries(workload: Workload, bundle: Path) -> list[Entry]:
     found = [
         Entry(NAIVE, naive, workload.in_json()),
         Entry(NAIVE_TUNED, (*naive, "--tuned"), workload.in_json()),
-        Entry(SLOW_LANE, (*ours(bundle), "--no-fast-lane"), workload),
+        Entry(SLOW_LANE, (*ours(bundle), "--asgi-only"), workload),
         Entry(OURS, ours(bundle), workload),
     ]
     if workload.name in SHOWN_WITH_MORE:

@@ -49,6 +49,7 @@ EMPTY_LINE: Final = b"\r\n\r\n"
 CLOSE_LINE: Final = b"connection: close\r\n"
 CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 PROCESSING: Final = b"HTTP/1.1 102 Processing\r\n\r\n"
+PROBE_SECONDS: Final = 0.02
 JOIN_BYTES: Final = 64 * 1024  # up to here copying a body costs less than writing it by itself
 MAX_REQUESTS_A_TURN: Final = 16  # of one connection in one turn of the event loop
 MAX_DROPPED_BYTES: Final = 2**20  # of a body that was answered before it was received
@@ -116,8 +117,7 @@ class Connection(asyncio.Protocol):
 
     # What the transport calls
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)  # noqa: S101
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         self.transport = transport
         self.flow = FlowControl(transport)
         self.server = get_local_addr(transport)
@@ -141,22 +141,33 @@ class Connection(asyncio.Protocol):
             self._feed(data)
 
     def eof_received(self) -> bool:
-        """The client sends no more. It may still read the reply, which the connection then ends.
+        """The client sends no more. It may still read the reply, after which the connection closes.
 
-        A client that closed the connection looks the same until something is written to it: an
-        interim reply (RFC 9110, 15.2) tells, so that the model does not run for nobody.
+        A client that closed the connection looks the same, until something is written to it: its
+        system then resets the connection. So an interim reply (RFC 9110, 15.2) is written, and the
+        model does not run for nobody.
         """
         self.keep_alive = False
-        if self.state in (ANSWERING, WRITING) and self.scheme == "http":
-            if self.state is ANSWERING and self._may_send_interim():
-                self.transport.write(PROCESSING)
-            return True
-        return False
+        if self.state not in (ANSWERING, WRITING) or self.scheme != "http":
+            return False
+        if isinstance(self.request, Inference) and self.request.head.version == "1.1":
+            self.transport.write(PROCESSING)
+            self.loop.call_later(PROBE_SECONDS, self._check_client, PROBE_SECONDS)
+        return True
+
+    def _check_client(self, seconds: float) -> None:
+        """Drop the connection if the client was gone when the interim reply came to it."""
+        if self.state is ANSWERING:
+            peer = self.transport.get_extra_info("socket")
+            if peer.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
+                self._abort()
+            else:
+                self.loop.call_later(2 * seconds, self._check_client, 2 * seconds)
 
     def connection_lost(self, exc: Exception | None) -> None:
         del exc
         self.state = CLOSING
-        self.server_state.connections.discard(self)  # type: ignore[arg-type]
+        self.server_state.connections.discard(self)
         self.context.connection_deadlines.discard(self)
         self.flow.resume_writing()
         self._release_unread()
@@ -386,9 +397,6 @@ class Connection(asyncio.Protocol):
     def _common_lines(self) -> bytes:
         lines = self.context.common_lines.of(self.server_state.default_headers)
         return lines if self.keep_alive else lines + CLOSE_LINE
-
-    def _may_send_interim(self) -> bool:
-        return isinstance(self.request, Inference) and self.request.head.version == "1.1"
 
     def _check_dropped(self) -> None:
         """Close instead of receiving much of a body that nobody wants."""

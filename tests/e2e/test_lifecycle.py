@@ -61,7 +61,7 @@ async def stop_under_load(server: Server, connections: int) -> Outcome:
 
 
 @ONE_OR_TWO
-@pytest.mark.parametrize("lane", ["--fast-lane", "--no-fast-lane"])
+@pytest.mark.parametrize("lane", ["--no-asgi-only", "--asgi-only"])
 @pytest.mark.parametrize("under", [AS_IT_IS, WITHOUT_RIGHTS])
 def test_sigterm_under_load_loses_nothing(
     models: Path, workers: str, lane: str, under: tuple[str, ...]

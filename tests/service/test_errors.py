@@ -3,7 +3,7 @@
 import json
 
 from service.errors import InvalidInput, ServiceError
-from service.http.endpoint import LAST_RESORT, problem
+from service.http.reply import LAST_RESORT, problem
 
 
 def test_text_that_utf8_cannot_hold_is_escaped() -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from tests.fakes import write_fake_bundle
 from tests.servers import Server, serving
-from tests.service.http.test_lanes import connected, http, read_replies
+from tests.service.http.test_entries import connected, http, read_replies
 
 X = [[float(i % 7) for i in range(20)]]
 GOOD = http("/encode", json.dumps({"inputs": X}).encode())
@@ -23,7 +23,7 @@ LIMITS = (
 )
 
 
-@pytest.fixture(scope="module", params=["--fast-lane", "--no-fast-lane"])
+@pytest.fixture(scope="module", params=["--no-asgi-only", "--asgi-only"])
 def server(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Server]:

@@ -9,7 +9,7 @@ import pytest
 
 from tests.fakes import write_fake_bundle
 from tests.servers import Server, serving
-from tests.service.http.test_lanes import AUTHORISED, KEY, connected, http, read_replies
+from tests.service.http.test_entries import AUTHORISED, KEY, connected, http, read_replies
 
 ROWS = json.dumps({"inputs": [[1.0] * 20]}).encode()
 KEYED = http("/encode", ROWS, AUTHORISED)

@@ -24,7 +24,7 @@ from service.telemetry.metrics import Metrics
 from service.telemetry.record import RequestRecord
 from tests.fakes import write_fake_bundle
 from tests.servers import serving
-from tests.service.http.test_lanes import ask, http
+from tests.service.http.test_entries import ask, http
 
 
 def refused(error: InvalidInput | QueueFull, request_id: str = "r-1") -> RequestRecord:
@@ -171,7 +171,7 @@ def test_dropped_lines_are_a_metric() -> None:
         assert f"vae_log_dropped_total {dropped[0]}.0\n" in metrics.render().decode()
 
 
-@pytest.mark.parametrize("lane", ["--fast-lane", "--no-fast-lane"])
+@pytest.mark.parametrize("lane", ["--no-asgi-only", "--asgi-only"])
 def test_requests_are_logged_as_json(tmp_path: Path, lane: str) -> None:
     write_fake_bundle(tmp_path)
     options = ("--runtime", "tests.fakes:FakeRuntime", "--log-format", "json", "--access-log", lane)

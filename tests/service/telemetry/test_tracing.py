@@ -13,7 +13,7 @@ from service.settings import Settings
 from service.telemetry.tracing import tracer
 from tests.fakes import write_fake_bundle
 from tests.servers import serving
-from tests.service.http.test_lanes import ask, http
+from tests.service.http.test_entries import ask, http
 
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 
@@ -56,7 +56,7 @@ def collector() -> Iterator[Collector]:
         yield running
 
 
-@pytest.mark.parametrize("lane", ["--fast-lane", "--no-fast-lane"])
+@pytest.mark.parametrize("lane", ["--no-asgi-only", "--asgi-only"])
 def test_a_request_becomes_a_span_of_its_trace(
     tmp_path: Path, collector: Collector, lane: str
 ) -> None:

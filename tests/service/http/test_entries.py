@@ -32,8 +32,8 @@ def lanes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Server, Se
     write_fake_bundle(models)
     write_fake_bundle(models)
     with (
-        serving(models, *OPTIONS, "--fast-lane") as fast,
-        serving(models, *OPTIONS, "--no-fast-lane") as slow,
+        serving(models, *OPTIONS, "--no-asgi-only") as fast,
+        serving(models, *OPTIONS, "--asgi-only") as slow,
     ):
         yield fast, slow
 
@@ -315,9 +315,22 @@ def test_replies_to_a_client_that_does_not_read_do_not_pile_up(slow: Server) -> 
 def test_bytes_that_are_not_http_are_not_answered_before_what_came_first(slow: Server) -> None:
     with connected(slow) as connection:
         connection.sendall(SLOW_REQUEST + b"nonsense\r\n\r\n")
-        (reply,) = read_replies(connection, 1)
-        assert reply.startswith(b"HTTP/1.1 200")
+        first, second = read_replies(connection, 2)
+        assert first.startswith(b"HTTP/1.1 200")
+        assert second.startswith(b"HTTP/1.1 400")
         assert connection.recv(1) == b""
+
+
+def test_a_client_that_closes_its_half_still_gets_its_reply(slow: Server) -> None:
+    with connected(slow) as connection:
+        connection.sendall(SLOW_REQUEST)
+        time.sleep(0.1)
+        connection.shutdown(socket.SHUT_WR)
+        received = b"".join(iter(lambda: connection.recv(65536), b""))
+    interim, _, reply = received.partition(b"\r\n\r\n")
+    assert interim == b"HTTP/1.1 102 Processing"
+    assert reply.startswith(b"HTTP/1.1 200 ")
+    assert b"connection: close" in reply
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ import weakref
 import numpy as np
 
 from service.errors import InternalError, InvalidInput, ServiceError
-from service.http.endpoint import service_error
+from service.http.reply import service_error
 from service.wire import json
 from service.wire.rows import RowSpec
 from tests.fakes import IMAGE
