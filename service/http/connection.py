@@ -21,8 +21,8 @@ import asyncio
 import logging
 import socket
 import struct
-import time
 from enum import Enum, auto
+from time import monotonic
 from typing import Any, Final, Protocol
 from urllib.parse import unquote
 
@@ -123,7 +123,7 @@ class Connection(asyncio.Protocol):
         self.server = get_local_addr(transport)
         self.client = get_remote_addr(transport)
         self.scheme = "https" if is_ssl(transport) else "http"
-        self.deadline = time.monotonic() + self._settings.head_seconds
+        self.deadline = monotonic() + self._settings.head_seconds
         self.context.connection_deadlines.add(self)
         connections = self.server_state.connections
         connections.add(self)  # type: ignore[arg-type]  # as uvicorn's own protocols do
@@ -257,7 +257,7 @@ class Connection(asyncio.Protocol):
         self._expects_continue = head.expects_continue and (head.chunked or head.length > 0)
         self._body = ChunkedBody() if head.chunked else SizedBody(head.length)
         self._rate = BodyRate(
-            self._settings.body_seconds, self._settings.min_body_rate, time.monotonic()
+            self._settings.body_seconds, self._settings.min_body_rate, monotonic()
         )
         self.deadline = self._rate.deadline
         # A client that is answered before it sent its body may never send it: then close.
@@ -411,7 +411,7 @@ class Connection(asyncio.Protocol):
         return self.context.timeout_seconds + self._settings.start_seconds
 
     def _wait(self, seconds: float) -> None:
-        self.deadline = time.monotonic() + seconds
+        self.deadline = monotonic() + seconds
 
     def expire(self) -> None:
         """The deadline has passed."""
@@ -430,7 +430,7 @@ class Connection(asyncio.Protocol):
             self._abort()
 
     def _check_rate(self) -> None:
-        now = time.monotonic()
+        now = monotonic()
         if self.flow.read_paused:  # the application does not receive: the client cannot send
             self._wait(self._settings.body_seconds)
             return
