@@ -68,7 +68,7 @@ function describe(model) {
   const active = "active_units" in metrics ? `, ${metrics.active_units} active` : "";
   const pairs = [
     ["Input", describeShape(model)],
-    ["Latent", `${model.latentDim} dimensions${active}`],
+    ["Latent", `${count(model.latentDim, "dimension")}${active}`],
     ["Likelihood", likelihood.kind],
     ["Network", network.kind],
     ["Trained", new Date(created).toLocaleDateString(undefined, { dateStyle: "medium" })],
@@ -79,6 +79,10 @@ function describe(model) {
 
 /** "28 × 28 gray", "28 × 28 colour" or "13 columns". */
 function describeShape(model) {
-  if (!model.isImage) return `${model.size} columns`;
+  if (!model.isImage) return count(model.size, "column");
   return `${model.height} × ${model.width} ${model.channels === 3 ? "colour" : "gray"}`;
+}
+
+function count(number, noun) {
+  return `${number} ${noun}${number === 1 ? "" : "s"}`;
 }

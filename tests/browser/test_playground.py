@@ -153,6 +153,10 @@ def test_the_header_says_what_is_served(page: Any, server: Server) -> None:
     assert page.get_by_role("link", name="API docs").is_visible()
     page.get_by_label("Model").select_option("colours")
     wait_for_text(page, "#model .description-list", "9 × 10 colour")
+    page.get_by_label("Model").select_option("told")
+    wait_for_text(page, "#model .description-list", "1 dimension,")
+    assert "1 columns" not in page.locator("#model .description-list").inner_text()
+    page.get_by_label("Model").select_option("colours")
     wait_for_text(page, "#sample .curl code", "/models/colours/")
 
 
