@@ -5,7 +5,7 @@ import { el, svg } from "./dom.js";
 const LIMIT = 4; // bars are cut here, in standard deviations of the prior
 const BAR_WIDTH = 0.7; // share of the width of one dimension
 
-/** Dots on a line from ``low`` to ``high``. ``kinds`` are the CSS classes of the dots, back to front. */
+/** Dots on a line from ``low`` to ``high``. ``kinds`` are their CSS classes, back to front. */
 export class DotPlot {
   #low;
   #high;
@@ -25,7 +25,7 @@ export class DotPlot {
   }
 }
 
-/** The posterior q(z|x): in each dimension a bar for the mean and a line from −σ to +σ around it. */
+/** The posterior q(z|x): a bar for the mean of each dimension, and a line for ± σ. */
 export class PosteriorChart {
   constructor(latentDim) {
     const viewBox = `0 ${-LIMIT} ${latentDim} ${2 * LIMIT}`;

@@ -29,7 +29,7 @@ export function setDescriptions(list, pairs) {
   list.replaceChildren(...pairs.map(entry));
 }
 
-/** Format a number with four significant digits, and an exponent only if it is very large or small. */
+/** Format a number with four significant digits; very large and small ones get an exponent. */
 export function formatNumber(value) {
   const size = Math.abs(value);
   if (size >= 1e6 || (size > 0 && size < 1e-3)) return minus(value.toExponential(1));

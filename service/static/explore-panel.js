@@ -61,7 +61,7 @@ export class ExplorePanel {
   }
 }
 
-/** One slider for each latent dimension, the strongest first; ``oninput`` receives z on each move. */
+/** A slider for each latent dimension, strongest first; ``oninput`` receives z on each move. */
 class Sliders {
   #z;
   #sliders = [];
@@ -73,7 +73,7 @@ class Sliders {
     this.#oninput = oninput;
     const [shown, hidden] = splitDimensions(latentDim, influence);
     const lines = this.#z.map((_, i) => this.#add(i));
-    const list = (dimensions) => el("div", { class: "sliders" }, ...dimensions.map((i) => lines[i]));
+    const list = (axes) => el("div", { class: "sliders" }, ...axes.map((i) => lines[i]));
     this.element = el("div", {}, list(shown));
     if (hidden.length === 0) return;
     const why = shown.length < MAX_SLIDERS ? ", with almost no effect" : "";

@@ -94,7 +94,7 @@ export class ImageEditor {
     return el("label", {}, "Width", slider);
   }
 
-  /** Open files that are dropped here, and images that are pasted while the editor is on the page. */
+  /** Open dropped files, and pasted images while the editor is on the page. */
   #acceptFiles() {
     this.element.addEventListener("dragover", (event) => event.preventDefault());
     this.element.addEventListener("drop", (event) => {
@@ -120,7 +120,7 @@ async function readImage(file, model) {
   try {
     bitmap = await createImageBitmap(file);
   } catch {
-    throw new Problem(`${file.name || "The pasted file"} is not an image that this browser can read.`);
+    throw new Problem(`${file.name || "The pasted file"} is not an image this browser can read.`);
   }
   return toRow(scale(bitmap, model), model);
 }

@@ -3,7 +3,7 @@
 import { Problem } from "./api.js";
 
 const MAX_PROBED_VALUES = 500_000; // in a reply that the page needs only for its layout
-const TYPICAL_ROWS = 32; // the panel Sample asks for as many, so a server that limits rows allows it
+const TYPICAL_ROWS = 32; // the most rows that the panel Sample offers for a vector model
 
 /** A seed short enough to read aloud. */
 export function randomSeed() {
@@ -16,9 +16,9 @@ export class Model {
   #typical = null;
 
   /**
-   * ``description`` is the reply of GET /models/{model}. ``condition``, of a conditional model, is a
-   * class or an array of numbers. If it does not fit, the model's first class or the means of its
-   * training rows replace it.
+   * ``description`` is the reply of GET /models/{model}. ``condition`` is a class or an
+   * array of numbers, for a conditional model. If it does not fit, the model's first class or the
+   * means of its training rows replace it.
    */
   constructor(api, description, condition) {
     this.#api = api;
@@ -63,8 +63,8 @@ export class Model {
   }
 
   /**
-   * Reconstruct, score and encode one row: {reconstruction, score, mu, logvar}. ``mu`` is the latent
-   * that represents the row; a model with a flow returns it as ``z``.
+   * Reconstruct, score and encode one row: {reconstruction, score, mu, logvar}. ``mu`` is the
+   * latent that represents the row; a model with a flow returns it as ``z``.
    */
   async analyse(row) {
     const body = { inputs: [row] };
@@ -128,7 +128,7 @@ export class Model {
   }
 }
 
-/** Return ``wanted`` if it fits the model, else the first class or the means of the training rows. */
+/** Return ``wanted`` if it fits, else the first class or the means of the training rows. */
 function resolveCondition(condition, wanted) {
   if (!condition) return undefined;
   const { kind, names, preprocessing } = condition;

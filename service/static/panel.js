@@ -49,8 +49,8 @@ export class Panel {
 }
 
 /**
- * Wrap ``work`` for a control that changes many times a second. One call runs at a time, at most one
- * starts a frame, and of the calls that arrive meanwhile only the last one runs.
+ * Wrap ``work`` for a control that changes many times a second. One call runs at a time, at most
+ * one starts a frame, and of the calls that arrive meanwhile only the last one runs.
  */
 export function coalesce(work) {
   let running = false;
@@ -92,7 +92,7 @@ class CurlCommand {
   }
 }
 
-/** The body stands in single quotes; a single quote in it, as in the name of a class, is escaped. */
+/** Single quotes enclose the body, so a single quote in it, as in a class name, is escaped. */
 function curlCommand(path, body) {
   const key = storedKey() ? ` -H "X-API-Key: $VAE_API_KEY"` : "";
   const json = JSON.stringify(body).replaceAll("'", "'\\''");

@@ -1,4 +1,4 @@
-/** Views of a model's rows: pictures for an image model, lists and tables of columns for the rest. */
+/** Views of a model's rows: pictures for image models, lists and tables for vector models. */
 
 import { DotPlot } from "./charts.js";
 import { button, el, formatNumber } from "./dom.js";
@@ -128,7 +128,7 @@ export class ColumnList {
   }
 }
 
-/** Rows of a vector model as a table. ``onpick(i)`` is called when the number of row i is pressed. */
+/** Rows of a vector model as a table. Pressing the number of row i calls ``onpick(i)``. */
 export class RowTable {
   #columns;
   #onpick;

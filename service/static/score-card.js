@@ -56,8 +56,8 @@ export class ScoreCard {
 }
 
 /**
- * Describe a p-value: {level, headline, detail}, with level 0 for the least likely rows. ``rows`` is
- * the number of held-out rows; p = (1 + held-out rows whose ELBO is no higher) / (1 + rows).
+ * Describe a p-value: {level, headline, detail}, level 0 for the least likely rows. ``rows`` is the
+ * number of held-out rows; p = (1 + held-out rows whose ELBO is no higher) / (1 + rows).
  */
 export function describePValue(pValue, rows) {
   const noHigher = Math.max(0, Math.round(pValue * (rows + 1)) - 1);
