@@ -1,6 +1,8 @@
-/** The server's public API: JSON in, JSON out, every failure a Problem. */
+/** The server's public API: JSON requests and replies, and the API key that goes with them. */
 
-/** What went wrong, in words for the person at the screen. ``status`` is 0 without a reply. */
+const KEY_STORED_AS = "vae-api-key";
+
+/** A failure, described for the user. ``status`` is 0 if there was no reply. */
 export class Problem extends Error {
   constructor(message, status = 0) {
     super(message);
@@ -8,12 +10,13 @@ export class Problem extends Error {
   }
 }
 
-/** Requests to this origin. ``keys`` has the API key and asks for one when the server does. */
+/** Sends requests to this server; every failure is raised as a Problem. */
 export class Api {
   #keys;
 
-  constructor(keys) {
-    this.#keys = keys;
+  /** ``keyForm`` asks for the API key; it is shown only while a key is needed. */
+  constructor(keyForm) {
+    this.#keys = new ApiKey(keyForm);
   }
 
   get(path) {
@@ -24,7 +27,7 @@ export class Api {
     return this.#request(path, { method: "POST", body: JSON.stringify(body) });
   }
 
-  /** The parsed reply. Asks for the key and sends again as long as the server answers 401. */
+  /** Return the parsed reply. While the server answers 401, ask for the key and send again. */
   async #request(path, options) {
     for (;;) {
       const key = this.#keys.current;
@@ -35,9 +38,69 @@ export class Api {
   }
 }
 
-/** The absolute address of a path of this server, which may itself live below a prefix. */
+/** The absolute URL of a path of this server, which may be served below a path prefix. */
 export function address(path) {
   return new URL(path, document.baseURI).href;
+}
+
+/** The API key of this tab, or null. */
+export function storedKey() {
+  try {
+    return sessionStorage.getItem(KEY_STORED_AS);
+  } catch {
+    return null; // the browser denies this page its storage
+  }
+}
+
+function storeKey(key) {
+  try {
+    sessionStorage.setItem(KEY_STORED_AS, key);
+  } catch {
+    // The key then lasts until the page is loaded again.
+  }
+}
+
+/** The API key: kept for this tab, and asked for if the server requires one. */
+class ApiKey {
+  #form;
+  #field;
+  #problem;
+  #asking = null;
+
+  constructor(form) {
+    this.#form = form;
+    this.#field = form.querySelector("input");
+    this.#problem = form.querySelector("[role=alert]");
+    this.current = storedKey();
+  }
+
+  /** Wait until the user has replaced the key ``refused``; many requests may wait at once. */
+  async replace(refused) {
+    if (this.current !== refused) return;
+    this.#asking ??= this.#ask(refused);
+    await this.#asking;
+  }
+
+  async #ask(refused) {
+    this.#problem.textContent = refused ? "The server does not know this key." : "";
+    this.#form.hidden = false;
+    this.#field.focus();
+    this.current = await this.#entered();
+    storeKey(this.current);
+    this.#field.value = "";
+    this.#form.hidden = true;
+    this.#asking = null;
+  }
+
+  #entered() {
+    return new Promise((resolve) => {
+      const submitted = (event) => {
+        event.preventDefault();
+        resolve(this.#field.value);
+      };
+      this.#form.addEventListener("submit", submitted, { once: true });
+    });
+  }
 }
 
 function headers(key) {
@@ -64,7 +127,7 @@ async function read(reply) {
   throw new Problem(describe(body, reply), reply.status);
 }
 
-/** One sentence from a problem document (RFC 9457). */
+/** Describe a problem document (RFC 9457) in one sentence. */
 function describe({ title, detail, expected, given }, reply) {
   const parts = [detail ?? title ?? `the server answered ${reply.status}`];
   if (expected !== undefined) parts.push(`expected ${expected}`);

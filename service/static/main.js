@@ -1,36 +1,36 @@
-/** The page: pick a model, and build its four panels. */
+/** The page: the choice of a model, its four panels, and the state of the server. */
 
 import { address, Api, Problem } from "./api.js";
 import { el } from "./dom.js";
-import { ExplorePanel } from "./explore.js";
-import { watchHealth } from "./health.js";
-import { Keys } from "./keys.js";
+import { ExplorePanel } from "./explore-panel.js";
+import { InterpolatePanel } from "./interpolate-panel.js";
 import { Model } from "./model.js";
-import { MorphPanel } from "./morph.js";
-import { Picker } from "./picker.js";
-import { SamplePanel } from "./sample.js";
-import { TryPanel } from "./try.js";
+import { ModelPicker } from "./model-picker.js";
+import { SamplePanel } from "./sample-panel.js";
+import { TryPanel } from "./try-panel.js";
+
+const HEALTH_PERIOD_MS = 10_000;
 
 const find = (id) => document.getElementById(id);
-const api = new Api(new Keys(find("key")));
-let opened = 0; // counts, so that a slow model does not replace one that was picked after it
+const api = new Api(find("key"));
+let opened = 0; // counts calls of ``open``: a slow model must not replace one that was picked later
 
-/** The panels of a model; each works on its own once it is there. */
+/** Build the four panels of a model and start their first requests. */
 async function buildPanels(model) {
-  const [explore, own] = await Promise.all([
-    ExplorePanel.create(model),
-    TryPanel.create(model, (z) => openInExplore(z)),
-  ]);
-  const morph = await MorphPanel.create(model, () => explore.z);
   const openInExplore = (z) => {
     explore.element.scrollIntoView({ block: "nearest" });
     return explore.load(z);
   };
+  const [explore, tryYourOwn] = await Promise.all([
+    ExplorePanel.create(model),
+    TryPanel.create(model, openInExplore),
+  ]);
+  const interpolate = await InterpolatePanel.create(model, () => explore.z);
   const sample = new SamplePanel(model, openInExplore);
   sample.refresh().then(() => sample.first && explore.load(sample.first));
-  morph.renew();
-  if (!model.isImage) own.useSample();
-  return [sample, explore, own, morph].map(({ element }) => element);
+  interpolate.renew();
+  if (!model.isImage) tryYourOwn.useSample();
+  return [sample, explore, tryYourOwn, interpolate].map(({ element }) => element);
 }
 
 async function open(picker, name, version, condition) {
@@ -45,13 +45,13 @@ async function open(picker, name, version, condition) {
   });
 }
 
-/** The model in the address, else the server's default, else the first. */
-function chosen({ models, default: preferred }) {
+/** [name, version] of the model in the address, else of the server's default, else of the first. */
+function firstModel({ models, default: preferred }) {
   const [name, version] = location.hash.slice(1).split("/");
   const named = (wanted) => models.find((model) => model.name === wanted);
-  const asked = named(name);
-  if (asked?.versions.includes(Number(version))) return [name, Number(version)];
-  const model = asked ?? named(preferred) ?? models[0];
+  const requested = named(name);
+  if (requested?.versions.includes(Number(version))) return [name, Number(version)];
+  const model = requested ?? named(preferred) ?? models[0];
   return [model.name, model.version];
 }
 
@@ -61,23 +61,45 @@ async function start() {
   await attempt(async () => {
     const served = await api.get("models");
     if (served.models.length === 0) throw new Problem("This server serves no model yet.");
-    const picker = new Picker(served.models, (...picked) => open(picker, ...picked));
+    const picker = new ModelPicker(served.models, (...picked) => open(picker, ...picked));
     find("model").replaceChildren(picker.element);
-    await open(picker, ...chosen(served));
+    await open(picker, ...firstModel(served));
   });
 }
 
-/** The documentation can be switched off. */
-async function linkDocs(link) {
-  link.hidden = !(await fetch(address("docs"), { method: "HEAD" }).catch(() => ({ ok: false }))).ok;
-}
-
+/** Run ``work``; if it raises a Problem, show it in place of the panels. */
 async function attempt(work) {
   try {
     await work();
   } catch (error) {
     if (!(error instanceof Problem)) throw error;
     find("panels").replaceChildren(el("p", { class: "problem", role: "alert" }, error.message));
+  }
+}
+
+/** Show the link to the documentation unless the server has it disabled. */
+async function linkDocs(link) {
+  link.hidden = !(await fetch(address("docs"), { method: "HEAD" }).catch(() => ({ ok: false }))).ok;
+}
+
+/** Show in ``element`` whether the server is ready, and check again while the page is visible. */
+function watchHealth(element) {
+  const check = async () => {
+    if (document.hidden) return;
+    const state = await health();
+    element.dataset.state = state;
+    if (element.textContent !== state) element.textContent = state;
+  };
+  setInterval(check, HEALTH_PERIOD_MS);
+  document.addEventListener("visibilitychange", check);
+  return check();
+}
+
+async function health() {
+  try {
+    return (await fetch(address("health/ready"))).ok ? "ready" : "not ready";
+  } catch {
+    return "no answer";
   }
 }
 

@@ -2,17 +2,23 @@
 
 import { Problem } from "./api.js";
 
-const MAX_PROBED_VALUES = 500_000; // of one reply that only serves to lay out the page
-const TYPICAL_ROWS = 32; // no more than the sample panel asks for, which a server may limit
+const MAX_PROBED_VALUES = 500_000; // in a reply that the page needs only for its layout
+const TYPICAL_ROWS = 32; // the most rows that the panel Sample offers for a vector model
 
-/** Throughout, a row is x as an array of ``size`` numbers and a latent is z, ``latentDim``. */
+/** A seed short enough to read aloud. */
+export function randomSeed() {
+  return Math.floor(Math.random() * 1_000_000);
+}
+
+/** A row is x, an array of ``size`` numbers; a latent is z, an array of ``latentDim`` numbers. */
 export class Model {
   #api;
   #typical = null;
 
   /**
-   * ``description`` is what GET /models/{model} answers; ``condition`` what a conditional model is
-   * told: a class, the first when none is given, or numbers, the means of the training rows.
+   * ``description`` is the reply of GET /models/{model}. ``condition`` is a class or an
+   * array of numbers, for a conditional model. If it does not fit, the model's first class or the
+   * means of its training rows replace it.
    */
   constructor(api, description, condition) {
     this.#api = api;
@@ -23,8 +29,8 @@ export class Model {
     this.latentDim = description.latent_dim;
     const { kind, names = [] } = description.condition ?? {};
     this.classes = kind === "classes" ? names : [];
-    this.numbers = kind === "vector" ? names : [];
-    this.condition = told(description.condition, condition);
+    this.conditionColumns = kind === "vector" ? names : [];
+    this.condition = resolveCondition(description.condition, condition);
     this.isImage = description.input.kind === "image";
     this.shape = description.input.shape;
     this.size = this.shape.reduce((product, length) => product * length, 1);
@@ -33,20 +39,20 @@ export class Model {
     this.columns = description.input.columns ?? [...Array(this.size).keys()].map(String);
   }
 
-  /** The path of a verb, with the version in it when that is not the latest. */
+  /** The path of a verb; it contains the version unless that is the latest one. */
   path(verb) {
     const latest = this.version === Math.max(...this.versions);
     const version = latest ? "" : `/versions/${this.version}`;
     return `models/${this.name}${version}/${verb}`;
   }
 
-  /** The body of a request to a verb: ``members``, and the condition of a conditional model. */
+  /** The body of a request to a verb: ``members`` and, for a conditional model, the condition. */
   body(members) {
     return this.condition === undefined ? members : { ...members, condition: this.condition };
   }
 
-  /** ``n`` draws from the prior: {rows, latents}. */
-  async sample({ n, seed, temperature }) {
+  /** ``n`` samples from the prior: {rows, latents}. */
+  async sample({ n, seed = randomSeed(), temperature = 1 }) {
     const reply = await this.#post("sample", { n, seed, temperature });
     return { rows: reply.outputs.map(flat), latents: reply.latents };
   }
@@ -57,10 +63,10 @@ export class Model {
   }
 
   /**
-   * What the model makes of one row: {reconstruction, score, mu, logvar}; mu is the latent that
-   * stands for the row, which a flow has as ``z``.
+   * Reconstruct, score and encode one row: {reconstruction, score, mu, logvar}. ``mu`` is the
+   * latent that represents the row; a model with a flow returns it as ``z``.
    */
-  async judge(row) {
+  async analyse(row) {
     const body = { inputs: [row] };
     const verbs = ["reconstruct", "score", "encode"];
     const replies = await Promise.all(verbs.map((verb) => this.#post(verb, body)));
@@ -74,8 +80,8 @@ export class Model {
   }
 
   /**
-   * {low, median, high} of every element: about where the model's samples lie, for scales and
-   * placeholders. Asked for once.
+   * {low, median, high} of each element of a row, estimated from a few samples: for scales and
+   * placeholders. The request is sent once.
    */
   typical() {
     this.#typical ??= this.#measureTypical();
@@ -83,21 +89,21 @@ export class Model {
   }
 
   /**
-   * How far each latent alone moves the output: 0 for one without effect. Null where that cannot be
-   * had, because the model is too large to ask or the server refuses so many rows.
+   * How far each latent dimension alone moves the output; 0 if it has no effect. Null if the model
+   * is too large to probe, or if the server refuses that many rows.
    */
   async influence() {
     if (2 * this.latentDim * this.size > MAX_PROBED_VALUES) return null;
-    const axes = [...Array(this.latentDim).keys()];
-    const along = (axis, length) => axes.map((i) => (i === axis ? length : 0));
-    const latents = axes.flatMap((axis) => [along(axis, -1), along(axis, 1)]);
-    const moved = await this.decode(latents).catch(noneIfRefused);
+    const dimensions = [...Array(this.latentDim).keys()];
+    const along = (axis, length) => dimensions.map((i) => (i === axis ? length : 0));
+    const latents = dimensions.flatMap((axis) => [along(axis, -1), along(axis, 1)]);
+    const moved = await this.decode(latents).catch(nullIfProblem);
     if (moved === null) return null;
     const unit = await this.#units();
-    return axes.map((axis) => distance(moved[2 * axis], moved[2 * axis + 1], unit));
+    return dimensions.map((axis) => distance(moved[2 * axis], moved[2 * axis + 1], unit));
   }
 
-  /** What makes the elements of a row comparable: columns of a table are on scales of their own. */
+  /** A unit for each element of a row, since each column of a table has its own scale. */
   async #units() {
     if (this.isImage) return Array(this.size).fill(1);
     const { low, high } = await this.typical();
@@ -108,7 +114,7 @@ export class Model {
     const n = Math.max(4, Math.min(TYPICAL_ROWS, Math.floor(MAX_PROBED_VALUES / this.size)));
     const { rows } = await this.sample({ n, seed: 0, temperature: 1 });
     const columns = rows[0].map((_, i) => rows.map((row) => row[i]).sort((a, b) => a - b));
-    // So few rows do not reach the ends; a constant column still gets a scale.
+    // A few samples do not reach the ends of the range. A constant column still needs a scale.
     const margins = columns.map((values) => (values[n - 1] - values[0]) / 4 || 1);
     return {
       low: columns.map((values, i) => values[0] - margins[i]),
@@ -122,8 +128,8 @@ export class Model {
   }
 }
 
-/** What a model is told: ``wanted`` where that fits, else its first class, or the usual numbers. */
-function told(condition, wanted) {
+/** Return ``wanted`` if it fits, else the first class or the means of the training rows. */
+function resolveCondition(condition, wanted) {
   if (!condition) return undefined;
   const { kind, names, preprocessing } = condition;
   if (kind === "classes") return names.includes(wanted) ? wanted : names[0];
@@ -132,7 +138,7 @@ function told(condition, wanted) {
   return fits ? wanted : names.map((_, i) => Number((shift[i] ?? shift[0]).toPrecision(3)));
 }
 
-function noneIfRefused(error) {
+function nullIfProblem(error) {
   if (error instanceof Problem) return null;
   throw error;
 }

@@ -1,4 +1,4 @@
-"""The playground as a person meets it: in Chromium, over a real server, on real bundles."""
+"""The playground in Chromium, with a real server and real bundles."""
 
 import io
 import shlex
@@ -54,7 +54,7 @@ def chromium() -> Iterator[Any]:
 
 @pytest.fixture
 def page(chromium: Any, server: Server) -> Iterator[Any]:
-    """A page that must raise nothing, log no error of its own and stay with its server."""
+    """A page. The test fails if it raises, logs an error or sends a request to another host."""
     context = chromium.new_context(viewport={"width": 1280, "height": 900})
     context.grant_permissions(["clipboard-read", "clipboard-write"])
     page = context.new_page()
@@ -69,7 +69,7 @@ def page(chromium: Any, server: Server) -> Iterator[Any]:
 
 
 def is_ours(line: Any) -> bool:
-    """Chromium itself reports every reply over 399, which a test may well cause."""
+    """Chromium also logs each reply above 399, which some tests cause on purpose."""
     return line.type in ("error", "warning") and "Failed to load resource" not in line.text
 
 
@@ -82,7 +82,7 @@ def visit(page: Any, server: Server, model: str) -> None:
     page.reload()  # a new fragment alone does not load the page
     page.wait_for_selector("#try")
     wait_for_text(page, "#explore .curl code", "latents")
-    wait_for_text(page, "#morph .curl code", "latents")
+    wait_for_text(page, "#interpolate .curl code", "latents")
     settle(page)
 
 
@@ -117,7 +117,7 @@ def as_gray(row: Any, high: float) -> np.ndarray[Any, Any]:
 
 
 def draw(page: Any, *points: tuple[float, float]) -> None:
-    """One stroke through points in shares of the pad."""
+    """Draw one stroke; points are shares of the width and height of the pad."""
     pad = page.locator(".pad")
     pad.scroll_into_view_if_needed()
     box = pad.bounding_box()
@@ -140,19 +140,23 @@ def test_every_kind_of_model_fits_every_screen(
     visit(page, server, model)
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     assert page.locator(".problem:visible").count() == 0
-    for panel in ("#sample", "#explore", "#morph"):
+    for panel in ("#sample", "#explore", "#interpolate"):
         assert f"/models/{model}/" in page.locator(f"{panel} .curl code").inner_text()
 
 
 def test_the_header_says_what_is_served(page: Any, server: Server) -> None:
     visit(page, server, "table")
     wait_for_text(page, "#health", "ready")
-    facts = page.locator("#model .facts").inner_text()
+    description = page.locator("#model .description-list").inner_text()
     for fact in ("3 columns", "2 dimensions", "gaussian", "mlp", "nats"):
-        assert fact in facts
+        assert fact in description
     assert page.get_by_role("link", name="API docs").is_visible()
     page.get_by_label("Model").select_option("colours")
-    wait_for_text(page, "#model .facts", "9 × 10 colour")
+    wait_for_text(page, "#model .description-list", "9 × 10 colour")
+    page.get_by_label("Model").select_option("told")
+    wait_for_text(page, "#model .description-list", "1 dimension,")
+    assert "1 columns" not in page.locator("#model .description-list").inner_text()
+    page.get_by_label("Model").select_option("colours")
     wait_for_text(page, "#sample .curl code", "/models/colours/")
 
 
@@ -186,33 +190,35 @@ def test_a_seed_draws_what_the_api_draws(page: Any, server: Server) -> None:
     settle(page)
     options = {"n": 32, "seed": 7, "temperature": 0.5}
     expected = httpx.post(f"{server.url}/models/digits/sample", json=options).json()["outputs"]
-    assert page.locator("#sample .tile").count() == 32
+    assert page.locator("#sample .picture-button").count() == 32
     for i in (0, 31):
-        shown = gray(page, f"#sample .tile:nth-child({i + 1}) canvas")
+        shown = gray(page, f"#sample .picture-button:nth-child({i + 1}) canvas")
         assert np.abs(shown - as_gray(expected[i], 16)).max() <= 1
 
 
 def test_a_new_seed_draws_others(page: Any, server: Server) -> None:
     visit(page, server, "digits")
-    before = page.locator("#sample .tile canvas").first.evaluate(SHOWN)
+    before = page.locator("#sample .picture-button canvas").first.evaluate(SHOWN)
     button(page, "#sample", "New seed").click()
     page.wait_for_function(
-        "before => document.querySelector('#sample .tile canvas').toDataURL() !== before",
+        "before => document.querySelector('#sample .picture-button canvas').toDataURL() !== before",
         arg=before,
     )
 
 
 def test_a_sample_opens_in_explore(page: Any, server: Server) -> None:
     visit(page, server, "digits")
-    tile = page.locator("#sample .tile").nth(4)
-    tile.click()
-    picture = tile.locator("canvas").evaluate(SHOWN)
+    sample = page.locator("#sample .picture-button").nth(4)
+    sample.click()
+    picture = sample.locator("canvas").evaluate(SHOWN)
     page.wait_for_function(
         "wanted => document.querySelector('#explore canvas').toDataURL() === wanted", arg=picture
     )
 
 
-def test_sliders_decode_one_at_a_time_and_the_last_wins(page: Any, server: Server) -> None:
+def test_sliders_send_one_request_at_a_time_and_the_last_value_wins(
+    page: Any, server: Server
+) -> None:
     visit(page, server, "digits")
     button(page, "#explore", "Reset to 0").click()
     settle(page)
@@ -247,27 +253,27 @@ def test_sliders_decode_one_at_a_time_and_the_last_wins(page: Any, server: Serve
     assert np.abs(gray(page, "#explore canvas") - expected).max() <= 1
 
 
-def test_a_drawing_is_reconstructed_and_judged(page: Any, server: Server) -> None:
+def test_a_drawing_is_reconstructed_and_scored(page: Any, server: Server) -> None:
     visit(page, server, "digits")
     draw(page, (0.3, 0.2), (0.7, 0.2), (0.5, 0.9))
-    playwright.expect(page.locator(".verdict")).to_contain_text("p\u00a0")
+    playwright.expect(page.locator(".headline")).to_contain_text("p\u00a0")
     settle(page)
-    assert "nats" in page.locator("#try .facts").inner_text()
-    assert page.locator(".bars rect").count() == 10
+    assert "nats" in page.locator("#try .description-list").inner_text()
+    assert page.locator(".posterior-chart rect").count() == 10
     row = np.round(gray(page, ".pad canvas") / 255 * 16)
     assert 4 < (row > 8).sum() < 40
     reply = httpx.post(f"{server.url}/models/digits/reconstruct", json={"inputs": [row.tolist()]})
     expected = as_gray(reply.json()["outputs"], 16)
     assert np.abs(gray(page, "#try figure:last-child canvas") - expected).max() <= 1
     button(page, "#try", "Clear").click()
-    playwright.expect(page.locator(".verdict")).to_be_empty()
+    playwright.expect(page.locator(".headline")).to_be_empty()
     assert button(page, "#try", "Open in Explore").is_disabled()
 
 
 def test_noise_is_unlike_the_training_data(page: Any, server: Server) -> None:
     visit(page, server, "digits")
     button(page, "#try", "Noise").click()
-    wait_for_text(page, ".verdict", "Unlike anything in the training data")
+    wait_for_text(page, ".headline", "Unlike anything in the training data")
 
 
 def test_the_keyboard_draws(page: Any, server: Server) -> None:
@@ -275,7 +281,7 @@ def test_the_keyboard_draws(page: Any, server: Server) -> None:
     page.locator(".pad").focus()
     for key in ("ArrowUp", "Shift+ArrowDown", "Shift+ArrowDown", "ArrowRight", "Space"):
         page.keyboard.press(key)
-    playwright.expect(page.locator(".verdict")).to_contain_text("p\u00a0")
+    playwright.expect(page.locator(".headline")).to_contain_text("p\u00a0")
     assert gray(page, ".pad canvas").max() == 255
 
 
@@ -287,7 +293,7 @@ def test_an_image_file_is_scaled_to_the_model(page: Any, server: Server) -> None
     Image.fromarray(pixels).save(buffer, "PNG")
     choose = page.locator("#try input[type=file]")
     choose.set_input_files({"name": "a.png", "mimeType": "image/png", "buffer": buffer.getvalue()})
-    playwright.expect(page.locator(".verdict")).to_contain_text("p\u00a0")
+    playwright.expect(page.locator(".headline")).to_contain_text("p\u00a0")
     red = gray(page, ".pad canvas").reshape(9, 10)
     assert (red[:, :4] == 0).all()
     assert (red[:, 6:] == 250).all()
@@ -295,7 +301,7 @@ def test_an_image_file_is_scaled_to_the_model(page: Any, server: Server) -> None
     wait_for_text(page, "#try .problem", "b.png is not an image")
 
 
-def test_a_row_is_filled_in_pasted_and_judged(page: Any, server: Server) -> None:
+def test_a_row_is_filled_in_pasted_and_scored(page: Any, server: Server) -> None:
     visit(page, server, "table")
     fields = page.locator("#try .form input")
     assert [fields.nth(i).get_attribute("aria-label") for i in range(3)] == [
@@ -308,12 +314,12 @@ def test_a_row_is_filled_in_pasted_and_judged(page: Any, server: Server) -> None
     page.evaluate("navigator.clipboard.writeText('172.5, 71, 40')")
     fields.first.focus()
     page.keyboard.press("Control+V")
-    wait_for_text(page, ".verdict", "Like the training data")
+    wait_for_text(page, ".headline", "Like the training data")
     fields.nth(1).fill("500")
-    wait_for_text(page, ".verdict", "Unlike any")
+    wait_for_text(page, ".headline", "Unlike any")
     fields.nth(1).fill("1e30")
     wait_for_text(page, "#try .problem", "not finite")
-    playwright.expect(page.locator(".verdict")).to_be_empty()
+    playwright.expect(page.locator(".headline")).to_be_empty()
 
 
 def test_samples_of_a_table_are_a_table(page: Any, server: Server) -> None:
@@ -326,31 +332,32 @@ def test_samples_of_a_table_are_a_table(page: Any, server: Server) -> None:
         playwright.expect(page.locator("#explore .line .number").nth(i)).to_have_text(value)
 
 
-def test_a_morph_runs_from_a_to_b(page: Any, server: Server) -> None:
+def test_an_interpolation_runs_from_a_to_b(page: Any, server: Server) -> None:
     visit(page, server, "digits")
     explored = page.locator("#explore canvas").evaluate(SHOWN)
-    button(page, "#morph", "B from Explore").click()
+    button(page, "#interpolate", "B from Explore").click()
     settle(page)
     page.get_by_label("100% of the way").click()
-    big = page.locator("#morph > .morph > canvas")
+    canvas = "#interpolate > .interpolation > canvas"
+    big = page.locator(canvas)
     assert big.evaluate(SHOWN) == explored
     page.get_by_label("0% of the way", exact=True).click()
     start = big.evaluate(SHOWN)
     assert start != explored
-    button(page, "#morph", "Play").click()
+    button(page, "#interpolate", "Play").click()
     page.wait_for_function(
-        "start => document.querySelector('#morph > .morph > canvas').toDataURL() !== start",
-        arg=start,
+        "([canvas, start]) => document.querySelector(canvas).toDataURL() !== start",
+        arg=[canvas, start],
     )
-    button(page, "#morph", "Pause").click()
+    button(page, "#interpolate", "Pause").click()
 
 
-@pytest.mark.parametrize("panel", ["#sample", "#explore", "#try", "#morph"])
-def test_the_curl_line_that_is_copied_works(page: Any, server: Server, panel: str) -> None:
+@pytest.mark.parametrize("panel", ["#sample", "#explore", "#try", "#interpolate"])
+def test_the_copied_curl_command_works(page: Any, server: Server, panel: str) -> None:
     visit(page, server, "digits")
     draw(page, (0.3, 0.2), (0.6, 0.8))
-    playwright.expect(page.locator(".verdict")).to_contain_text("p\u00a0")
-    button(page, panel, "Copy the curl line").click()
+    playwright.expect(page.locator(".headline")).to_contain_text("p\u00a0")
+    button(page, panel, "Copy the curl command").click()
     wait_for_text(page, f"{panel} .curl button", "Copied")
     program, url, _, header, _, body = shlex.split(page.evaluate("navigator.clipboard.readText()"))
     name, value = header.split(": ")
@@ -358,7 +365,7 @@ def test_the_curl_line_that_is_copied_works(page: Any, server: Server, panel: st
     assert httpx.post(url, headers={name: value}, content=body).status_code == 200
 
 
-def test_the_key_is_asked_for_and_kept(page: Any, models: Path) -> None:
+def test_the_page_asks_for_the_key_and_keeps_it(page: Any, models: Path) -> None:
     with serving(models, "--api-keys", '["s3cret"]') as locked:
         page.goto(locked.url)
         page.get_by_label("API key").fill("wrong")
@@ -374,10 +381,10 @@ def test_the_key_is_asked_for_and_kept(page: Any, models: Path) -> None:
         page.wait_for_selector("#try")
 
 
-def test_a_server_that_is_gone_is_said_so(page: Any, models: Path) -> None:
+def test_a_server_that_stopped_is_reported(page: Any, models: Path) -> None:
     with serving(models / "digits" / "1") as dying:
         page.goto(dying.url)
-        page.wait_for_selector("#sample .tile")
+        page.wait_for_selector("#sample .picture-button")
         settle(page)
         dying.process.kill()
         dying.process.wait()
@@ -385,10 +392,10 @@ def test_a_server_that_is_gone_is_said_so(page: Any, models: Path) -> None:
         wait_for_text(page, "#sample .problem", "The server did not answer")
 
 
-def test_an_option_that_the_server_refuses_is_explained(page: Any, models: Path) -> None:
+def test_an_option_that_the_server_rejects_is_explained(page: Any, models: Path) -> None:
     with serving(models / "digits" / "1", "--max-request-rows", "32") as strict:
         page.goto(strict.url)
-        page.wait_for_selector("#sample .tile")
+        page.wait_for_selector("#sample .picture-button")
         page.get_by_label("Rows").select_option("64")
         wait_for_text(page, "#sample .problem", "n is too large; expected at most 32; given 64")
         page.get_by_label("Rows").select_option("16")
@@ -405,19 +412,19 @@ def test_an_option_that_the_server_refuses_is_explained(page: Any, models: Path)
         (1 / 19, 18, 0, "Unlike any of the 18 held-out rows (p = 0.053)"),
     ],
 )
-def test_the_verdict_in_words(
+def test_a_p_value_in_words(
     page: Any, server: Server, p_value: float, rows: int, level: int, headline: str
 ) -> None:
     page.goto(server.url)
-    script = "async ([p, n]) => (await import('/static/verdict.js')).verdict(p, n)"
-    said = page.evaluate(script, [p_value, rows])
-    assert said["level"] == level
-    assert said["headline"].replace("\u00a0", " ") == headline
+    script = "async ([p, n]) => (await import('/static/score-card.js')).describePValue(p, n)"
+    described = page.evaluate(script, [p_value, rows])
+    assert described["level"] == level
+    assert described["headline"].replace("\u00a0", " ") == headline
 
 
 def test_slerp_keeps_the_length_and_meets_both_ends(page: Any, server: Server) -> None:
     page.goto(server.url)
-    script = "async ([a, b, t]) => (await import('/static/slerp.js')).slerp(a, b, t)"
+    script = "async ([a, b, t]) => (await import('/static/interpolate-panel.js')).slerp(a, b, t)"
     a, b = [3.0, 0.0, 4.0], [0.0, 5.0, 0.0]
     assert page.evaluate(script, [a, b, 0]) == pytest.approx(a)
     assert page.evaluate(script, [a, b, 1]) == pytest.approx(b, abs=1e-12)
@@ -426,9 +433,7 @@ def test_slerp_keeps_the_length_and_meets_both_ends(page: Any, server: Server) -
     assert page.evaluate(script, [a, a, 0.5]) == pytest.approx(a)
 
 
-def test_a_conditional_model_is_asked_for_the_class_that_is_picked(
-    page: Any, server: Server
-) -> None:
+def test_requests_carry_the_class_that_is_picked(page: Any, server: Server) -> None:
     visit(page, server, "conditional")
     classes = page.get_by_label("Class", exact=True)
     assert classes.input_value() == "0"
@@ -443,7 +448,7 @@ def test_a_conditional_model_is_asked_for_the_class_that_is_picked(
     assert page.get_by_label("Class", exact=True).is_hidden()
 
 
-def test_a_model_that_is_told_numbers_has_a_field_for_each(page: Any, server: Server) -> None:
+def test_each_condition_column_has_a_field(page: Any, server: Server) -> None:
     visit(page, server, "told")
     height = page.get_by_label("height", exact=True)
     assert 160 < float(height.input_value()) < 185  # the mean of those who were measured

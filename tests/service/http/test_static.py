@@ -1,4 +1,4 @@
-"""The pages' files: complete, self-contained, and served so that they stay that."""
+"""The files of the pages: complete, self-contained, and served with restrictive headers."""
 
 import asyncio
 import re
@@ -12,14 +12,14 @@ from pydantic import SecretStr
 from service.routes.pages import DIRECTORY
 from tests.fakes import call, fake_service
 
-PAGES = {"index.html": "main.js", "docs.html": "docs.js"}  # each with its first module
+PAGES = {"index.html": "main.js", "docs.html": "docs.js"}  # each page with its entry module
 FILES = sorted(DIRECTORY.iterdir())
 MODULES = [file for file in FILES if file.suffix == ".js"]
-NAMESPACE = "http://www.w3.org/2000/svg"  # a name, which nothing fetches
+NAMESPACE = "http://www.w3.org/2000/svg"  # a name; browsers do not fetch it
 
 
 class Page(HTMLParser):
-    """Collects what the page refers to and what it holds itself."""
+    """The references, the ids and the inline scripts and styles of a page."""
 
     def __init__(self, name: str) -> None:
         super().__init__()
@@ -63,7 +63,7 @@ def get(models: Path, path: str, **settings: object) -> httpx.Response:
 
 
 @pytest.mark.parametrize("name", PAGES)
-def test_what_the_page_refers_to_exists(name: str) -> None:
+def test_every_reference_of_a_page_exists(name: str) -> None:
     page = Page(name)
     files = [name for name in page.references if name.startswith("static/")]
     assert {f"static/{PAGES[name]}", "static/style.css", "static/icon.svg"} <= set(files)
@@ -74,13 +74,13 @@ def test_what_the_page_refers_to_exists(name: str) -> None:
 
 
 def test_every_module_is_reached_from_a_page_and_each_import_exists() -> None:
-    reached, ahead = set(), list(PAGES.values())
-    while ahead:
-        name = ahead.pop()
+    reached, pending = set(), list(PAGES.values())
+    while pending:
+        name = pending.pop()
         reached.add(name)
         named = imports(DIRECTORY / name)
         assert all(target.startswith("./") for target in named)
-        ahead += {target[2:] for target in named} - reached
+        pending += {target[2:] for target in named} - reached
     assert reached == {module.name for module in MODULES}
 
 
@@ -97,7 +97,7 @@ def test_nothing_is_inline(name: str) -> None:
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.name)
-def test_no_file_leads_elsewhere(file: Path) -> None:
+def test_no_file_refers_to_another_host(file: Path) -> None:
     text = file.read_text().replace(NAMESPACE, "")
     assert re.findall(r"https?:|[\"'(]//|@import|url\(", text) == []
 
@@ -116,7 +116,9 @@ def test_no_module_builds_markup_or_code_from_text(file: Path) -> None:
         *((f"/static/{name}", name) for name in ("main.js", "style.css", "icon.svg")),
     ],
 )
-def test_files_are_open_fresh_and_fenced_in(path: str, file: str, tmp_path: Path) -> None:
+def test_files_need_no_key_and_have_restrictive_headers(
+    path: str, file: str, tmp_path: Path
+) -> None:
     response = get(tmp_path, path, api_keys=(SecretStr("key"),))
     assert response.status_code == 200
     assert response.content == (DIRECTORY / file).read_bytes()

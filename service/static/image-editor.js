@@ -1,17 +1,18 @@
-/** A picture of one's own: the pad with its tools, and what the model makes of it beside. */
+/** The user's own image, drawn or from a file, beside the model's reconstruction of it. */
 
+import { Problem } from "./api.js";
 import { button, el } from "./dom.js";
-import { readImage } from "./imagefile.js";
-import { Pad } from "./pad.js";
-import { Picture } from "./picture.js";
+import { DrawingPad } from "./drawing-pad.js";
+import { Picture } from "./row-views.js";
 
+const LUMA = [0.299, 0.587, 0.114]; // ITU-R BT.601, as image libraries convert colour to gray
 const HINT = "Draw here";
 
 /**
- * ``onchange`` gets the row that is drawn, null while the pad is blank; ``sample`` is a button that
- * loads one; ``attempt`` runs what may fail and shows how it failed.
+ * ``onchange`` receives the drawing as a row, or null while the pad has one colour. ``sample`` is a
+ * button that loads a sample. ``attempt`` runs a function and shows the Problem that it raises.
  */
-export class PictureEditor {
+export class ImageEditor {
   #model;
   #attempt;
   #pad;
@@ -21,7 +22,7 @@ export class PictureEditor {
   constructor(model, onchange, sample, attempt) {
     this.#model = model;
     this.#attempt = attempt;
-    this.#pad = new Pad(model, () => {
+    this.#pad = new DrawingPad(model, () => {
       this.#hint.hidden = !this.#pad.isBlank;
       onchange(this.#pad.isBlank ? null : this.#pad.row);
     });
@@ -45,7 +46,7 @@ export class PictureEditor {
     const figure = (element, caption) => el("figure", {}, element, el("figcaption", {}, caption));
     return el(
       "div",
-      { class: "pair" },
+      { class: "pictures" },
       figure(this.#pad.element, "Yours"),
       figure(this.#reconstruction.element, "Reconstruction"),
     );
@@ -93,7 +94,7 @@ export class PictureEditor {
     return el("label", {}, "Width", slider);
   }
 
-  /** Files dropped here, and images pasted while this editor is on the page. */
+  /** Open dropped files, and pasted images while the editor is on the page. */
   #acceptFiles() {
     this.element.addEventListener("dragover", (event) => event.preventDefault());
     this.element.addEventListener("drop", (event) => {
@@ -111,4 +112,39 @@ export class PictureEditor {
     if (!file) return Promise.resolve();
     return this.#attempt(async () => this.load(await readImage(file, this.#model)));
   }
+}
+
+/** Read an image file as a row; raises Problem if the browser cannot read it. */
+async function readImage(file, model) {
+  let bitmap;
+  try {
+    bitmap = await createImageBitmap(file);
+  } catch {
+    throw new Problem(`${file.name || "The pasted file"} is not an image this browser can read.`);
+  }
+  return toRow(scale(bitmap, model), model);
+}
+
+/** Scale the largest centred part with the model's aspect ratio to the model's size. */
+function scale(bitmap, { width, height }) {
+  const context = el("canvas", { width, height }).getContext("2d");
+  const share = Math.min(bitmap.width / width, bitmap.height / height);
+  const [w, h] = [share * width, share * height];
+  const [left, top] = [(bitmap.width - w) / 2, (bitmap.height - h) / 2];
+  context.imageSmoothingQuality = "high";
+  context.fillRect(0, 0, width, height); // the background of transparent images
+  context.drawImage(bitmap, left, top, w, h, 0, 0, width, height);
+  return context.getImageData(0, 0, width, height).data;
+}
+
+function toRow(rgba, { width, height, channels, low, high }) {
+  const row = [];
+  for (let pixel = 0; pixel < width * height; pixel++) {
+    const rgb = [0, 1, 2].map((channel) => rgba[4 * pixel + channel]);
+    const gray = rgb.reduce((sum, value, channel) => sum + LUMA[channel] * value, 0);
+    for (const value of channels === 3 ? rgb : [gray]) {
+      row.push(low + (value / 255) * (high - low));
+    }
+  }
+  return row;
 }

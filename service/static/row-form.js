@@ -1,22 +1,21 @@
-/** A row of one's own for a vector model: a field for each column, its reconstruction beside. */
+/** A form for one row of a vector model, with the model's reconstruction beside each field. */
 
-import { button, el } from "./dom.js";
-import { SHOWN, unfold } from "./fold.js";
-import { format } from "./format.js";
-import { Track } from "./track.js";
+import { DotPlot } from "./charts.js";
+import { button, el, formatNumber } from "./dom.js";
+import { addColumns } from "./row-views.js";
 
-const [GIVEN, MADE] = [1, 0]; // the dots of a track; the reconstruction lies behind
+const [RECONSTRUCTION, INPUT] = [0, 1]; // the dots of a plot, back to front
 
 /**
- * ``onchange`` gets the row, null while a field is empty. ``typical`` is what Model.typical gives;
- * ``sample`` is a button that loads one.
+ * ``onchange`` receives the row, or null while a field is empty. ``typical`` is the result of
+ * Model.typical. ``sample`` is a button that loads a sample.
  */
 export class RowForm {
   #model;
   #typical;
   #onchange;
   #lines;
-  #body = el("div", { class: "profile form" });
+  #body = el("div", { class: "columns form" });
   #hint = el("p", { class: "note", role: "status" });
 
   constructor(model, typical, onchange, sample) {
@@ -24,10 +23,10 @@ export class RowForm {
     this.#typical = typical;
     this.#onchange = onchange;
     this.#lines = model.columns.map((name, i) => this.#line(name, i));
-    const add = (lines) => this.#body.append(...lines.map(({ element }) => element));
-    add(this.#lines.slice(0, SHOWN));
-    const more = unfold(model.size, "columns", () => add(this.#lines.slice(SHOWN)));
-    const parts = [this.#tools(sample), heads(), this.#body, more ?? "", this.#hint];
+    const elements = this.#lines.map(({ element }) => element);
+    const add = (from, to) => this.#body.append(...elements.slice(from, to));
+    const more = addColumns(model.size, add);
+    const parts = [this.#tools(sample), columnHeads(), this.#body, ...more, this.#hint];
     this.element = el("div", {}, ...parts);
     this.#body.addEventListener("paste", (event) => this.#paste(event));
   }
@@ -38,12 +37,12 @@ export class RowForm {
   }
 
   showReconstruction(row) {
-    this.#lines.forEach(({ track, output, field }, i) => {
-      output.textContent = row ? format(row[i]) : "";
-      track.element.classList.toggle("empty", row === null);
+    this.#lines.forEach(({ plot, output, field }, i) => {
+      output.textContent = row ? formatNumber(row[i]) : "";
+      plot.element.classList.toggle("empty", row === null);
       if (!row) return;
-      track.show(row[i], MADE);
-      track.show(field.valueAsNumber, GIVEN);
+      plot.show(row[i], RECONSTRUCTION);
+      plot.show(field.valueAsNumber, INPUT);
     });
   }
 
@@ -62,14 +61,14 @@ export class RowForm {
 
   #line(name, i) {
     const { low, high, median } = this.#typical;
-    const field = el("input", { type: "number", step: "any", placeholder: format(median[i]) });
+    const field = el("input", { type: "number", step: "any", placeholder: formatNumber(median[i]) });
     field.setAttribute("aria-label", name);
     field.addEventListener("input", () => this.#changed());
-    const track = new Track(low[i], high[i], ["filled", "hollow"]);
+    const plot = new DotPlot(low[i], high[i], ["filled", "hollow"]);
     const output = el("output", { class: "number" });
     const label = el("span", { class: "name", title: name }, name);
-    const element = el("label", { class: "line" }, label, track.element, field, output);
-    return { element, field, track, output };
+    const element = el("label", { class: "line" }, label, plot.element, field, output);
+    return { element, field, plot, output };
   }
 
   #clear() {
@@ -85,7 +84,7 @@ export class RowForm {
     this.#onchange(missing > 0 ? null : row);
   }
 
-  /** Several numbers at once, a line of a CSV file or cells of a spreadsheet, fill on from here. */
+  /** A pasted line of a CSV file or of a spreadsheet fills this field and those after it. */
   #paste(event) {
     const numbers = event.clipboardData.getData("text").trim().split(/[\s,;]+/).map(Number);
     if (numbers.length < 2 || numbers.some(Number.isNaN)) return;
@@ -97,13 +96,13 @@ export class RowForm {
   }
 }
 
-function heads() {
+function columnHeads() {
   const names = ["Column", "", "Yours", "Reconstruction"];
   const cells = names.map((name) => el("span", {}, name));
-  return el("div", { class: "line heads", "aria-hidden": "true" }, ...cells);
+  return el("div", { class: "line column-heads", "aria-hidden": "true" }, ...cells);
 }
 
-/** Few enough digits to read; what a field shows is what is sent. */
+/** Round to five digits, which a field can show: the row is sent as the fields show it. */
 function shortened(value) {
   return Number(value.toPrecision(5));
 }

@@ -1,17 +1,15 @@
-/** Hand the model a row of one's own: reconstruction, score, verdict and latent, live. */
+/** The panel Try your own: reconstruction, score and latent of a row that the user gives. */
 
-import { Bars } from "./bars.js";
+import { PosteriorChart } from "./charts.js";
 import { button, el } from "./dom.js";
-import { PictureEditor } from "./editor.js";
-import { latest } from "./latest.js";
-import { Panel } from "./panel.js";
-import { newSeed } from "./random.js";
-import { RowForm } from "./rowform.js";
-import { ScoreCard } from "./score.js";
+import { ImageEditor } from "./image-editor.js";
+import { coalesce, Panel } from "./panel.js";
+import { RowForm } from "./row-form.js";
+import { ScoreCard } from "./score-card.js";
 
-const NOTHING = { reconstruction: null, score: null, mu: null, logvar: null };
+const NO_ANALYSIS = { reconstruction: null, score: null, mu: null, logvar: null };
 const LEADS = {
-  image: "Draw, or drop, paste or choose an image: it is scaled here, in the browser.",
+  image: "Draw, or drop, paste or choose an image. The browser scales it to the model's size.",
   vector: "Fill in a row, or paste a line of a table into a field.",
 };
 
@@ -20,12 +18,12 @@ export class TryPanel {
   #panel;
   #editor;
   #score;
-  #bars;
+  #posterior;
   #mu = null;
   #open;
-  #request = latest((row) => this.#panel.attempt(() => this.#judge(row)));
+  #request = coalesce((row) => this.#panel.attempt(() => this.#analyse(row)));
 
-  /** ``onopen`` gets the latent mean of the row when it is to be explored. */
+  /** ``onopen`` receives the latent mean of the row when the user opens it in Explore. */
   static async create(model, onopen) {
     return new TryPanel(model, model.isImage ? null : await model.typical(), onopen);
   }
@@ -33,23 +31,23 @@ export class TryPanel {
   constructor(model, typical, onopen) {
     this.#model = model;
     this.#score = new ScoreCard(model);
-    this.#bars = new Bars(model.latentDim);
+    this.#posterior = new PosteriorChart(model.latentDim);
     this.#open = button("Open in Explore", () => onopen(this.#mu), { disabled: true });
     this.#editor = this.#createEditor(typical);
     this.#panel = new Panel(
       "try",
       "Try your own",
       LEADS[model.description.input.kind],
-      el("div", { class: "try" }, this.#editor.element, this.#findings()),
+      el("div", { class: "try" }, this.#editor.element, this.#results()),
     );
     this.element = this.#panel.element;
     this.#score.show(null);
   }
 
-  /** Put a sample of the model in place of what is there. */
+  /** Load one sample of the model into the editor. */
   useSample() {
     return this.#panel.attempt(async () => {
-      const { rows } = await this.#model.sample({ n: 1, seed: newSeed(), temperature: 1 });
+      const { rows } = await this.#model.sample({ n: 1 });
       this.#editor.load(rows[0]);
     });
   }
@@ -58,28 +56,28 @@ export class TryPanel {
     const sample = button("Sample", () => this.useSample());
     if (typical) return new RowForm(this.#model, typical, this.#request, sample);
     const attempt = (work) => this.#panel.attempt(work);
-    return new PictureEditor(this.#model, this.#request, sample, attempt);
+    return new ImageEditor(this.#model, this.#request, sample, attempt);
   }
 
-  #findings() {
+  #results() {
     return el(
       "div",
-      { class: "findings" },
+      { class: "results" },
       this.#score.element,
       el("h3", {}, "Latent: mean ± σ in each dimension"),
-      this.#bars.element,
+      this.#posterior.element,
       el("div", { class: "controls" }, this.#open),
     );
   }
 
-  async #judge(row) {
-    if (row === null) return this.#show(NOTHING);
+  async #analyse(row) {
+    if (row === null) return this.#show(NO_ANALYSIS);
     this.#panel.showRequest(this.#model.path("score"), this.#model.body({ inputs: [row] }));
-    const judgement = await this.#model.judge(row).catch((error) => {
-      this.#show(NOTHING); // not what the model made of another row
+    const analysis = await this.#model.analyse(row).catch((error) => {
+      this.#show(NO_ANALYSIS); // remove the results of the previous row
       throw error;
     });
-    this.#show(judgement);
+    this.#show(analysis);
   }
 
   #show({ reconstruction, score, mu, logvar }) {
@@ -87,6 +85,6 @@ export class TryPanel {
     this.#open.disabled = mu === null;
     this.#editor.showReconstruction(reconstruction);
     this.#score.show(score);
-    this.#bars.show(mu, logvar);
+    this.#posterior.show(mu, logvar);
   }
 }

@@ -1,18 +1,16 @@
-/** Which model: its name, its version, the condition it is told, and what is known of it. */
+/** The choice of a model, its version and its condition, with a description of the model. */
 
-import { el } from "./dom.js";
-import { factList, showFacts } from "./facts.js";
-import { describeShape, fixed } from "./format.js";
+import { descriptionList, el, formatFixed, setDescriptions } from "./dom.js";
 
-/** ``onpick`` gets a name, a version and, of a conditional model, a class or numbers. */
-export class Picker {
+/** ``onpick`` receives a name, a version and, for a conditional model, the condition. */
+export class ModelPicker {
   #onpick;
   #names;
   #versions = el("select", { "aria-label": "Version" });
   #classes = el("select", { "aria-label": "Class" });
   #numbers = el("span", { class: "numbers" });
   #condition;
-  #facts = factList();
+  #description = descriptionList();
 
   constructor(descriptions, onpick) {
     this.#onpick = onpick;
@@ -27,7 +25,7 @@ export class Picker {
       this.#versions,
       this.#classes,
       this.#numbers,
-      this.#facts,
+      this.#description,
     );
   }
 
@@ -41,8 +39,8 @@ export class Picker {
     this.#classes.replaceChildren(...model.classes.map((name) => el("option", {}, name)));
     this.#classes.value = this.#condition = model.condition;
     this.#classes.hidden = model.classes.length === 0;
-    this.#numbers.replaceChildren(...model.numbers.map((name, i) => this.#field(name, model, i)));
-    showFacts(this.#facts, factsOf(model));
+    this.#numbers.replaceChildren(...model.conditionColumns.map((_, i) => this.#field(model, i)));
+    setDescriptions(this.#description, describe(model));
   }
 
   #pickLatest(descriptions) {
@@ -50,14 +48,14 @@ export class Picker {
     this.#onpick(name, version);
   }
 
-  /** One of the numbers that the model is told. */
-  #field(name, model, i) {
+  /** The field of one condition column. */
+  #field(model, i) {
     const value = model.condition[i];
     const change = ({ target }) => {
       if (target.reportValidity()) this.#pickHere(model.condition.with(i, target.valueAsNumber));
     };
     const field = el("input", { type: "number", step: "any", required: true, value, change });
-    return el("label", {}, name, field);
+    return el("label", {}, model.conditionColumns[i], field);
   }
 
   #pickHere(condition) {
@@ -65,16 +63,26 @@ export class Picker {
   }
 }
 
-function factsOf(model) {
+function describe(model) {
   const { likelihood, network, metrics, created } = model.description;
   const active = "active_units" in metrics ? `, ${metrics.active_units} active` : "";
-  const facts = [
+  const pairs = [
     ["Input", describeShape(model)],
-    ["Latent", `${model.latentDim} dimensions${active}`],
+    ["Latent", `${count(model.latentDim, "dimension")}${active}`],
     ["Likelihood", likelihood.kind],
     ["Network", network.kind],
     ["Trained", new Date(created).toLocaleDateString(undefined, { dateStyle: "medium" })],
   ];
-  if ("elbo" in metrics) facts.splice(2, 0, ["Held-out ELBO", `${fixed(metrics.elbo, 1)} nats`]);
-  return facts;
+  if ("elbo" in metrics) pairs.splice(2, 0, ["Held-out ELBO", `${formatFixed(metrics.elbo, 1)} nats`]);
+  return pairs;
+}
+
+/** "28 × 28 gray", "28 × 28 colour" or "13 columns". */
+function describeShape(model) {
+  if (!model.isImage) return count(model.size, "column");
+  return `${model.height} × ${model.width} ${model.channels === 3 ? "colour" : "gray"}`;
+}
+
+function count(number, noun) {
+  return `${number} ${noun}${number === 1 ? "" : "s"}`;
 }

@@ -1,50 +1,47 @@
-/** Draws from the prior; one that is picked goes to the explorer. */
+/** The panel Sample: rows from the prior, by seed and temperature. */
 
-import { button, el } from "./dom.js";
-import { fixed } from "./format.js";
-import { Gallery } from "./gallery.js";
-import { latest } from "./latest.js";
-import { Panel } from "./panel.js";
-import { newSeed } from "./random.js";
-import { RowTable } from "./table.js";
+import { button, el, formatFixed } from "./dom.js";
+import { randomSeed } from "./model.js";
+import { coalesce, Panel } from "./panel.js";
+import { PictureButtons, RowTable } from "./row-views.js";
 
 const COUNTS = { image: [16, 32, 64], vector: [8, 16, 32] };
-const MAX_VALUES = 1_000_000; // in one reply: large pictures come in smaller numbers
+const MAX_VALUES = 1_000_000; // in one reply; a model of large pictures offers smaller counts
 
-/** ``onpick`` gets the latent of the sample that is picked. */
+/** ``onpick`` receives the latent of the sample that the user picks. */
 export class SamplePanel {
   #model;
   #panel;
   #rows;
-  #first = null;
-  #seed = numberField({ min: 0, max: 2 ** 53 - 1, value: 1 });
+  #latents = [];
+  #seed = seedField();
   #temperature = el("input", { type: "range", min: 0, max: 2, step: 0.05, value: 1 });
   #shownTemperature = el("output", {}, "1.00");
   #count;
-  #request = latest((options) => this.#panel.attempt(() => this.#draw(options)));
+  #request = coalesce((options) => this.#panel.attempt(() => this.#draw(options)));
 
   constructor(model, onpick) {
     this.#model = model;
-    this.#rows = model.isImage ? new Gallery(model, onpick) : new RowTable(model, onpick);
+    this.#rows = createRowsView(model, (i) => onpick(this.#latents[i]));
     this.#count = countField(model);
     this.#panel = new Panel(
       "sample",
       "Sample",
-      "New rows from the prior: the same seed draws the same ones. Pick one to open it in Explore.",
+      "New rows from the prior. The same seed draws the same rows. Pick one to open it in Explore.",
       this.#controls(),
       this.#rows.element,
     );
     this.element = this.#panel.element;
   }
 
-  /** The latent of the first sample that is shown, or null. */
+  /** The latent of the first sample that is shown; undefined if there is none. */
   get first() {
-    return this.#first;
+    return this.#latents[0];
   }
 
-  /** Draw with what the controls say. */
+  /** Draw samples with the options that the controls show. */
   async refresh() {
-    this.#shownTemperature.value = fixed(this.#temperature.valueAsNumber, 2);
+    this.#shownTemperature.value = formatFixed(this.#temperature.valueAsNumber, 2);
     if (!this.#seed.checkValidity()) return this.#seed.reportValidity();
     await this.#request({
       n: Number(this.#count.value),
@@ -69,20 +66,26 @@ export class SamplePanel {
   }
 
   #reseed() {
-    this.#seed.value = newSeed();
+    this.#seed.value = randomSeed();
     return this.refresh();
   }
 
   async #draw(options) {
     this.#panel.showRequest(this.#model.path("sample"), this.#model.body(options));
     const { rows, latents } = await this.#model.sample(options);
-    this.#first = latents[0];
-    this.#rows.show(rows, latents);
+    this.#latents = latents;
+    this.#rows.show(rows);
   }
 }
 
-function numberField(attributes) {
-  return el("input", { type: "number", step: 1, required: true, ...attributes });
+function createRowsView(model, onpick) {
+  if (!model.isImage) return new RowTable(model, onpick);
+  return new PictureButtons(model, "gallery", (i) => `Sample ${i + 1}: open in Explore`, onpick);
+}
+
+function seedField() {
+  const range = { min: 0, max: 2 ** 53 - 1, step: 1 };
+  return el("input", { type: "number", ...range, required: true, value: 1 });
 }
 
 function countField({ isImage, size }) {

@@ -1,18 +1,18 @@
-/** A canvas to draw on, at the model's own resolution and in its own units. */
+/** A canvas to draw on, at the resolution and in the units of the model. */
 
 import { el } from "./dom.js";
-import { Picture } from "./picture.js";
+import { Picture } from "./row-views.js";
 
 const STEPS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
 const HELP =
-  "Draw with the mouse, a finger or the keyboard: an arrow key moves the pen, with Shift it " +
-  "draws, and Space makes a dot.";
+  "Draw with the mouse, a finger or the keyboard: an arrow key moves the pen, Shift and an arrow " +
+  "key draw a line, and Space draws a dot.";
 
 /**
- * ``onchange`` is called after every change. ``ink`` is the colour of the pen, one value a channel;
- * ``radius`` is that of the pen in pixels.
+ * ``onchange`` is called after each change. ``ink`` is the colour of the pen, one value a channel;
+ * ``radius`` is the pen's radius in pixels.
  */
-export class Pad {
+export class DrawingPad {
   #model;
   #onchange;
   #picture;
@@ -33,13 +33,13 @@ export class Pad {
     this.#show();
   }
 
-  /** The row that is drawn. */
+  /** The drawing as a row. */
   get row() {
     const step = this.#model.description.input.dtype === "uint8" ? 1 : 1e-4;
     return this.#values.map((value) => Number((Math.round(value / step) * step).toFixed(4)));
   }
 
-  /** Whether there is nothing on it but one colour. */
+  /** Whether the whole pad has one colour. */
   get isBlank() {
     const { channels } = this.#model;
     return this.#values.every((value, i) => value === this.#values[i % channels]);
@@ -112,7 +112,7 @@ export class Pad {
     };
   }
 
-  /** A stroke remembers what was under it, so that it does not darken where it crosses itself. */
+  /** A stroke keeps the values below it, so that it does not get darker where it crosses itself. */
   #newStroke() {
     const { width, height } = this.#model;
     return { under: [...this.#values], coverage: Array(width * height).fill(0) };
