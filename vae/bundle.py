@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from pydantic import ValidationError
 
-from vae.manifest import SCHEMA_VERSION, Content, FileName, Manifest
+from vae.manifest import SCHEMA_VERSION, FileName, Manifest, ManifestContent
 
 MANIFEST = "manifest.json"
 Arrays = dict[str, np.ndarray[Any, Any]]
@@ -107,7 +107,7 @@ def write_bundle(root: Path, files: Mapping[FileName, bytes], **fields: Any) -> 
             _write(staging / name, content)
         while True:
             version = max(versions_in(model_directory), default=0) + 1
-            manifest = Content(version=version, files=hashes, **fields).seal()
+            manifest = ManifestContent(version=version, files=hashes, **fields).seal()
             _write(staging / MANIFEST, manifest.model_dump_json(indent=2).encode())
             target = model_directory / str(version)
             if _claim(staging, target):

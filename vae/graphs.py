@@ -24,7 +24,7 @@ class Graph:
         """The file of a bundle that holds this graph."""
         return cast(GraphFile, f"{self.name}.onnx")
 
-    def given(self, name: str) -> "Graph":
+    def with_input(self, name: str) -> "Graph":
         """The same function with one input more, the last."""
         return replace(self, inputs=(*self.inputs, name))
 

@@ -114,7 +114,7 @@ class Preprocessing(Section):
 Activation = Literal["relu", "tanh", "gelu", "silu", "gated"]
 
 
-class Layers(Section):
+class LayerSpec(Section):
     """What the hidden layers of encoder and decoder are: the activation, where ``gated`` is that of
     vae.layers, and how many residual blocks follow each layer.
     """
@@ -123,14 +123,14 @@ class Layers(Section):
     residual_blocks: NonNegativeInt = 0
 
 
-class MLP(Layers):
+class MLPSpec(LayerSpec):
     """Fully connected encoder and decoder; ``hidden`` widths from x to z, reversed to decode."""
 
     kind: Literal["mlp"] = "mlp"
     hidden: tuple[PositiveInt, ...] = (128,)
 
 
-class Conv(Layers):
+class ConvSpec(LayerSpec):
     """Convolutional encoder and decoder; each of ``channels`` halves the height and the width.
 
     ``hidden`` is the width of the fully connected layer between the convolutions and z.
@@ -141,7 +141,7 @@ class Conv(Layers):
     hidden: PositiveInt = 256
 
 
-class Autoregression(Section):
+class AutoregressionSpec(Section):
     """p(x|z) = Π p(x_i | x_<i, z): pixels depend on those before them as well as on z.
 
     ``radius`` is how many rows above and columns to either side they see. ``features`` are the
@@ -155,19 +155,19 @@ class Autoregression(Section):
     layers: NonNegativeInt = 2
 
 
-class Bernoulli(Section):
+class BernoulliSpec(Section):
     """p(x|z) on values in [0, 1], from logits."""
 
     kind: Literal["bernoulli"] = "bernoulli"
 
 
-class ContinuousBernoulli(Section):
+class ContinuousBernoulliSpec(Section):
     """The same with the constant that normalises it on [0, 1]."""
 
     kind: Literal["continuous-bernoulli"] = "continuous-bernoulli"
 
 
-class Gaussian(Section):
+class GaussianSpec(Section):
     """p(x|z) = N(mean(z), σ²), where σ² is
 
     ``unit``, 1, or another number; ``learned``, one for all elements; ``optimal``, one for all in
@@ -180,58 +180,58 @@ class Gaussian(Section):
     )
 
 
-class Categorical(Section):
+class CategoricalSpec(Section):
     """p(x|z) on the levels of the input, each with a probability of its own."""
 
     kind: Literal["categorical"] = "categorical"
 
 
-class Logistic(Section):
+class LogisticMixtureSpec(Section):
     """p(x|z) on the levels of the input: a mixture of that many discretised logistics."""
 
     kind: Literal["logistic"] = "logistic"
     components: PositiveInt = 1
 
 
-class Poisson(Section):
+class PoissonSpec(Section):
     """p(x|z) on counts, whose mean is their variance."""
 
     kind: Literal["poisson"] = "poisson"
 
 
-class NegativeBinomial(Section):
+class NegativeBinomialSpec(Section):
     """p(x|z) on counts, with a dispersion learned for each element."""
 
     kind: Literal["negative-binomial"] = "negative-binomial"
 
 
-class StandardNormal(Section):
+class StandardNormalSpec(Section):
     """p(z) = N(0, I)."""
 
     kind: Literal["normal"] = "normal"
 
 
-class GaussianMixture(Section):
+class GaussianMixtureSpec(Section):
     """p(z): a mixture of diagonal Gaussians, learned with the weights."""
 
     kind: Literal["mixture"] = "mixture"
     components: PositiveInt
 
 
-class VampPrior(Section):
+class VampPriorSpec(Section):
     """p(z): a mixture of the posteriors of ``components`` learned pseudo-inputs."""
 
     kind: Literal["vamp"] = "vamp"
     components: PositiveInt
 
 
-class Diagonal(Section):
+class DiagonalGaussianSpec(Section):
     """q(z|x) = N(mu, diag(σ²))."""
 
     kind: Literal["diagonal"] = "diagonal"
 
 
-class AutoregressiveFlow(Section):
+class AutoregressiveFlowSpec(Section):
     """q(z|x): the diagonal Gaussian through steps of inverse autoregressive flow."""
 
     kind: Literal["iaf"] = "iaf"
@@ -239,7 +239,7 @@ class AutoregressiveFlow(Section):
     hidden: PositiveInt
 
 
-class CouplingFlow(Section):
+class CouplingFlowSpec(Section):
     """q(z|x): the diagonal Gaussian through coupling steps, as those of RealNVP."""
 
     kind: Literal["realnvp"] = "realnvp"
@@ -247,11 +247,15 @@ class CouplingFlow(Section):
     hidden: PositiveInt
 
 
-Prior = Annotated[StandardNormal | GaussianMixture | VampPrior, Field(discriminator="kind")]
-Posterior = Annotated[Diagonal | AutoregressiveFlow | CouplingFlow, Field(discriminator="kind")]
+PriorSpec = Annotated[
+    StandardNormalSpec | GaussianMixtureSpec | VampPriorSpec, Field(discriminator="kind")
+]
+PosteriorSpec = Annotated[
+    DiagonalGaussianSpec | AutoregressiveFlowSpec | CouplingFlowSpec, Field(discriminator="kind")
+]
 
 
-class Ladder(Section):
+class LadderSpec(Section):
     """z in ``layers`` side by side, the top one first: their dimensions.
 
     Each layer below the top has a Gaussian prior given those above it, from a network with one
@@ -262,25 +266,25 @@ class Ladder(Section):
     hidden: PositiveInt
 
 
-class Latents(Section):
+class LatentsSpec(Section):
     """p(z), and what the encoder's mu and logvar mean for z.
 
     With a ladder, ``prior`` and ``posterior`` are those of its top layer.
     """
 
-    prior: Prior = StandardNormal()
-    posterior: Posterior = Diagonal()
-    ladder: Ladder | None = None
+    prior: PriorSpec = StandardNormalSpec()
+    posterior: PosteriorSpec = DiagonalGaussianSpec()
+    ladder: LadderSpec | None = None
 
     @property
     def closed_form(self) -> bool:
         """Whether draws and KL need no weights, so that the bundle has no graphs for them."""
-        return self == Latents()
+        return self == LatentsSpec()
 
     @property
     def mu_is_mean(self) -> bool:
         """Whether the encoder's mu is E[z|x], a point that the decoder understands."""
-        return isinstance(self.posterior, Diagonal) and self.ladder is None
+        return isinstance(self.posterior, DiagonalGaussianSpec) and self.ladder is None
 
     @property
     def extra_noise(self) -> int:
@@ -288,11 +292,13 @@ class Latents(Section):
 
         A mixture takes one, the first, to choose a component.
         """
-        return 0 if isinstance(self.prior, StandardNormal) else 1
+        return 0 if isinstance(self.prior, StandardNormalSpec) else 1
 
     @model_validator(mode="after")
     def _densities_are_known(self) -> Self:
-        if isinstance(self.prior, VampPrior) and not isinstance(self.posterior, Diagonal):
+        if isinstance(self.prior, VampPriorSpec) and not isinstance(
+            self.posterior, DiagonalGaussianSpec
+        ):
             raise ValueError(
                 f"the vamp prior asks for the posterior's density at any z, and that of "
                 f"{self.posterior.kind} is known at its own draws alone; take the mixture prior"
@@ -300,27 +306,27 @@ class Latents(Section):
         return self
 
 
-Network = Annotated[MLP | Conv, Field(discriminator="kind")]
-LEVELS: Final = frozenset(("categorical", "logistic"))
-COUNTS: Final = frozenset(("poisson", "negative-binomial"))
-Likelihood = Annotated[
-    Bernoulli
-    | ContinuousBernoulli
-    | Gaussian
-    | Categorical
-    | Logistic
-    | Poisson
-    | NegativeBinomial,
+NetworkSpec = Annotated[MLPSpec | ConvSpec, Field(discriminator="kind")]
+LEVEL_LIKELIHOODS: Final = frozenset(("categorical", "logistic"))
+COUNT_LIKELIHOODS: Final = frozenset(("poisson", "negative-binomial"))
+LikelihoodSpec = Annotated[
+    BernoulliSpec
+    | ContinuousBernoulliSpec
+    | GaussianSpec
+    | CategoricalSpec
+    | LogisticMixtureSpec
+    | PoissonSpec
+    | NegativeBinomialSpec,
     Field(discriminator="kind"),
 ]
 
 
-def _learns_each_element(likelihood: Likelihood) -> bool:
-    by_element = isinstance(likelihood, Gaussian) and likelihood.variance == "per-element"
-    return by_element or isinstance(likelihood, NegativeBinomial)
+def _learns_each_element(likelihood: LikelihoodSpec) -> bool:
+    by_element = isinstance(likelihood, GaussianSpec) and likelihood.variance == "per-element"
+    return by_element or isinstance(likelihood, NegativeBinomialSpec)
 
 
-class Classes(Section):
+class ClassCondition(Section):
     """A condition c that is one of ``names``: 1 at its place among them and 0 elsewhere."""
 
     kind: Literal["classes"] = "classes"
@@ -333,7 +339,7 @@ class Classes(Section):
         return self
 
 
-class Vector(Section):
+class VectorCondition(Section):
     """A condition c of one number for each of ``names``, in units of the data."""
 
     kind: Literal["vector"] = "vector"
@@ -348,7 +354,7 @@ class Vector(Section):
         return self
 
 
-Condition = Annotated[Classes | Vector, Field(discriminator="kind")]
+Condition = Annotated[ClassCondition | VectorCondition, Field(discriminator="kind")]
 
 
 class ModelSpec(Section):
@@ -357,10 +363,10 @@ class ModelSpec(Section):
     input: InputSpec
     preprocessing: Preprocessing = Preprocessing()
     latent_dim: PositiveInt
-    likelihood: Likelihood
-    network: Network
-    latents: Latents = Latents()
-    autoregression: Autoregression | None = None
+    likelihood: LikelihoodSpec
+    network: NetworkSpec
+    latents: LatentsSpec = LatentsSpec()
+    autoregression: AutoregressionSpec | None = None
     condition: Condition | None = None
 
     @property
@@ -378,7 +384,7 @@ class ModelSpec(Section):
         """Those in a bundle of this model."""
         networks = GRAPHS
         if self.condition:
-            networks = tuple(graph.given(CONDITION) for graph in GRAPHS)
+            networks = tuple(graph.with_input(CONDITION) for graph in GRAPHS)
         return networks if self.latents.closed_form else networks + LATENT_GRAPHS
 
     @property
@@ -400,7 +406,7 @@ class ModelSpec(Section):
                     f"preprocessing.{name} has {len(values)} values; "
                     f"expected 1 or {self.input.size}, one for each element of {self.input.shape}"
                 )
-        if self.condition and isinstance(self.latents.prior, VampPrior):
+        if self.condition and isinstance(self.latents.prior, VampPriorSpec):
             raise ValueError(
                 "the vamp prior's pseudo-inputs have no condition for a conditional encoder; "
                 "take the mixture prior"
@@ -419,7 +425,7 @@ class ModelSpec(Section):
     @model_validator(mode="after")
     def _likelihood_fits(self) -> Self:
         kind = self.likelihood.kind
-        if kind in LEVELS:
+        if kind in LEVEL_LIKELIHOODS:
             if self.input.levels is None or self.input.range is None:
                 raise ValueError(
                     f"likelihood {kind} needs whole numbers of a known range, stored as bytes; "
@@ -428,7 +434,7 @@ class ModelSpec(Section):
             low, high = self.input.range
             if self.preprocessing != Preprocessing(shift=(low,), scale=(high - low,)):
                 raise ValueError(f"likelihood {kind} needs its levels scaled by range")
-        if kind in COUNTS and self.preprocessing != Preprocessing():
+        if kind in COUNT_LIKELIHOODS and self.preprocessing != Preprocessing():
             raise ValueError(f"likelihood {kind} needs counts as they are, without scaling")
         return self
 
@@ -459,7 +465,7 @@ class Calibration(Section):
     std: FiniteFloat
 
 
-class Content(ModelSpec):
+class ManifestContent(ModelSpec):
     """What a manifest says, before it is sealed.
 
     With a ``quantization`` encoder, decoder and scorer compute in whole numbers, and not what the
@@ -490,7 +496,7 @@ class Content(ModelSpec):
         return Manifest(**dict(whole), digest=_digest(whole))
 
 
-class Manifest(Content):
+class Manifest(ManifestContent):
     """``manifest.json`` of a bundle.
 
     ``files`` maps each file to its SHA-256; ``digest`` is the SHA-256 of all other fields that are
@@ -507,7 +513,7 @@ class Manifest(Content):
         return self
 
 
-def _digest(content: Content) -> str:
+def _digest(content: ManifestContent) -> str:
     fields = content.model_dump(mode="json", exclude={"digest"}, exclude_unset=True)
     canonical = json.dumps(fields, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(canonical.encode()).hexdigest()
