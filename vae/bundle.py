@@ -107,7 +107,7 @@ def write_bundle(root: Path, files: Mapping[FileName, bytes], **fields: Any) -> 
             _write(staging / name, content)
         while True:
             version = max(versions_in(model_directory), default=0) + 1
-            manifest = ManifestContent(version=version, files=hashes, **fields).seal()
+            manifest = ManifestContent(version=version, files=hashes, **fields).with_digest()
             _write(staging / MANIFEST, manifest.model_dump_json(indent=2).encode())
             target = model_directory / str(version)
             if _claim(staging, target):

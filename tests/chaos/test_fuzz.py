@@ -179,7 +179,7 @@ def reseal(content: bytes) -> bytes:
         del fields["digest"]
         return (
             ManifestContent.model_validate_json(json.dumps(fields))
-            .seal()
+            .with_digest()
             .model_dump_json()
             .encode()
         )

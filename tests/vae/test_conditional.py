@@ -111,5 +111,5 @@ def test_what_makes_no_condition_is_refused() -> None:
         ClassCondition(names=("a",))
     with pytest.raises(ValueError, match="pseudo-inputs have no condition"):
         make_spec(latents=LatentsSpec(prior=VampPriorSpec(components=2)))
-    with pytest.raises(ValueError, match="one number or by one for each"):
+    with pytest.raises(ValueError, match="shift of the condition has 3 values; expected 1 or 2"):
         VectorCondition(names=("a", "b"), preprocessing=Preprocessing(shift=(1, 2, 3)))
