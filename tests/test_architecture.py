@@ -136,17 +136,18 @@ def test_there_are_no_cycles() -> None:
 
 def _edges(path: Path) -> set[Path]:
     """The files of ours that a file imports when it is imported."""
-    edges = set()
+    edges: set[Path | None] = set()
     for node in ast.parse(path.read_text()).body:
-        if isinstance(node, ast.ImportFrom) and node.module:
-            names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
-        elif isinstance(node, ast.Import):
-            names = [alias.name for alias in node.names]
-        else:
-            continue
-        for name in names:
-            base = ROOT / "client" if name.startswith("vae_client") else ROOT
-            module = base / name.replace(".", "/")
-            candidates = {module.with_suffix(".py"), module / "__init__.py"} - {path}
-            edges |= {candidate for candidate in candidates if candidate.exists()}
-    return edges
+        if isinstance(node, ast.Import):
+            edges |= {_module_file(alias.name) for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            for alias in node.names:  # a module of the package, or a name in it
+                edges.add(_module_file(f"{node.module}.{alias.name}") or _module_file(node.module))
+    return {edge for edge in edges if edge} - {path}
+
+
+def _module_file(name: str) -> Path | None:
+    base = ROOT / "client" if name.startswith("vae_client") else ROOT
+    module = base / name.replace(".", "/")
+    files = (module.with_suffix(".py"), module / "__init__.py")
+    return next((file for file in files if file.exists()), None)
