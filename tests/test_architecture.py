@@ -3,6 +3,7 @@
 import ast
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -117,6 +118,16 @@ def test_a_public_api_only_re_exports_its_own_modules(path: Path) -> None:
 def _all_order(name: str) -> tuple[int, str]:
     """Constants, then classes: the order in which ruff sorts ``__all__``."""
     return (0 if name.isupper() else 1, name)
+
+
+def test_every_package_is_installed() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    packages = {
+        ".".join(path.parent.relative_to(ROOT).parts)
+        for package in ("service", "training", "vae")
+        for path in (ROOT / package).rglob("__init__.py")
+    }
+    assert set(project["tool"]["setuptools"]["packages"]) == packages
 
 
 def test_there_are_no_cycles() -> None:

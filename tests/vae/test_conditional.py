@@ -1,4 +1,4 @@
-"""Networks that are told a condition with every row."""
+"""Conditional models: encoder and decoder depend on each row's condition."""
 
 import pytest
 import torch
@@ -41,7 +41,7 @@ def vae(request: pytest.FixtureRequest) -> VAE:
 
 
 @torch.no_grad()
-def test_every_network_hears_the_condition(vae: VAE) -> None:
+def test_every_graph_depends_on_the_condition(vae: VAE) -> None:
     x, z = torch.rand(3, 8, 8), torch.randn(3, 2)
     first, second = (vae.conditioned_on(torch.eye(3)[[k, k, k]]) for k in (0, 1))
     for function in (lambda v: v.encode(x)[0], lambda v: v.decode(z), lambda v: v.log_px_z(x, z)):
@@ -49,7 +49,7 @@ def test_every_network_hears_the_condition(vae: VAE) -> None:
 
 
 @torch.no_grad()
-def test_each_row_hears_its_own_also_over_several_draws(vae: VAE) -> None:
+def test_each_row_has_its_own_condition_also_over_several_draws(vae: VAE) -> None:
     z, c = torch.randn(6, 2), torch.eye(3)
     decoded = vae.conditioned_on(c).decoder(z)
     for row in range(6):
@@ -58,7 +58,7 @@ def test_each_row_hears_its_own_also_over_several_draws(vae: VAE) -> None:
 
 
 @torch.no_grad()
-def test_numbers_are_told_in_units_of_the_data(vae: VAE) -> None:
+def test_conditions_are_in_the_units_of_the_data(vae: VAE) -> None:
     units = VectorCondition(
         names=("a", "b", "c"), preprocessing=Preprocessing(shift=(5,), scale=(1, 2, 4))
     )
@@ -72,7 +72,7 @@ def test_numbers_are_told_in_units_of_the_data(vae: VAE) -> None:
     )
 
 
-def test_what_is_given_shares_the_weights_and_leaves_the_model_as_it_was(vae: VAE) -> None:
+def test_a_conditioned_vae_shares_the_weights_and_leaves_the_model_unchanged(vae: VAE) -> None:
     names = list(vae.state_dict())
     x, c = torch.rand(3, 8, 8), torch.eye(3)
     draw = (

@@ -1,4 +1,4 @@
-"""onnxruntime is told to report to nobody before it is loaded."""
+"""onnxruntime's telemetry is disabled before the library is loaded."""
 
 import os
 import subprocess
@@ -6,10 +6,10 @@ import sys
 from pathlib import Path
 
 
-def test_the_engine_keeps_no_identity_of_this_machine(tmp_path: Path) -> None:
+def test_loading_writes_no_machine_identifier(tmp_path: Path) -> None:
     """What reports would have sent with it is a file that loading alone used to write."""
-    told = ("CI", "ORT_DISABLE_TELEMETRY", "XDG_CACHE_HOME")  # each would hide the difference
-    environment = {name: value for name, value in os.environ.items() if name not in told}
+    ignored = ("CI", "ORT_DISABLE_TELEMETRY", "XDG_CACHE_HOME")  # each would hide the file
+    environment = {name: value for name, value in os.environ.items() if name not in ignored}
     subprocess.run(
         [sys.executable, "-c", "import vae.onnxruntime_no_telemetry"],
         env=environment | {"HOME": str(tmp_path)},
