@@ -23,7 +23,7 @@ from service.settings import Settings
 from service.telemetry.metrics import Metrics
 from vae.bundle import Bundle, open_bundle, to_npz, write_bundle
 from vae.graphs import GRAPHS, Graph
-from vae.manifest import MLP, Bernoulli, Calibration, InputSpec
+from vae.manifest import BernoulliSpec, Calibration, InputSpec, MLPSpec
 
 LATENT_DIM = 3
 GOLDEN_ROWS = 4
@@ -111,8 +111,8 @@ def write_fake_bundle(
     fields = {
         "input": spec,
         "latent_dim": LATENT_DIM,
-        "likelihood": Bernoulli(),
-        "network": MLP(),
+        "likelihood": BernoulliSpec(),
+        "network": MLPSpec(),
         "name": name,
         "created": datetime.now(UTC),
         "metrics": {"elbo": -9.5, "active_units": 3},

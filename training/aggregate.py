@@ -13,7 +13,8 @@ from torch import Tensor
 
 from training.objective import Loss, draw
 from training.schedules import Now
-from vae.latents.gaussian import log_normal, log_standard_normal, reparameterise
+from vae.latents.diagonal_gaussian import log_normal, log_standard_normal
+from vae.latents.reparameterisation import reparameterise
 from vae.networks import VAE
 
 CHUNK_ELEMENTS = 1 << 22

@@ -20,7 +20,7 @@ from training.objective import ELBO, Objective
 from training.seeds import Purpose, derive, generator
 from vae import manifest
 from vae.latents.priors import VampPrior
-from vae.manifest import COUNTS, ModelSpec
+from vae.manifest import COUNT_LIKELIHOODS, ModelSpec
 from vae.networks import VAE, Preprocess
 
 CLOSED_FORM = frozenset({"dreg", "beta-tc", "mmd"})
@@ -102,64 +102,66 @@ def _scaling(config: TrainConfig) -> Scaling:
     return config.scaling
 
 
-def _likelihood(config: TrainConfig) -> manifest.Likelihood:
+def _likelihood(config: TrainConfig) -> manifest.LikelihoodSpec:
     options: dict[str, dict[str, object]] = {
         "gaussian": {"variance": config.variance},
         "logistic": {"components": config.logistics},
     }
     section = {"kind": config.likelihood, **options.get(config.likelihood, {})}
-    return TypeAdapter[manifest.Likelihood](manifest.Likelihood).validate_python(section)
+    return TypeAdapter[manifest.LikelihoodSpec](manifest.LikelihoodSpec).validate_python(section)
 
 
-def _latents(config: TrainConfig) -> manifest.Latents:
-    return manifest.Latents(
+def _latents(config: TrainConfig) -> manifest.LatentsSpec:
+    return manifest.LatentsSpec(
         prior=_prior(config), posterior=_posterior(config), ladder=_ladder(config)
     )
 
 
-def _prior(config: TrainConfig) -> manifest.Prior:
+def _prior(config: TrainConfig) -> manifest.PriorSpec:
     components = config.prior_components or DEFAULT_COMPONENTS
     match config.prior:
         case "normal":
-            return manifest.StandardNormal()
+            return manifest.StandardNormalSpec()
         case "mixture":
-            return manifest.GaussianMixture(components=components)
+            return manifest.GaussianMixtureSpec(components=components)
         case "vamp":
-            return manifest.VampPrior(components=components)
+            return manifest.VampPriorSpec(components=components)
 
 
-def _posterior(config: TrainConfig) -> manifest.Posterior:
+def _posterior(config: TrainConfig) -> manifest.PosteriorSpec:
     layers = config.flow_layers or DEFAULT_FLOW_LAYERS
     hidden = config.latents_hidden or DEFAULT_LATENTS_HIDDEN
     match config.posterior:
         case "diagonal":
-            return manifest.Diagonal()
+            return manifest.DiagonalGaussianSpec()
         case "iaf":
-            return manifest.AutoregressiveFlow(layers=layers, hidden=hidden)
+            return manifest.AutoregressiveFlowSpec(layers=layers, hidden=hidden)
         case "realnvp":
-            return manifest.CouplingFlow(layers=layers, hidden=hidden)
+            return manifest.CouplingFlowSpec(layers=layers, hidden=hidden)
 
 
-def _ladder(config: TrainConfig) -> manifest.Ladder | None:
+def _ladder(config: TrainConfig) -> manifest.LadderSpec | None:
     if config.ladder is None:
         return None
     hidden = config.latents_hidden or DEFAULT_LATENTS_HIDDEN
-    return manifest.Ladder(layers=config.ladder, hidden=hidden)
+    return manifest.LadderSpec(layers=config.ladder, hidden=hidden)
 
 
-def _network(config: TrainConfig) -> manifest.Network:
+def _network(config: TrainConfig) -> manifest.NetworkSpec:
     if config.hidden is None:
         raise AssertionError("the config is not resolved. This is a bug.")
-    layers = manifest.Layers(activation=config.activation, residual_blocks=config.residual_blocks)
+    layers = manifest.LayerSpec(
+        activation=config.activation, residual_blocks=config.residual_blocks
+    )
     if config.network == "conv":
-        return manifest.Conv(**dict(layers), channels=config.channels, hidden=config.hidden[0])
-    return manifest.MLP(**dict(layers), hidden=config.hidden)
+        return manifest.ConvSpec(**dict(layers), channels=config.channels, hidden=config.hidden[0])
+    return manifest.MLPSpec(**dict(layers), hidden=config.hidden)
 
 
-def _autoregression(config: TrainConfig) -> manifest.Autoregression | None:
+def _autoregression(config: TrainConfig) -> manifest.AutoregressionSpec | None:
     if not config.causal_radius:
         return None
-    return manifest.Autoregression(
+    return manifest.AutoregressionSpec(
         radius=config.causal_radius,
         channels=config.causal_channels,
         layers=config.causal_layers,
@@ -176,7 +178,7 @@ def _check_values(spec: ModelSpec, train: TrainingSet, scaling: str) -> None:
                 f"likelihood {kind} needs values in [0, 1]; with scaling {scaling} the "
                 f"training rows reach from {low:g} to {high:g}"
             )
-    if kind in COUNTS:
+    if kind in COUNT_LIKELIHOODS:
         for rows in train.rows.pieces():
             odd = rows[(rows < 0) | (rows != rows.round())]
             if len(odd):

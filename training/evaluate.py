@@ -108,13 +108,13 @@ def evaluate(
     c are the conditions of a conditional model. The processes of ``group`` share the batches out;
     each gets the whole result.
     """
-    settled = vae.settled()
+    frozen = vae.frozen()
 
     def work(given: VAE, rows: Tensor, noise: torch.Generator) -> Parts:
         return _evaluate_rows(given, rows, samples, noise)
 
     shapes = ((vae.spec.latent_dim,), (len(vae.latents.parts),), (), (), (), ())
-    found = in_batches(settled, x, work, shapes, seed, group, c)
+    found = in_batches(frozen, x, work, shapes, seed, group, c)
     z, kl, reconstruction, bound, score, units = found
     elbo = float((reconstruction - kl.sum(dim=1)).double().mean())
     in_units = elbo + float(units.double().mean())
@@ -129,7 +129,7 @@ def evaluate(
         active_units=active_units(z),
         kl_per_latent=tuple(kl.double().mean(dim=0).tolist()),
         parts=vae.latents.parts,
-        decomposition=decomposition(settled, x, seed, group, c),
+        decomposition=decomposition(frozen, x, seed, group, c),
         scores=score.float().cpu().numpy(),
     )
 
@@ -174,7 +174,7 @@ def in_batches(
     for number in range(len(batches))[group.part(len(batches))]:
         noise = generator(seed, Purpose.EVALUATION, number, x.device)
         rows = slice(number * ROWS, (number + 1) * ROWS)
-        given = vae.given(None if c is None else c[rows])
+        given = vae.conditioned_on(None if c is None else c[rows])
         for place, part in zip(whole, work(given, batches[number].float(), noise), strict=True):
             place[rows] = part
     group.add(whole)
@@ -191,12 +191,12 @@ def _evaluate_rows(vae: VAE, x: Tensor, samples: int, noise: torch.Generator) ->
     log_sum = torch.full_like(reconstruction, -math.inf)
     for sample in range(samples):
         eps = torch.randn(mu.shape, generator=noise, device=mu.device)
-        draw = vae.latents.draw(mu, logvar, eps)
+        draw = vae.latents.sample_posterior(mu, logvar, eps)
         log_px_z = vae.log_px_z(x, draw.z)
         log_sum = torch.logaddexp(log_sum, log_px_z - draw.log_ratio)
         if sample == 0:
             score = log_px_z - draw.kl.sum(dim=1)
-            units = vae.log_px_z_in_units(x, draw.z) - log_px_z
+            units = vae.log_px_z_in_data_units(x, draw.z) - log_px_z
         kl = kl + draw.kl / samples
         reconstruction = reconstruction + log_px_z / samples
     bound = log_sum - math.log(samples)

@@ -11,7 +11,7 @@ from training import ppca
 from training.errors import ConfigError
 from training.evaluate import active_units, evaluate
 from training.ppca import PPCA
-from vae.manifest import MLP, Gaussian, ModelSpec
+from vae.manifest import GaussianSpec, MLPSpec, ModelSpec
 from vae.networks import VAE
 
 
@@ -34,7 +34,7 @@ def compare(vae: VAE, x: Tensor, held_out: Tensor, seed: int) -> tuple[Figures, 
     """
     _check_linear(vae.spec)
     given = vae.spec.likelihood
-    free = isinstance(given, Gaussian) and given.variance in ("learned", "optimal")
+    free = isinstance(given, GaussianSpec) and given.variance in ("learned", "optimal")
     found = ppca.of(vae)
     rows, unseen = vae.preprocess(x.float()), vae.preprocess(held_out.float())
     best = ppca.fit(rows, vae.spec.latent_dim, None if free else found.variance)
@@ -80,13 +80,13 @@ def _mean(model: PPCA, rows: Tensor) -> float:
 
 def _check_linear(spec: ModelSpec) -> None:
     """One σ² for all elements, no hidden layer, N(0, I) and a diagonal posterior."""
-    one = isinstance(spec.likelihood, Gaussian) and spec.likelihood.variance not in (
+    one = isinstance(spec.likelihood, GaussianSpec) and spec.likelihood.variance not in (
         "per-element",
         "decoder",
     )
     alone = spec.autoregression is None and spec.condition is None
     plain = alone and spec.latents.closed_form
-    linear = isinstance(spec.network, MLP) and not spec.network.hidden
+    linear = isinstance(spec.network, MLPSpec) and not spec.network.hidden
     if not (one and linear and plain):
         raise ConfigError(
             "only a linear model has a closed form: an mlp without hidden layers, a gaussian "

@@ -19,11 +19,11 @@ from training.evaluate import Evaluation
 from training.seeds import Purpose, generator
 from training.served import Served
 from vae.bundle import to_npz
-from vae.engine import onnxruntime as ort
 from vae.graphs import CONDITION, DECODER, ENCODER, POSTERIOR, PRIOR, SCORER, Graph
 from vae.manifest import Calibration, FileName
 from vae.networks import VAE
-from vae.parity import magnitudes
+from vae.onnxruntime_no_telemetry import onnxruntime as ort
+from vae.relative_error import output_magnitudes
 
 GOLDEN_ROWS = 8
 EXAMPLE_ROWS = 3
@@ -40,7 +40,7 @@ class Encoder(nn.Module):
         self.vae = vae
 
     def forward(self, x: Tensor, c: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        return self.vae.given(c).encode(x)
+        return self.vae.conditioned_on(c).encode(x)
 
 
 class Decoder(nn.Module):
@@ -51,7 +51,7 @@ class Decoder(nn.Module):
         self.vae = vae
 
     def forward(self, z: Tensor, c: Tensor | None = None) -> Tensor:
-        return self.vae.given(c).decode(z)
+        return self.vae.conditioned_on(c).decode(z)
 
 
 class Scorer(nn.Module):
@@ -62,7 +62,7 @@ class Scorer(nn.Module):
         self.vae = vae
 
     def forward(self, x: Tensor, z: Tensor, c: Tensor | None = None) -> Tensor:
-        return self.vae.given(c).log_px_z(x, z)
+        return self.vae.conditioned_on(c).log_px_z(x, z)
 
 
 class Posterior(nn.Module):
@@ -104,18 +104,20 @@ def export(
     ``vae`` is on the CPU; ``held_out`` is (rows, *shape) in units of the data, c its conditions.
     Raises ExportError, naming the graph, when one does not do what torch does.
     """
-    settled = vae.eval().settled()
-    inputs = gate_inputs(settled, held_out, seed, c)
-    sizes = magnitudes(vae.spec)
+    frozen = vae.eval().frozen()
+    inputs = gate_inputs(frozen, held_out, seed, c)
+    sizes = output_magnitudes(vae.spec)
     first = None if c is None else c[:GOLDEN_ROWS]
     graphs: dict[FileName, bytes] = {
-        graph.file: export_graph(graph, MODULES[graph.name](settled), inputs, sizes)
+        graph.file: export_graph(graph, MODULES[graph.name](frozen), inputs, sizes)
         for graph in vae.spec.graphs
     }
     return {
         "checkpoint.safetensors": save(vae.state_dict()),
         **graphs,
-        "golden.npz": golden(settled.given(first), held_out[:GOLDEN_ROWS].float(), seed, first),
+        "golden.npz": golden(
+            frozen.conditioned_on(first), held_out[:GOLDEN_ROWS].float(), seed, first
+        ),
         "calibration.npz": to_npz({"elbo": np.sort(evaluation.scores)}),
     }
 
@@ -192,7 +194,7 @@ def gate_inputs(
     rows = torch.arange(max(gate.BATCH_SIZES)) % len(held_out)
     x = held_out.index_select(0, rows).float()
     given = None if c is None else c.index_select(0, rows)
-    arrays = draws(vae.given(given), x, generator(seed, Purpose.EXPORT, 0)) | _told(given)
+    arrays = draws(vae.conditioned_on(given), x, generator(seed, Purpose.EXPORT, 0)) | _told(given)
     # Cloned, for the exporter does not take tensors of inference mode.
     return {name: array.clone() for name, array in arrays.items()}
 

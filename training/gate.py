@@ -17,17 +17,17 @@ from onnx import AttributeProto, FunctionProto, GraphProto, NodeProto, TensorPro
 from torch import Tensor, nn
 
 from training.errors import ExportError
-from vae.engine import onnxruntime as ort
 from vae.graphs import Graph
-from vae.parity import difference
+from vae.onnxruntime_no_telemetry import onnxruntime as ort
+from vae.relative_error import relative_error
 
 Array = NDArray[np.float32]
 
 BATCH_SIZES = (1, 2, 3, 7, 64, 257)
 TOLERANCE = 1e-5
-"""Largest difference of onnxruntime from torch, as vae.parity measures it, or SLACK times that of
-torch from itself in float64 where this is larger. Large weights that cancel, and pixels that follow
-from hundreds before them, leave float32 fewer digits, whoever computes.
+"""Largest difference of onnxruntime from torch, as vae.relative_error measures it, or SLACK times
+that of torch from itself in float64 where this is larger. Large weights that cancel, and pixels
+that follow from hundreds before them, leave float32 fewer digits, whoever computes.
 """
 
 SLACK = 4.0
@@ -54,7 +54,8 @@ def check(
     """Hold the ONNX file against the torch module it was exported from.
 
     ``inputs`` are max(BATCH_SIZES) rows or more for each of ``graph.inputs``, ``magnitudes`` the
-    sizes of its outputs as in vae.parity. Raises ExportError, naming the graph and what is wrong.
+    sizes of its outputs as in vae.relative_error. Raises ExportError, naming the graph and what is
+    wrong.
     """
     session = _checked_session(graph, content)
     exact = copy.deepcopy(module).double()
@@ -65,7 +66,7 @@ def check(
         found = _run(graph, session, batch, size)
         for name, a, b, c in zip(graph.outputs, found, expected, certain, strict=True):
             place = f"{graph.name}: at batch size {size} {name}"
-            allowed = max(TOLERANCE, SLACK * difference(b, c, magnitudes[name]))
+            allowed = max(TOLERANCE, SLACK * relative_error(b, c, magnitudes[name]))
             _check_close(place, a, b, magnitudes[name], allowed=allowed)
 
 
@@ -181,7 +182,7 @@ def _check_close(
         raise ExportError(
             f"{place} is {a.dtype}{list(a.shape)} in {one} and {b.dtype}{list(b.shape)} in {other}"
         )
-    if not (worst := difference(a, b, magnitude)) <= allowed:  # NaN is not close either
+    if not (worst := relative_error(a, b, magnitude)) <= allowed:  # NaN is not close either
         raise ExportError(
             f"{place} differs by {worst:.3g} between {one} and {other}; {allowed:.3g} is allowed"
         )

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from training.objective import Draws, Loss, draw
 from training.schedules import Now
-from vae.latents.gaussian import log_normal, log_standard_normal
+from vae.latents.diagonal_gaussian import log_normal, log_standard_normal
 from vae.networks import VAE
 
 

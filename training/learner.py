@@ -117,7 +117,7 @@ def step(
     Returns (skipped, rows, ELBO, reconstruction, KL, loss) of the whole batch, the last four summed
     over the rows; a skipped step counts no rows.
     """
-    loss = learner.objective(learner.computed.given(c), x, eps, now)
+    loss = learner.objective(learner.computed.conditioned_on(c), x, eps, now)
     sums = _sums(loss)
     bad = descend(
         learner.optimiser,

@@ -71,7 +71,7 @@ def draw(vae: VAE, x: Tensor, eps: Tensor) -> Draws:
     """Encode x once and decode it for every draw: eps is (draws, rows, latent_dim)."""
     flat = vae.preprocess(x)
     mu, logvar = vae.infer(flat)
-    drawn = vae.latents.draw(_every(mu, eps), _every(logvar, eps), eps.flatten(0, 1))
+    drawn = vae.latents.sample_posterior(_every(mu, eps), _every(logvar, eps), eps.flatten(0, 1))
     z = drawn.z.view(eps.shape)
     # Decoded by way of z, so that all of the decoder's gradient comes through it.
     log_px_z = vae.likelihood.log_prob(vae.decoder(z.flatten(0, 1)), _every(flat, eps))

@@ -54,7 +54,7 @@ def reconstructions(vae: VAE, held_out: Tensor, c: Tensor | None = None) -> byte
     spec = vae.spec.input
     count = RECONSTRUCTIONS if spec.kind == "image" else POINTS
     x = held_out[:count].float()
-    decoded = reconstruct(vae.given(None if c is None else c[:count]), x)
+    decoded = reconstruct(vae.conditioned_on(None if c is None else c[:count]), x)
     if spec.kind == "vector":
         return _scatters(spec, x, decoded)
     originals, copies = to_pixels(x, spec), to_pixels(decoded, spec)
@@ -71,7 +71,7 @@ def draw(vae: VAE, rows: int, noise: torch.Generator, c: Tensor | None = None) -
     see; for vectors draws from it. Conditions are picked from c.
     """
     device = next(vae.parameters()).device
-    vae = vae.given(None if c is None else spread(c, rows).to(device))
+    vae = vae.conditioned_on(None if c is None else spread(c, rows).to(device))
     eps = torch.randn(rows, vae.spec.noise_dim, generator=noise).to(device)
     z = vae.prior(eps, torch.ones(rows, device=device))
     if vae.spec.input.kind == "image":

@@ -27,11 +27,11 @@ from training.export import GOLDEN_ROWS, draws, gate_inputs, golden
 from training.seeds import Purpose, generator
 from training.served import Served
 from vae.bundle import to_npz
-from vae.engine import quantization
 from vae.graphs import GRAPHS, Graph
 from vae.manifest import FileName, ModelSpec
 from vae.networks import VAE
-from vae.parity import magnitudes
+from vae.onnxruntime_no_telemetry import quantization
+from vae.relative_error import output_magnitudes
 
 TOLERANCE = 0.005
 """Largest move of the held-out ELBO, as a share of it."""
@@ -107,15 +107,15 @@ def quantize(
     Raises ExportError when a graph cannot be quantised, gives a row another answer in another
     batch, or when the mean ELBO moves by more than TOLERANCE.
     """
-    settled = vae.eval().settled()
-    ranges = _ranges(settled, seen, seed)
-    inputs, sizes = gate_inputs(settled, held_out, seed), magnitudes(vae.spec)
+    frozen = vae.eval().frozen()
+    ranges = _ranges(frozen, seen, seed)
+    inputs, sizes = gate_inputs(frozen, held_out, seed), output_magnitudes(vae.spec)
     graphs: dict[FileName, bytes] = {
         graph.file: quantize_graph(graph, files[graph.file], ranges) for graph in GRAPHS
     }
     for graph in GRAPHS:
         gate.check_alone(graph, graphs[graph.file], inputs, sizes)
-    plain, int8 = Served(settled, files), Served(settled, graphs)
+    plain, int8 = Served(frozen, files), Served(frozen, graphs)
     scores = int8.elbo(held_out, seed)
     before = float(plain.elbo(held_out, seed).double().mean())
     after = float(scores.double().mean())

@@ -119,7 +119,7 @@ def look(vae: VAE, held_out: Dataset, seed: int) -> Gallery | None:
     spec = vae.spec.input
     if not visible(spec):
         return None
-    vae = vae.settled()
+    vae = vae.frozen()
     rows = min(len(held_out), ROWS, max(1, VALUES // spec.size))
     x, c = held_out.x[:rows].float(), conditions(held_out, vae.spec)
     bounds = spec.range or (float(x.min()), float(x.max()))
@@ -234,7 +234,7 @@ def _samples(vae: VAE, seed: int, c: Tensor | None) -> tuple[Tensor, Tensor]:
     decoded, drawn = [], []
     for start in range(0, SAMPLES, BATCH):
         rows = range(SAMPLES)[start : start + BATCH]
-        given = vae.given(None if told is None else told[rows.start : rows.stop])
+        given = vae.conditioned_on(None if told is None else told[rows.start : rows.stop])
         eps = torch.randn(len(rows), vae.spec.noise_dim, generator=noise, device=device)
         z = given.prior(eps, torch.ones(len(rows), device=device))
         params = given.decoder(z)

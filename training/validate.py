@@ -42,7 +42,7 @@ def validate(
         return found.loss.expand(len(rows)), found.elbo, found.kl_per_latent, centre
 
     shapes = ((), (), (len(vae.latents.parts),), (vae.spec.latent_dim,))
-    loss, elbo, kl, z = in_batches(vae.settled(), x, work, shapes, seed, group, c)
+    loss, elbo, kl, z = in_batches(vae.frozen(), x, work, shapes, seed, group, c)
     return Validation(
         objective=-float(loss.double().mean()),
         elbo=float(elbo.double().mean()),

@@ -28,9 +28,9 @@ class ModelDescription(BaseModel):
     created: AwareDatetime
     input: manifest.InputSpec
     latent_dim: int
-    likelihood: manifest.Likelihood
-    network: manifest.Network
-    latents: manifest.Latents
+    likelihood: manifest.LikelihoodSpec
+    network: manifest.NetworkSpec
+    latents: manifest.LatentsSpec
     condition: manifest.Condition | None
     metrics: dict[str, float]
     calibration: manifest.Calibration

@@ -17,7 +17,7 @@ from training.errors import RunError
 from training.learner import Learner, step
 from training.optimiser import make_optimiser
 from training.schedules import at_the_end
-from vae.manifest import MLP, Gaussian, InputSpec, ModelSpec
+from vae.manifest import GaussianSpec, InputSpec, MLPSpec, ModelSpec
 from vae.networks import VAE
 
 CONFIG = TrainConfig(data="x", learning_rate=0.01)
@@ -27,8 +27,8 @@ def make_spec(width: int = 4) -> ModelSpec:
     return ModelSpec(
         input=InputSpec(kind="vector", shape=(3,), dtype="float32"),
         latent_dim=2,
-        likelihood=Gaussian(variance="learned"),
-        network=MLP(hidden=(width,)),
+        likelihood=GaussianSpec(variance="learned"),
+        network=MLPSpec(hidden=(width,)),
     )
 
 

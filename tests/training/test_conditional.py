@@ -118,9 +118,11 @@ def test_every_draw_of_a_row_has_the_row_s_condition() -> None:
     c = conditions(data, vae.spec)
     assert c is not None
     eps = torch.randn(3, len(data), 2)
-    together = draw(vae.given(c), data.x, eps)
+    together = draw(vae.conditioned_on(c), data.x, eps)
     for row in (0, 1, 17):
-        alone = draw(vae.given(c[row : row + 1]), data.x[row : row + 1], eps[:, row : row + 1])
+        alone = draw(
+            vae.conditioned_on(c[row : row + 1]), data.x[row : row + 1], eps[:, row : row + 1]
+        )
         torch.testing.assert_close(together.log_px_z[:, row], alone.log_px_z[:, 0])
 
 

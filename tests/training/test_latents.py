@@ -70,11 +70,11 @@ def test_pseudo_inputs_begin_near_rows_of_the_data_and_apart() -> None:
 def test_a_settled_copy_gives_the_same_and_leaves_the_original() -> None:
     vae = make_vae(prior="vamp")
     before = {name: weight.clone() for name, weight in vae.state_dict().items()}
-    settled = vae.settled()
+    frozen = vae.frozen()
     noise, ones = torch.randn(9, 4), torch.ones(9)
-    torch.testing.assert_close(settled.prior(noise, ones), vae.prior(noise, ones))
+    torch.testing.assert_close(frozen.prior(noise, ones), vae.prior(noise, ones))
     with torch.no_grad():
-        for weight in settled.parameters():
+        for weight in frozen.parameters():
             weight.zero_()
     assert all(torch.equal(before[name], weight) for name, weight in vae.state_dict().items())
 

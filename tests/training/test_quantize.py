@@ -20,7 +20,7 @@ from training.errors import ConfigError, ExportError
 from training.quantize import Int8, calibration_rows, check_quantizable, quantize
 from vae.bundle import Bundle, open_bundle
 from vae.graphs import DECODER, ENCODER, GRAPHS, SCORER
-from vae.manifest import MLP, Autoregression, Bernoulli, InputSpec, ModelSpec
+from vae.manifest import AutoregressionSpec, BernoulliSpec, InputSpec, MLPSpec, ModelSpec
 from vae.networks import VAE
 
 GRAY = InputSpec(kind="image", shape=(8, 8), dtype="uint8", range=(0, 16))
@@ -105,9 +105,9 @@ def test_a_loop_over_pixels_is_refused_before_training(
     spec = ModelSpec(
         input=GRAY,
         latent_dim=2,
-        likelihood=Bernoulli(),
-        network=MLP(),
-        autoregression=Autoregression(radius=2),
+        likelihood=BernoulliSpec(),
+        network=MLPSpec(),
+        autoregression=AutoregressionSpec(radius=2),
     )
     with pytest.raises(ConfigError, match="leave one of the two out"):
         check_quantizable(spec)

@@ -24,7 +24,7 @@ from training.evaluate import Evaluation
 from training.files import write_atomically
 from training.group import Group, join
 from training.run import Run
-from vae.manifest import ModelSpec, Vector
+from vae.manifest import ModelSpec, VectorCondition
 from vae.networks import VAE
 
 PICTURE_COLUMNS = 12
@@ -100,7 +100,7 @@ def _rows_for(vae: VAE, command: EvaluateCommand) -> Dataset:
     """The data of the command. Raises ConfigError when its rows are not the model's."""
     source = command.data or ""
     is_table = Path(source).suffix.lower() in (".csv", ".parquet")
-    told = vae.spec.condition.names if isinstance(vae.spec.condition, Vector) else None
+    told = vae.spec.condition.names if isinstance(vae.spec.condition, VectorCondition) else None
     rows = (
         load(source, columns=vae.spec.input.columns, condition_columns=told)
         if is_table

@@ -6,7 +6,7 @@ from torch.nn import functional as F
 
 from training.data.dataset import DataError, Dataset, TrainingSet, standardising
 from training.data.rows import InMemory
-from vae.manifest import Classes, Condition, ModelSpec, Vector
+from vae.manifest import ClassCondition, Condition, ModelSpec, VectorCondition
 
 MOST = 1000
 """Classes, each of which is an input of two networks: more are no labels but numbers."""
@@ -18,7 +18,7 @@ def condition_of(train: TrainingSet) -> Condition:
     Raises DataError where there is neither, as with shards.
     """
     if isinstance(train, Dataset) and train.c is not None:
-        return Vector(names=train.c_names, preprocessing=standardising(iter((train.c,))))
+        return VectorCondition(names=train.c_names, preprocessing=standardising(iter((train.c,))))
     if isinstance(train, Dataset) and train.labels is not None:
         return _classes(train, train.labels)
     raise DataError(
@@ -45,23 +45,23 @@ def conditions(dataset: Dataset, spec: ModelSpec) -> Tensor | None:
     match spec.condition:
         case None:
             return None
-        case Vector(names=names):
+        case VectorCondition(names=names):
             if dataset.c is None or dataset.c_names != names:
                 given = ", ".join(dataset.c_names) or "nothing"
                 raise DataError(
                     f"the model is told {', '.join(names)} with each row; these have {given}"
                 )
             return dataset.c
-        case Classes(names=names):
+        case ClassCondition(names=names):
             return _places(dataset, names)
 
 
-def _classes(train: Dataset, labels: Tensor) -> Classes:
+def _classes(train: Dataset, labels: Tensor) -> ClassCondition:
     """The classes of the labels, by the names that the source has, or as numbers."""
     names = tuple(_name(train, value) for value in torch.unique(labels).tolist())
     if not 2 <= len(names) <= MOST:
         raise DataError(f"a conditional model needs 2 to {MOST} classes; there are {len(names)}")
-    return Classes(names=names)
+    return ClassCondition(names=names)
 
 
 def _places(dataset: Dataset, classes: tuple[str, ...]) -> Tensor:

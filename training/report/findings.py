@@ -81,7 +81,7 @@ def look(vae: VAE, held_out: Dataset, seed: int) -> Findings | None:
     evaluation = evaluate(vae, x, samples=1, seed=seed, c=given)
     if not evaluation.finite:
         return None
-    z = vae.latents.centre(*vae.given(given).encode(x))
+    z = vae.latents.centre(*vae.conditioned_on(given).encode(x))
     spread = _array(z.var(dim=0, correction=0))
     count = min(max(int((spread > ACTIVE).sum()), LEAST), MOST)
     traversed = np.argsort(-spread, kind="stable")[:count].tolist()
@@ -90,7 +90,7 @@ def look(vae: VAE, held_out: Dataset, seed: int) -> Findings | None:
     return Findings(
         spec=vae.spec,
         x=_array(x),
-        reconstructions=_array(reconstruct(vae.given(given), x)),
+        reconstructions=_array(reconstruct(vae.conditioned_on(given), x)),
         samples=_array(draw(vae, rows, generator(seed, Purpose.PICTURES), c)),
         scores=evaluation.scores,
         parts=_parts(evaluation, spread),
@@ -98,7 +98,9 @@ def look(vae: VAE, held_out: Dataset, seed: int) -> Findings | None:
         projection=projection,
         explained=explained,
         traversed=tuple(traversed),
-        traversals=_traverse(vae.given(given if given is None else given[:1]), z[0], traversed),
+        traversals=_traverse(
+            vae.conditioned_on(given if given is None else given[:1]), z[0], traversed
+        ),
         labels=None if held_out.labels is None else held_out.labels[:ROWS].numpy(),
     )
 

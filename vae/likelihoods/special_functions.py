@@ -1,7 +1,8 @@
-"""Special functions in operators that ONNX has, accurate in float32 and finite where x is.
+"""Special functions made of operators that ONNX has, elementwise and accurate in float32.
 
-Each joins a series to a closed form where the other would cancel. Both sides of a ``torch.where``
-are clamped to where they are used: the gradient of the side not taken must be finite as well.
+Each uses a series where the closed form would cancel. Both branches of a ``torch.where`` are
+clamped to the range in which they are used, because the gradient of the other branch must be
+finite, too.
 """
 
 import math
@@ -11,11 +12,11 @@ from torch import Tensor
 from torch.nn import functional as F
 
 SHIFT = 5
-"""Stirling's series is used from here on: its first term left out is 8·10⁻⁹."""
+"""Stirling's series is used from here on. The first term left out, 1/(1680 y⁷), is 8·10⁻⁹ here."""
 
 
 def log_sinhc(a: Tensor) -> Tensor:
-    """log(sinh(a) / a), which is 0 at 0."""
+    """log(sinh(a) / a), continued to 0 at a = 0. Its Taylor series is used for |a| < ½."""
     square = a.abs().clamp(max=0.5).square()
     series = square * (1 / 6 - square * (1 / 180 - square * (1 / 2835 - square / 37800)))
     large = a.abs().clamp(min=0.5)
@@ -24,7 +25,7 @@ def log_sinhc(a: Tensor) -> Tensor:
 
 
 def langevin(a: Tensor) -> Tensor:
-    """coth(a) − 1/a, the derivative of log_sinhc: from −1 to 1, and 0 at 0."""
+    """The Langevin function coth(a) − 1/a, continued to 0 at a = 0: the derivative of log_sinhc."""
     near = a.clamp(-0.5, 0.5)
     square = near.square()
     series = near * (1 / 3 - square * (1 / 45 - square * (2 / 945 - square / 4725)))
@@ -36,23 +37,28 @@ def langevin(a: Tensor) -> Tensor:
 def log_sigmoid(a: Tensor) -> Tensor:
     """log(1 / (1 + exp(−a))).
 
-    That of torch becomes Log(Sigmoid(a)) in an ONNX graph, and onnxruntime's Sigmoid is 0 from
-    about a = −18 down.
+    ``F.logsigmoid`` is exported as Log(Sigmoid(a)), and onnxruntime's Sigmoid is 0 below about
+    a = −18.
     """
     return -F.softplus(-a)
 
 
 def log1mexp(a: Tensor) -> Tensor:
-    """log(1 − exp(−a)) for a > 0 (Mächler 2012)."""
+    """log(1 − exp(−a)) for a > 0.
+
+    Two branches, as Mächler 2012 ("Accurately computing log(1 − exp(−|a|))") recommends. ONNX has
+    no expm1, so that the branch for small a is log a − a/2 + log_sinhc(a/2), which is the same
+    function.
+    """
     near = a.clamp(max=1.0)
     series = near.log() - near / 2 + log_sinhc(near / 2)
     return torch.where(a < 1, series, torch.log1p(-torch.exp(-a.clamp(min=1.0))))
 
 
 def deviance(a: Tensor, b: Tensor) -> Tensor:
-    """a log(a / b) + b − a for a ≥ 0 and b > 0, without cancellation where they are close.
+    """a log(a / b) + b − a for a ≥ 0 and b > 0, without cancellation if a and b are close.
 
-    The ``bd0`` of Loader 2000, "Fast and accurate computation of binomial probabilities".
+    It is ``bd0`` of Loader 2000, "Fast and accurate computation of binomial probabilities".
     """
     a = a.clamp(min=1e-10)
     ratio = (a - b) / (a + b)
@@ -64,9 +70,10 @@ def deviance(a: Tensor, b: Tensor) -> Tensor:
 
 
 def log_ratio(a: Tensor, b: Tensor, difference: Tensor) -> Tensor:
-    """log(a / b) for positive a and b, from their ``difference`` a − b where they are close.
+    """log(a / b) for a, b > 0, from their ``difference`` a − b if they are close.
 
-    2 artanh((a − b) / (a + b)) keeps what log1p would, which is log(1 + x) in an ONNX graph.
+    The series of 2 artanh((a − b) / (a + b)). log1p would be as accurate in torch, but is exported
+    as Log(1 + x).
     """
     ratio = difference / (a + b)
     v = ratio.clamp(-0.1, 0.1)
@@ -76,9 +83,9 @@ def log_ratio(a: Tensor, b: Tensor, difference: Tensor) -> Tensor:
 
 
 def stirling_excess(y: Tensor) -> Tensor:
-    """log Γ(y + 1) − y log y + y for y ≥ 0: what Stirling's leading terms leave, ½ log 2πy or so.
+    """log Γ(y + 1) − y log y + y for y ≥ 0, which is about ½ log 2πy.
 
-    Below SHIFT by the recurrence from y + SHIFT.
+    Below SHIFT it is computed from y + SHIFT by E(y) = E(y + 1) + y log(1 + 1/y) − 1.
     """
     low = y < SHIFT
     start = y.clamp(1e-10, float(SHIFT))

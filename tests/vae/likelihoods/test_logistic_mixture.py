@@ -6,13 +6,13 @@ import pytest
 import torch
 from torch import Tensor
 
-from vae.likelihoods.logistic import Logistic
+from vae.likelihoods.logistic_mixture import LogisticMixture
 
 LEVELS = 5
 
 
-def colours(components: int = 3) -> Logistic:
-    return Logistic(LEVELS, components, colour=True)
+def colours(components: int = 3) -> LogisticMixture:
+    return LogisticMixture(LEVELS, components, colour=True)
 
 
 def all_colours() -> Tensor:
@@ -20,7 +20,7 @@ def all_colours() -> Tensor:
     return torch.tensor([*itertools.product(range(LEVELS), repeat=3)]) / (LEVELS - 1)
 
 
-def some_params(likelihood: Logistic, pixels: int = 1) -> Tensor:
+def some_params(likelihood: LogisticMixture, pixels: int = 1) -> Tensor:
     torch.manual_seed(0)
     return torch.randn(1, 3 * pixels * likelihood.params_per_element)
 
@@ -33,7 +33,7 @@ def test_the_colours_of_a_pixel_sum_to_one_together(components: int) -> None:
 
 
 def test_one_component_is_the_difference_of_sigmoids() -> None:
-    likelihood = Logistic(256, 1, colour=False)
+    likelihood = LogisticMixture(256, 1, colour=False)
     mean, log_scale = 0.1, -3.0
     x = torch.arange(256) / 255
     u = (2 * x - 1).double()
@@ -48,7 +48,7 @@ def test_one_component_is_the_difference_of_sigmoids() -> None:
 
 
 def test_the_tails_do_not_underflow() -> None:
-    likelihood = Logistic(256, 1, colour=False)
+    likelihood = LogisticMixture(256, 1, colour=False)
     params = torch.tensor([[0.0, -1.0, -7.0]])
     far = likelihood.log_prob(params, torch.tensor([[0.9]])).item()
     farther = likelihood.log_prob(params, torch.tensor([[0.95]])).item()

@@ -1,36 +1,36 @@
-"""Networks that are told a condition with every row."""
+"""Conditional models: encoder and decoder depend on each row's condition."""
 
 import pytest
 import torch
 
 from vae.manifest import (
-    MLP,
-    Bernoulli,
-    Classes,
-    Conv,
-    GaussianMixture,
+    BernoulliSpec,
+    ClassCondition,
+    ConvSpec,
+    GaussianMixtureSpec,
     InputSpec,
-    Latents,
+    LatentsSpec,
+    MLPSpec,
     ModelSpec,
-    Network,
+    NetworkSpec,
     Preprocessing,
-    VampPrior,
-    Vector,
+    VampPriorSpec,
+    VectorCondition,
 )
 from vae.networks import VAE
 
-PLAIN = Latents()
-NETWORKS: list[Network] = [MLP(hidden=(5,)), Conv(channels=(2,), hidden=5)]
+PLAIN = LatentsSpec()
+NETWORKS: list[NetworkSpec] = [MLPSpec(hidden=(5,)), ConvSpec(channels=(2,), hidden=5)]
 
 
-def make_spec(network: Network = NETWORKS[0], latents: Latents = PLAIN) -> ModelSpec:
+def make_spec(network: NetworkSpec = NETWORKS[0], latents: LatentsSpec = PLAIN) -> ModelSpec:
     return ModelSpec(
         input=InputSpec(kind="image", shape=(8, 8), dtype="uint8", range=(0, 1)),
         latent_dim=2,
-        likelihood=Bernoulli(),
+        likelihood=BernoulliSpec(),
         network=network,
         latents=latents,
-        condition=Classes(names=("a", "b", "c")),
+        condition=ClassCondition(names=("a", "b", "c")),
     )
 
 
@@ -41,37 +41,44 @@ def vae(request: pytest.FixtureRequest) -> VAE:
 
 
 @torch.no_grad()
-def test_every_network_hears_the_condition(vae: VAE) -> None:
+def test_every_graph_depends_on_the_condition(vae: VAE) -> None:
     x, z = torch.rand(3, 8, 8), torch.randn(3, 2)
-    first, second = (vae.given(torch.eye(3)[[k, k, k]]) for k in (0, 1))
+    first, second = (vae.conditioned_on(torch.eye(3)[[k, k, k]]) for k in (0, 1))
     for function in (lambda v: v.encode(x)[0], lambda v: v.decode(z), lambda v: v.log_px_z(x, z)):
         assert (function(first) != function(second)).reshape(3, -1).any(dim=1).all()
 
 
 @torch.no_grad()
-def test_each_row_hears_its_own_also_over_several_draws(vae: VAE) -> None:
+def test_each_row_has_its_own_condition_also_over_several_draws(vae: VAE) -> None:
     z, c = torch.randn(6, 2), torch.eye(3)
-    decoded = vae.given(c).decoder(z)
+    decoded = vae.conditioned_on(c).decoder(z)
     for row in range(6):
-        alone = vae.given(c[row % 3][None]).decoder(z[row][None])
+        alone = vae.conditioned_on(c[row % 3][None]).decoder(z[row][None])
         torch.testing.assert_close(decoded[row], alone[0])
 
 
 @torch.no_grad()
-def test_numbers_are_told_in_units_of_the_data(vae: VAE) -> None:
-    units = Vector(names=("a", "b", "c"), preprocessing=Preprocessing(shift=(5,), scale=(1, 2, 4)))
+def test_conditions_are_in_the_units_of_the_data(vae: VAE) -> None:
+    units = VectorCondition(
+        names=("a", "b", "c"), preprocessing=Preprocessing(shift=(5,), scale=(1, 2, 4))
+    )
     scaled = VAE(vae.spec.model_copy(update={"condition": units})).eval()
     weights = vae.state_dict()
     scaled.load_state_dict(weights, strict=False)
     c, z = torch.randn(4, 3), torch.randn(4, 2)
     in_units = c * torch.tensor([1, 2, 4]) + 5
-    torch.testing.assert_close(scaled.given(in_units).decode(z), vae.given(c).decode(z))
+    torch.testing.assert_close(
+        scaled.conditioned_on(in_units).decode(z), vae.conditioned_on(c).decode(z)
+    )
 
 
-def test_what_is_given_shares_the_weights_and_leaves_the_model_as_it_was(vae: VAE) -> None:
+def test_a_conditioned_vae_shares_the_weights_and_leaves_the_model_unchanged(vae: VAE) -> None:
     names = list(vae.state_dict())
     x, c = torch.rand(3, 8, 8), torch.eye(3)
-    draw = vae.given(c).encode(x)[0].sum() + vae.given(c).decode(torch.randn(3, 2)).sum()
+    draw = (
+        vae.conditioned_on(c).encode(x)[0].sum()
+        + vae.conditioned_on(c).decode(torch.randn(3, 2)).sum()
+    )
     draw.backward()
     assert all(
         weight.grad is not None and weight.grad.any()
@@ -79,17 +86,17 @@ def test_what_is_given_shares_the_weights_and_leaves_the_model_as_it_was(vae: VA
         if name.startswith(("encoder", "decoder"))
     )
     assert list(vae.state_dict()) == names
-    assert vae.given(None) is vae
+    assert vae.conditioned_on(None) is vae
 
 
 def test_a_model_without_condition_stays_what_it_is() -> None:
     vae = VAE(make_spec().model_copy(update={"condition": None}))
-    assert vae.given(None) is vae
+    assert vae.conditioned_on(None) is vae
     assert [graph.inputs for graph in vae.spec.graphs] == [("x",), ("z",), ("x", "z")]
 
 
 def test_the_graphs_take_the_condition_last() -> None:
-    spec = make_spec(latents=Latents(prior=GaussianMixture(components=2)))
+    spec = make_spec(latents=LatentsSpec(prior=GaussianMixtureSpec(components=2)))
     inputs = {graph.name: graph.inputs for graph in spec.graphs}
     assert inputs["encoder"] == ("x", "c")
     assert inputs["decoder"] == ("z", "c")
@@ -99,10 +106,10 @@ def test_the_graphs_take_the_condition_last() -> None:
 
 def test_what_makes_no_condition_is_refused() -> None:
     with pytest.raises(ValueError, match="distinct"):
-        Classes(names=("a", "a"))
+        ClassCondition(names=("a", "a"))
     with pytest.raises(ValueError, match="names"):
-        Classes(names=("a",))
+        ClassCondition(names=("a",))
     with pytest.raises(ValueError, match="pseudo-inputs have no condition"):
-        make_spec(latents=Latents(prior=VampPrior(components=2)))
-    with pytest.raises(ValueError, match="one number or by one for each"):
-        Vector(names=("a", "b"), preprocessing=Preprocessing(shift=(1, 2, 3)))
+        make_spec(latents=LatentsSpec(prior=VampPriorSpec(components=2)))
+    with pytest.raises(ValueError, match="shift of the condition has 3 values; expected 1 or 2"):
+        VectorCondition(names=("a", "b"), preprocessing=Preprocessing(shift=(1, 2, 3)))

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 
 from vae import manifest
+from vae.build_modules import build_likelihood
 from vae.likelihoods.base import Likelihood
-from vae.likelihoods.build import build
 from vae.manifest import InputSpec, ModelSpec, Preprocessing
 
 
@@ -16,7 +16,7 @@ from vae.manifest import InputSpec, ModelSpec, Preprocessing
 class Case:
     """A likelihood on one element, and all values that it can have, each with its weight."""
 
-    section: manifest.Likelihood
+    section: manifest.LikelihoodSpec
     values: Tensor
     weights: Tensor
     tolerance: float = 1e-4
@@ -24,21 +24,21 @@ class Case:
 
     def build(self) -> Likelihood:
         torch.manual_seed(0)
-        counts = self.section.kind in manifest.COUNTS
+        counts = self.section.kind in manifest.COUNT_LIKELIHOODS
         spec = ModelSpec(
             input=InputSpec(kind="vector", shape=(1,), dtype="uint8", range=(0, self.levels - 1)),
             preprocessing=Preprocessing(scale=(1.0 if counts else self.levels - 1.0,)),
             latent_dim=1,
             likelihood=self.section,
-            network=manifest.MLP(),
+            network=manifest.MLPSpec(),
         )
-        built = build(spec)
+        built = build_likelihood(spec)
         for parameter in built.parameters():
             parameter.data += torch.randn(parameter.shape)
         return built.eval()
 
 
-def real(section: manifest.Likelihood, low: float, high: float) -> Case:
+def real(section: manifest.LikelihoodSpec, low: float, high: float) -> Case:
     """An integral by Simpson's rule."""
     count = 200_001
     weights = torch.full((count,), 2.0)
@@ -48,7 +48,7 @@ def real(section: manifest.Likelihood, low: float, high: float) -> Case:
     return Case(section, torch.linspace(low, high, count), weights * step / 3)
 
 
-def whole(section: manifest.Likelihood, levels: int) -> Case:
+def whole(section: manifest.LikelihoodSpec, levels: int) -> Case:
     return Case(
         section,
         torch.linspace(0, 1, levels),
@@ -58,25 +58,25 @@ def whole(section: manifest.Likelihood, levels: int) -> Case:
     )
 
 
-def counts(section: manifest.Likelihood) -> Case:
+def counts(section: manifest.LikelihoodSpec) -> Case:
     return Case(section, torch.arange(20_000.0), torch.ones(20_000), tolerance=1e-2)
 
 
 CASES = {
-    "bernoulli": whole(manifest.Bernoulli(), 2),
-    "continuous-bernoulli": real(manifest.ContinuousBernoulli(), 0, 1),
-    "gaussian-unit": real(manifest.Gaussian(), -30, 30),
-    "gaussian-0.3": real(manifest.Gaussian(variance=0.3), -30, 30),
-    "gaussian-learned": real(manifest.Gaussian(variance="learned"), -30, 30),
-    "gaussian-optimal": real(manifest.Gaussian(variance="optimal"), -30, 30),
-    "gaussian-per-element": real(manifest.Gaussian(variance="per-element"), -30, 30),
-    "gaussian-decoder": real(manifest.Gaussian(variance="decoder"), -60, 60),
-    "categorical": whole(manifest.Categorical(), 256),
-    "logistic-of-2": whole(manifest.Logistic(), 2),
-    "logistic": whole(manifest.Logistic(), 256),
-    "logistic-5": whole(manifest.Logistic(components=5), 256),
-    "poisson": counts(manifest.Poisson()),
-    "negative-binomial": counts(manifest.NegativeBinomial()),
+    "bernoulli": whole(manifest.BernoulliSpec(), 2),
+    "continuous-bernoulli": real(manifest.ContinuousBernoulliSpec(), 0, 1),
+    "gaussian-unit": real(manifest.GaussianSpec(), -30, 30),
+    "gaussian-0.3": real(manifest.GaussianSpec(variance=0.3), -30, 30),
+    "gaussian-learned": real(manifest.GaussianSpec(variance="learned"), -30, 30),
+    "gaussian-optimal": real(manifest.GaussianSpec(variance="optimal"), -30, 30),
+    "gaussian-per-element": real(manifest.GaussianSpec(variance="per-element"), -30, 30),
+    "gaussian-decoder": real(manifest.GaussianSpec(variance="decoder"), -60, 60),
+    "categorical": whole(manifest.CategoricalSpec(), 256),
+    "logistic-of-2": whole(manifest.LogisticMixtureSpec(), 2),
+    "logistic": whole(manifest.LogisticMixtureSpec(), 256),
+    "logistic-5": whole(manifest.LogisticMixtureSpec(components=5), 256),
+    "poisson": counts(manifest.PoissonSpec()),
+    "negative-binomial": counts(manifest.NegativeBinomialSpec()),
 }
 
 

@@ -6,19 +6,19 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from vae.autoregressive import Autoregressive, Window
+from vae.likelihoods.autoregressive import AutoregressiveLikelihood, MaskedConvolution
 from vae.likelihoods.bernoulli import Bernoulli
-from vae.manifest import Autoregression, InputSpec
+from vae.manifest import AutoregressionSpec, InputSpec
 
 SHAPES = [(5, 4), (4, 7), (9, 8, 3)]
 
 
-def make(shape: tuple[int, ...], radius: int = 3) -> Autoregressive:
+def make(shape: tuple[int, ...], radius: int = 3) -> AutoregressiveLikelihood:
     """With weights that make every pixel matter."""
     torch.manual_seed(0)
-    spec = Autoregression(radius=radius, features=2, channels=4, layers=1)
+    spec = AutoregressionSpec(radius=radius, features=2, channels=4, layers=1)
     image = InputSpec(kind="image", shape=shape, dtype="uint8", range=(0, 1))
-    module = Autoregressive(spec, image, Bernoulli(), nn.Identity())
+    module = AutoregressiveLikelihood(spec, image, Bernoulli(), nn.Identity())
     for parameter in module.parameters():
         nn.init.normal_(parameter, std=0.7)
     return module.requires_grad_(False)
@@ -28,10 +28,12 @@ def features(shape: tuple[int, ...], rows: int = 3) -> Tensor:
     return torch.randn(rows, torch.Size(shape).numel() * 2)
 
 
-def seen_from(module: Autoregressive, pixel: tuple[int, int], shape: tuple[int, int]) -> Tensor:
+def seen_from(
+    module: AutoregressiveLikelihood, pixel: tuple[int, int], shape: tuple[int, int]
+) -> Tensor:
     """Which pixels the distribution of ``pixel`` depends on, (H, W) of bool."""
     x = torch.rand(1, shape[0] * shape[1], requires_grad=True)
-    logits = module.given(features(shape, 1), x).reshape(shape)
+    logits = module.pixel_params(features(shape, 1), x).reshape(shape)
     logits[pixel].backward()
     assert x.grad is not None
     return x.grad.reshape(shape) != 0
@@ -60,19 +62,19 @@ def test_each_pixel_of_the_mean_is_the_mean_given_those_before(shape: tuple[int,
     module = make(shape)
     params = features(shape)
     mean = module.mean(params)
-    torch.testing.assert_close(module.pixel.mean(module.given(params, mean)), mean)
+    torch.testing.assert_close(module.pixel.mean(module.pixel_params(params, mean)), mean)
     assert mean.std() > 0.1
 
 
 @pytest.mark.parametrize("shape", SHAPES)
 def test_the_line_is_the_image_for_one_pixel_after_another(shape: tuple[int, ...]) -> None:
     colours = 3 if len(shape) == 3 else 1
-    window = Window(shape[0], shape[1], colours, radius=3, channels=2)
+    window = MaskedConvolution(shape[0], shape[1], colours, radius=3, channels=2)
     x = torch.randn(2, shape[0] * shape[1] * colours)
-    line = window.line_up(x.reshape(2, -1, colours))
-    assert torch.equal(window.pick(line), x)
-    expected = window.line_up(window(x).reshape(2, shape[0] * shape[1], 2))
-    weight = window.matrix()
+    line = window.to_line(x.reshape(2, -1, colours))
+    assert torch.equal(window.from_line(line), x)
+    expected = window.to_line(window(x).reshape(2, shape[0] * shape[1], 2))
+    weight = window.kernel_matrix()
     stretch = len(weight) // colours
     before = torch.cat([torch.zeros(stretch, 2, colours), line])
     for place in range(len(line)):

@@ -1,4 +1,4 @@
-"""Whole numbers of a known range, such as the 256 levels of a pixel, by mixtures of logistics."""
+"""Mixtures of discretised logistics, for whole numbers of a known range such as pixels."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -7,30 +7,28 @@ import torch
 from torch import Tensor
 
 from vae.likelihoods.base import Likelihood
-from vae.likelihoods.special import log1mexp, log_sigmoid
+from vae.likelihoods.special_functions import log1mexp, log_sigmoid
 
-Values = Callable[[Tensor, Tensor, int], Tensor]
-"""Mean and log scale of a colour, and its number, to a value of it for each component."""
-
-
-class Mixture(NamedTuple):
-    """The parameters of the pixels' mixtures; K components, C colours.
-
-    ``weight`` is (batch, pixels, K), logits; the others are (batch, pixels, C, K).
-    """
-
-    weight: Tensor
-    mean: Tensor
-    log_scale: Tensor
-    coupling: Tensor
+ColourValue = Callable[[Tensor, Tensor, int], Tensor]
+"""(mean, log_scale, colour) to a value of that colour for each component, (batch, pixels, K)."""
 
 
-class Logistic(Likelihood):
-    """A mixture of logistic distributions in cells around the levels (Salimans et al. 2017, eq. 2).
+class MixtureParams(NamedTuple):
+    """The parameters of the pixels' mixtures, for K components and C colours."""
 
-    The lowest level has all that lies below it, the highest all above. The three colours of a pixel
-    share the component, in which green's mean depends linearly on red and blue's on both (eq. 3).
-    Inside, levels are from −1 to 1.
+    weight: Tensor  # logits, (batch, pixels, K)
+    mean: Tensor  # (batch, pixels, C, K)
+    log_scale: Tensor  # (batch, pixels, C, K)
+    coupling: Tensor  # (batch, pixels, C, K)
+
+
+class LogisticMixture(Likelihood):
+    """A mixture of logistics, each integrated over the cell around a level.
+
+    PixelCNN++ (Salimans et al. 2017), equation 2: the cell of the lowest level extends to −∞ and
+    that of the highest to ∞. The three colours of a pixel share the component; within it, green's
+    mean is linear in red, and blue's in red and green (equation 3). Preprocessing maps the levels
+    to [0, 1]; internally they are mapped to [−1, 1].
     """
 
     def __init__(self, levels: int, components: int, *, colour: bool) -> None:
@@ -38,7 +36,7 @@ class Logistic(Likelihood):
         self.levels = levels
         self.components = components
         self.colours = 3 if colour else 1
-        # Each colour brings its own weights, which are summed, and one of the three couplings.
+        # Each colour has its own weights, which are summed, and one of the three couplings.
         self.params_per_element = components * (4 if colour else 3)
         self.half_cell = 1 / (levels - 1)
 
@@ -50,14 +48,16 @@ class Logistic(Likelihood):
         return torch.logsumexp(log_p + mixture.weight.log_softmax(dim=2), dim=2).sum(dim=1)
 
     def mean(self, params: Tensor) -> Tensor:
-        """Of the logistic cut off at −1 and 1, before it is rounded: half a level off at most.
+        """The mean of the logistics clipped to [−1, 1] before rounding: at most half a level off.
 
-        The means of green and blue follow from those of red and green. That is exact up to what is
-        cut off.
+        Green and blue use the means of the colours before them, which is exact but for the
+        clipping.
         """
         mixture = self._mixture(params)
         weight = mixture.weight.softmax(dim=2).unsqueeze(2)
-        _, values = self._chain(mixture, lambda mean, log_scale, _colour: _cut(mean, log_scale))
+        _, values = self._chain(
+            mixture, lambda mean, log_scale, _colour: _clipped_mean(mean, log_scale)
+        )
         return (((weight * values).sum(dim=3) + 1) / 2).flatten(1)
 
     def sample(self, params: Tensor, noise: torch.Generator) -> Tensor:
@@ -75,11 +75,11 @@ class Logistic(Likelihood):
         chosen = component.reshape(*values.shape[:2], 1, 1).expand(-1, -1, self.colours, 1)
         return ((values.gather(3, chosen) + 1) / 2).flatten(1)
 
-    def _mixture(self, params: Tensor) -> Mixture:
+    def _mixture(self, params: Tensor) -> MixtureParams:
         kinds = self.params_per_element // self.components
         parts = torch.unflatten(params, 1, (-1, self.colours, kinds, self.components))
         weight, mean, log_scale, *coupling = parts.unbind(dim=3)
-        return Mixture(
+        return MixtureParams(
             weight.sum(dim=2),
             mean,
             log_scale.clamp(-7, 7),
@@ -90,10 +90,10 @@ class Logistic(Likelihood):
         """The level nearest to x in [0, 1]."""
         return (x * (self.levels - 1)).round().clamp(0, self.levels - 1) / (self.levels - 1)
 
-    def _chain(self, mixture: Mixture, value: Values) -> tuple[Tensor, Tensor]:
-        """The mean of each colour given the values of those before it, and its own value.
+    def _chain(self, mixture: MixtureParams, value: ColourValue) -> tuple[Tensor, Tensor]:
+        """The mean of each colour given the values of the colours before it, and its own value.
 
-        Both (batch, pixels, C, K).
+        Both are (batch, pixels, C, K).
         """
         means: list[Tensor] = []
         values: list[Tensor] = []
@@ -107,9 +107,10 @@ class Logistic(Likelihood):
         return torch.stack(means, dim=2), torch.stack(values, dim=2)
 
     def _log_cell(self, u: Tensor, mean: Tensor, log_scale: Tensor) -> Tensor:
-        """log(S(a) − S(b)), S the sigmoid and a, b the cell's edges in scales from the mean.
+        """log(σ(a) − σ(b)), where σ is the sigmoid and a, b are the cell's edges, standardised.
 
-        S(a) − S(b) = S(a) S(−b) (1 − exp(b − a)): no difference of nearly equal numbers.
+        Computed as log σ(a) + log σ(−b) + log(1 − exp(b − a)), which does not subtract nearly equal
+        numbers. At the lowest and the highest level only one of the first two terms remains.
         """
         precision = torch.exp(-log_scale)
         lowest, highest = u < -1 + self.half_cell, u > 1 - self.half_cell
@@ -122,8 +123,8 @@ class Logistic(Likelihood):
         )
 
 
-def _cut(mean: Tensor, log_scale: Tensor) -> Tensor:
-    """The mean of a logistic variable that is set to −1 below −1 and to 1 above 1."""
+def _clipped_mean(mean: Tensor, log_scale: Tensor) -> Tensor:
+    """The mean of a logistic variable that is clipped to [−1, 1]."""
     scale = log_scale.exp()
     low, high = (mean + 1).abs() / scale, (mean - 1).abs() / scale
     return mean.clamp(-1, 1) + scale * (torch.exp(-low).log1p() - torch.exp(-high).log1p())
