@@ -34,7 +34,7 @@ NETWORKS: Final[dict[str, Network]] = {
     "mlp": MLP(hidden=(128,)),
     "conv": Conv(channels=(128, 256), hidden=256),
 }
-SOURCES: Final = ("bench/models.py", "training/export.py", "vae/**/*.py")
+SOURCES: Final = ("bench/models.py", "training/export/*.py", "vae/**/*.py")
 
 Array = NDArray[np.float32]
 
@@ -81,8 +81,8 @@ def _write(root: Path, name: str) -> None:
     # Here, since torch takes seconds to load and is not needed once the bundles are there.
     import torch
 
-    from training.evaluate import evaluate
-    from training.export import calibration, export, versions
+    from training.evaluation.evaluate import evaluate
+    from training.export.onnx import calibration, export, versions
     from vae.networks import VAE
 
     spec = ModelSpec(

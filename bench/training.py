@@ -25,12 +25,12 @@ from torch.utils.data import DataLoader
 from bench.aims import TRAINING_AIMS, Speeds
 from bench.models import LATENT_DIM
 from bench.table import table
-from training.build import build, model_spec
-from training.config import Precision, TrainConfig, resolve
+from training.config.options import Precision, TrainConfig, resolve
 from training.data.dataset import Dataset
-from training.learner import Learner
-from training.progress import Reporter
-from training.train import run_epoch
+from training.loop.reporter import Reporter
+from training.loop.train import run_epoch
+from training.loop.train_state import Learner
+from training.model.build import build, model_spec
 from vae.manifest import InputSpec
 
 PIXELS: Final = 784

@@ -11,9 +11,9 @@ from training.commands.exact import ExactCommand, run_exact
 from training.commands.export import ExportCommand, run_export
 from training.commands.recipes import RecipesCommand, run_recipes
 from training.commands.train import TrainCommand, run_train
+from training.config.parse import parse
 from training.data.dataset import DataError
 from training.errors import ConfigError, TrainingError
-from training.settings import parse
 from vae.bundle import BundleError
 
 USAGE = """\

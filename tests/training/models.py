@@ -2,8 +2,8 @@
 
 import torch
 
-from training.progress import EpochMetrics
-from training.schedules import Now
+from training.loop.reporter import EpochMetrics
+from training.objectives.schedules import Now
 from vae.manifest import MLP, Gaussian, GaussianMixture, InputSpec, Latents, ModelSpec
 from vae.networks import VAE
 

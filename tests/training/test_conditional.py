@@ -6,27 +6,27 @@ import numpy as np
 import pytest
 import torch
 
-from training import exact
-from training.aggressive import random_batches
-from training.build import build, model_spec
-from training.checkpoint import Progress
-from training.config import TrainConfig, resolve
+from training.config.options import TrainConfig, resolve
 from training.data.conditions import conditioned, conditions
 from training.data.dataset import DataError, Dataset
+from training.data.fingerprint import fingerprint
 from training.data.load import load
-from training.data.rows import Batch, InMemory
+from training.data.row_source import Batch, InMemory
 from training.data.sharded import Sharded
 from training.errors import ConfigError
-from training.evaluate import ROWS, evaluate
-from training.fingerprint import fingerprint
-from training.group import ALONE, Group
-from training.learner import Learner, learn
-from training.objective import draw
-from training.progress import Reporter
-from training.quantize import check_quantizable
-from training.run import Run
-from training.schedules import at_the_end
-from training.train import train
+from training.evaluation import ppca_comparison as exact
+from training.evaluation.evaluate import ROWS, evaluate
+from training.export.quantize import check_quantizable
+from training.loop.aggressive import random_batches
+from training.loop.checkpoint import Progress
+from training.loop.reporter import Reporter
+from training.loop.run_directory import Run
+from training.loop.train import train
+from training.loop.train_state import Learner, learn
+from training.model.build import build, model_spec
+from training.objectives.objective import draw
+from training.objectives.schedules import at_the_end
+from training.system.distributed import ALONE, Group
 from vae.manifest import InputSpec
 from vae.networks import VAE
 

@@ -3,13 +3,13 @@
 import pytest
 import torch
 
-from training.build import build, model_spec, place_pseudo_inputs
-from training.config import TrainConfig, resolve
+from training.config.options import TrainConfig, resolve
 from training.data.dataset import Dataset
 from training.errors import ConfigError
-from training.evaluate import evaluate
-from training.objective import ELBO
-from training.schedules import at_the_end
+from training.evaluation.evaluate import evaluate
+from training.model.build import build, model_spec, place_pseudo_inputs
+from training.objectives.objective import ELBO
+from training.objectives.schedules import at_the_end
 from vae.latents.priors import VampPrior
 from vae.manifest import InputSpec
 from vae.networks import VAE

@@ -8,22 +8,22 @@ from pydantic import ConfigDict, Field, NonNegativeInt, PositiveInt, model_valid
 from rich.console import Console
 from rich.table import Table
 
-from training import sharpness
-from training.build import fast
-from training.commands.command import WithFile
-from training.commands.data import load_data
-from training.commands.model import evaluated, of_bundle, of_run, store, trained
-from training.config import Device
+from training.config.file import WithFile
+from training.config.options import Device
 from training.data.binarise import binarised
 from training.data.dataset import Dataset
 from training.data.load import load
+from training.data.prepare import load_data
 from training.data.sharded import Sharded
-from training.devices import open_device
 from training.errors import ConfigError
-from training.evaluate import Evaluation
-from training.files import write_atomically
-from training.group import Group, join
-from training.run import Run
+from training.evaluation import sharpness
+from training.evaluation.evaluate import Evaluation
+from training.loop.run_directory import Run
+from training.loop.trained_model import evaluated, of_bundle, of_run, store, trained
+from training.model.build import fast
+from training.system.device import open_device
+from training.system.distributed import Group, join
+from training.system.files import write_atomically
 from vae.manifest import ModelSpec, Vector
 from vae.networks import VAE
 

@@ -6,14 +6,14 @@ import torch
 from pydantic import ConfigDict, Field
 from rich.console import Console
 
-from training import exact
-from training.commands.command import WithFile
-from training.commands.data import load_data
-from training.commands.model import trained
+from training.config.file import WithFile
 from training.data.dataset import Dataset
+from training.data.prepare import load_data
 from training.errors import RunError
-from training.group import ALONE
-from training.run import Run
+from training.evaluation import ppca_comparison as exact
+from training.loop.run_directory import Run
+from training.loop.trained_model import trained
+from training.system.distributed import ALONE
 
 
 class ExactCommand(WithFile):

@@ -5,15 +5,15 @@ from pathlib import Path
 from pydantic import ConfigDict, Field
 from rich.console import Console
 
-from training.commands.command import WithFile
-from training.commands.data import load_data
-from training.commands.model import evaluated, trained
-from training.commands.publish import publish
-from training.config import Device
-from training.devices import open_device
-from training.group import join
-from training.quantize import check_quantizable
-from training.run import Run
+from training.config.file import WithFile
+from training.config.options import Device
+from training.data.prepare import load_data
+from training.export.publish import publish
+from training.export.quantize import check_quantizable
+from training.loop.run_directory import Run
+from training.loop.trained_model import evaluated, trained
+from training.system.device import open_device
+from training.system.distributed import join
 
 
 class ExportCommand(WithFile):

@@ -9,25 +9,25 @@ import torch
 from pydantic import Field
 from rich.console import Console
 
-from training.build import build, fast, model_spec, objective, place_pseudo_inputs
-from training.checkpoint import Progress, read_progress
-from training.commands.command import WithFile
-from training.commands.data import load_data, training_rows
-from training.commands.model import earlier, evaluated, shared, trained
-from training.commands.publish import publish, report_of
-from training.config import PLACES, TrainConfig, differences, resolve
+from training.config.file import WithFile
+from training.config.options import PLACES, TrainConfig, differences, resolve
 from training.data.conditions import conditioned
 from training.data.dataset import Dataset, TrainingSet
-from training.data.rows import Rows
-from training.devices import open_device
+from training.data.prepare import load_data, training_rows
+from training.data.row_source import Rows
 from training.errors import ConfigError, RunError
-from training.evaluate import Evaluation
-from training.group import Group, join
-from training.loggers.load import load_loggers
-from training.progress import Reporter, Reporters, reporter
-from training.quantize import check_quantizable
-from training.run import Run, hold
-from training.train import train
+from training.evaluation.evaluate import Evaluation
+from training.export.publish import publish, report_of
+from training.export.quantize import check_quantizable
+from training.loggers.registry import load_loggers
+from training.loop.checkpoint import Progress, read_progress
+from training.loop.reporter import Reporter, Reporters, reporter
+from training.loop.run_directory import Run, hold
+from training.loop.train import train
+from training.loop.trained_model import earlier, evaluated, shared, trained
+from training.model.build import build, fast, model_spec, objective, place_pseudo_inputs
+from training.system.device import open_device
+from training.system.distributed import Group, join
 from vae.manifest import ModelSpec
 from vae.networks import VAE
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from training.data.dataset import DataError, Dataset
-from training.seeds import Purpose, generator
+from training.system.seeds import Purpose, generator
 
 CHUNK_ROWS = 4096
 

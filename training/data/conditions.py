@@ -5,7 +5,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from training.data.dataset import DataError, Dataset, TrainingSet, standardising
-from training.data.rows import InMemory
+from training.data.row_source import InMemory
 from vae.manifest import Classes, Condition, ModelSpec, Vector
 
 MOST = 1000

@@ -7,7 +7,7 @@ from typing import Literal, Protocol
 import torch
 from torch import Tensor
 
-from training.data.rows import InMemory, Rows
+from training.data.row_source import InMemory, Rows
 from vae.manifest import InputSpec, Preprocessing
 
 Scaling = Literal["range", "standardise", "none"]

@@ -15,8 +15,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from training.data.arrays import Array, from_array
 from training.data.dataset import DataError, Dataset
+from training.data.numpy_files import Array, from_array
 
 DTYPES = {0x08: "u1", 0x09: "i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 

@@ -4,11 +4,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
 
-from training.data.arrays import load_arrays
 from training.data.dataset import DataError, Dataset
 from training.data.digits import load_digits
 from training.data.idx import is_idx, load_idx, training_images
-from training.data.images import load_images
+from training.data.image_folder import load_images
+from training.data.numpy_files import load_arrays
 from training.data.shapes import load_shapes
 from training.data.sharded import Sharded, load_shards
 from training.data.shards import shard_paths

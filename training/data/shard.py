@@ -14,8 +14,8 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from pyarrow import parquet
 
-from training.data.arrays import Array, check_shape, to_bytes_or_floats
 from training.data.dataset import DataError
+from training.data.numpy_files import Array, check_shape, to_bytes_or_floats
 from training.data.tables import check_names, to_floats
 
 Numbers = NDArray[np.int64]

@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from training.data.arrays import bounds
 from training.data.dataset import DataError, Dataset
+from training.data.numpy_files import bounds
 from training.data.shard import Numbers
 from training.data.shards import Shards, open_shards
 from training.data.windows import Lot, Windows
-from training.seeds import Purpose, derive
+from training.system.seeds import Purpose, derive
 from vae.manifest import InputSpec
 
 HELD_OUT_BYTES = 1 << 28

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
-from training.data.arrays import Array
 from training.data.dataset import DataError
+from training.data.numpy_files import Array
 from training.data.shard import NpyShard, Numbers, ParquetShard, Shard
 
 SUFFIXES = (".npy", ".parquet")

@@ -14,8 +14,8 @@ import pyarrow as pa
 import torch
 from pyarrow import csv, parquet
 
-from training.data.arrays import Array
 from training.data.dataset import DataError, Dataset
+from training.data.numpy_files import Array
 from vae.manifest import InputSpec
 
 NUMBERS = (pa.types.is_integer, pa.types.is_floating, pa.types.is_decimal, pa.types.is_boolean)

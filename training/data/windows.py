@@ -18,11 +18,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from training.data.rows import Batch, in_pieces
+from training.data.row_source import Batch, in_pieces
 from training.data.shard import Numbers
 from training.data.shards import Shards
-from training.group import Group
-from training.seeds import Purpose, generator
+from training.system.distributed import Group
+from training.system.seeds import Purpose, generator
 
 CPU = torch.device("cpu")
 

@@ -13,13 +13,13 @@ from typing import Any
 
 from rich.console import Console
 
-from training.config import TrainConfig
+from training.config.options import TrainConfig
 from training.errors import RunError
-from training.evaluate import Evaluation
-from training.files import write_atomically
+from training.evaluation.evaluate import Evaluation
 from training.loggers.numbers import numbers
-from training.progress import EpochMetrics, Reporter
-from training.run import Run
+from training.loop.reporter import EpochMetrics, Reporter
+from training.loop.run_directory import Run
+from training.system.files import write_atomically
 
 # MLflow reports its use to its makers unless it is told not to before it is imported.
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")

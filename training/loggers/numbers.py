@@ -3,7 +3,7 @@
 import math
 from dataclasses import asdict
 
-from training.progress import EpochMetrics
+from training.loop.reporter import EpochMetrics
 
 
 def numbers(metrics: EpochMetrics) -> dict[str, float]:

@@ -10,11 +10,11 @@ from rich.console import Console
 from torch.utils.tensorboard import SummaryWriter
 from torch.utils.tensorboard.summary import hparams
 
-from training.config import TrainConfig
-from training.evaluate import Evaluation
+from training.config.options import TrainConfig
+from training.evaluation.evaluate import Evaluation
 from training.loggers.numbers import numbers
-from training.progress import EpochMetrics, Reporter
-from training.run import Run
+from training.loop.reporter import EpochMetrics, Reporter
+from training.loop.run_directory import Run
 
 FOLDER = "tensorboard"
 

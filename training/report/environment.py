@@ -6,8 +6,8 @@ from collections.abc import Mapping
 
 import torch
 
-from training.config import TrainConfig
-from training.export import versions
+from training.config.options import TrainConfig
+from training.export.onnx import versions
 
 
 def environment(config: TrainConfig) -> Mapping[str, str]:

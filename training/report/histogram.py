@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from training.report.axes import Scale
-from training.report.findings import Floats
 from training.report.html import Html, tag
+from training.report.model_outputs import Floats
 
 BINS = 24
 

@@ -6,17 +6,17 @@ from functools import cache
 from importlib import resources
 from typing import Any
 
-from training.card import lede, source, usage
-from training.config import TrainConfig
-from training.evaluate import Evaluation
+from training.config.options import TrainConfig
+from training.evaluation.evaluate import Evaluation
+from training.evaluation.sharpness import Sharpness
+from training.export.model_card import lede, source, usage
 from training.report.axes import label
-from training.report.columns import columns
+from training.report.column_figures import columns
 from training.report.curves import History, curves
-from training.report.findings import Findings
 from training.report.html import Html, tag
-from training.report.images import images, sharpness
-from training.report.latents import kl_bars, projection, scores, traversals
-from training.sharpness import Sharpness
+from training.report.image_figures import images, sharpness
+from training.report.latent_figures import kl_bars, projection, scores, traversals
+from training.report.model_outputs import Findings
 
 REFRESH_SECONDS = 15
 """How often a browser reads the page again while the run goes on."""

@@ -4,8 +4,8 @@ import numpy as np
 import torch
 from PIL import Image
 
-from training.pictures import Pixels, sheet, to_pixels
-from training.report.findings import Floats
+from training.export.images import Pixels, sheet, to_pixels
+from training.report.model_outputs import Floats
 from vae.manifest import InputSpec
 
 SIDE = 64

@@ -2,16 +2,16 @@
 
 import time
 
-from training.config import TrainConfig
+from training.config.options import TrainConfig
 from training.data.dataset import Dataset
-from training.evaluate import Evaluation
-from training.files import write_atomically
-from training.progress import Reporter
+from training.evaluation.evaluate import Evaluation
+from training.evaluation.sharpness import Sharpness
+from training.loop.reporter import Reporter
+from training.loop.run_directory import Run
 from training.report.environment import environment
-from training.report.findings import look
+from training.report.model_outputs import look
 from training.report.page import Story, page
-from training.run import Run
-from training.sharpness import Sharpness
+from training.system.files import write_atomically
 from vae.networks import VAE
 
 NAME = "report.html"

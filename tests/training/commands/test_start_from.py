@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from training.__main__ import main
-from training.checkpoint import load_best
+from training.loop.checkpoint import load_best
 from vae.bundle import open_bundle
 
 OPTIONS = ["--hidden=16", "--importance-samples=2", "--threads=1", "--keep=last", "--held-out=0.2"]

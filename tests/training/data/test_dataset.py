@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 import torch
 
-from training.data.arrays import from_array
 from training.data.dataset import DataError, Dataset, preprocessing, split
+from training.data.numpy_files import from_array
 from vae.manifest import Preprocessing
 from vae.networks import Preprocess
 
@@ -78,7 +78,7 @@ def test_images_are_standardised_together() -> None:
 def test_a_constant_column_is_only_shifted(
     constant: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("training.data.rows.CHUNK_ELEMENTS", 14)
+    monkeypatch.setattr("training.data.row_source.CHUNK_ELEMENTS", 14)
     values = np.array([[constant, row] for row in range(997)])
     vectors = from_array(values, "vectors")
     spec = preprocessing(vectors, "standardise")
@@ -94,7 +94,7 @@ def test_a_deviation_that_float32_loses_is_taken_as_constant() -> None:
 def test_statistics_do_not_depend_on_the_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
     vectors = from_array(np.random.default_rng(0).normal(size=(100, 3)), "vectors")
     whole = preprocessing(vectors, "standardise")
-    monkeypatch.setattr("training.data.rows.CHUNK_ELEMENTS", 7)
+    monkeypatch.setattr("training.data.row_source.CHUNK_ELEMENTS", 7)
     pieces = preprocessing(vectors, "standardise")
     assert pieces.shift == pytest.approx(whole.shift)
     assert pieces.scale == pytest.approx(whole.scale)

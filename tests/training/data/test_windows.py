@@ -11,17 +11,17 @@ import pytest
 import torch
 from torch import Tensor
 
-from tests.training.test_train import QUIET, make_config
-from training.build import build, model_spec
-from training.checkpoint import Progress
-from training.config import resolve
+from tests.training.loop.test_train import QUIET, make_config
+from training.config.options import resolve
 from training.data.dataset import Dataset
 from training.data.load import load
-from training.data.rows import InMemory
+from training.data.row_source import InMemory
 from training.data.sharded import Sharded, Streamed
-from training.group import ALONE, Group
-from training.run import Run
-from training.train import train
+from training.loop.checkpoint import Progress
+from training.loop.run_directory import Run
+from training.loop.train import train
+from training.model.build import build, model_spec
+from training.system.distributed import ALONE, Group
 
 ROWS = 500
 ROOT = Path(__file__).parents[3]

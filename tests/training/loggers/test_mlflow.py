@@ -12,12 +12,12 @@ from mlflow.tracking import MlflowClient
 from rich.console import Console
 
 from tests.training.models import epoch_metrics
-from tests.training.report.test_findings import make
-from training.config import TrainConfig
+from tests.training.report.test_model_outputs import make
+from training.config.options import TrainConfig
 from training.errors import RunError
-from training.evaluate import evaluate
+from training.evaluation.evaluate import evaluate
 from training.loggers.mlflow import ID_FILE, MlflowLogger
-from training.run import Run
+from training.loop.run_directory import Run
 
 VAE, DATA = make()
 EVALUATION = evaluate(VAE, DATA.x, samples=2, seed=0)

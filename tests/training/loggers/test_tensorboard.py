@@ -12,7 +12,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from tests.conftest import TrainBundle
 from tests.training.models import epoch_metrics
 from training.loggers.tensorboard import FOLDER, TensorBoardLogger
-from training.run import Run
+from training.loop.run_directory import Run
 
 
 @pytest.fixture(scope="module")

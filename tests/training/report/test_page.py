@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from training.loop.run_directory import Run
 from training.report.html import VOID
-from training.run import Run
 
 LIMIT = 2_000_000
 

@@ -6,10 +6,10 @@ import pytest
 import torch
 
 from tests.training.models import epoch_metrics
-from tests.training.report.test_findings import make
-from training.config import TrainConfig
+from tests.training.report.test_model_outputs import make
+from training.config.options import TrainConfig
+from training.loop.run_directory import Run
 from training.report.writer import NAME, ReportWriter
-from training.run import Run
 from vae.networks import VAE
 
 

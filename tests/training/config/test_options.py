@@ -1,0 +1,223 @@
+"""The config of a run: names that follow from the data, and what is decided once it is read."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from pydantic import ValidationError
+
+from training.commands.evaluate import EvaluateCommand
+from training.config.options import FREE_TO_CHANGE, TrainConfig, differences, resolve
+from training.data.dataset import Dataset
+from training.errors import ConfigError
+from training.model.build import build, model_spec, objective
+from training.objectives.beta_tc import BetaTC
+from training.objectives.infovae import InfoVAE
+from training.objectives.iwae import IWAE, DReG
+from training.objectives.objective import ELBO
+from vae.manifest import InputSpec
+
+IMAGES = Dataset(
+    torch.zeros(100, 8, 8, dtype=torch.uint8),
+    InputSpec(kind="image", shape=(8, 8), dtype="uint8", range=(0, 16)),
+)
+TABLE = Dataset(
+    torch.randn(100, 3), InputSpec(kind="vector", shape=(3,), dtype="float32", range=None)
+)
+
+
+@pytest.mark.parametrize(
+    ("data", "name"),
+    [
+        ("digits", "digits"),
+        ("photos/My faces.npz", "My-faces"),
+        ("photos/", "photos"),
+        ("train-images-idx3-ubyte.gz", "train-images-idx3-ubyte"),
+        ("é/ß.csv", "model"),
+    ],
+)
+def test_the_name_and_the_run_follow_from_the_data(data: str, name: str) -> None:
+    config = TrainConfig(data=data)
+    assert config.name == name
+    assert config.run == Path("runs", name)
+
+
+def test_images_with_a_range_get_bernoulli_and_tables_a_learned_gaussian() -> None:
+    images, table = (resolve(TrainConfig(data="x"), data) for data in (IMAGES, TABLE))
+    assert (images.scaling, images.likelihood) == ("range", "bernoulli")
+    assert (table.scaling, table.likelihood, table.variance) == (
+        "standardise",
+        "gaussian",
+        "learned",
+    )
+
+
+@pytest.mark.parametrize(
+    ("likelihood", "data", "scaling"),
+    [
+        ("categorical", IMAGES, "range"),
+        ("gaussian", IMAGES, "range"),
+        ("poisson", IMAGES, "none"),
+        ("negative-binomial", TABLE, "none"),
+        ("bernoulli", TABLE, "none"),
+    ],
+)
+def test_the_scaling_is_one_that_the_likelihood_allows(
+    likelihood: str, data: Dataset, scaling: str
+) -> None:
+    config = TrainConfig.model_validate({"data": "x", "likelihood": likelihood})
+    assert resolve(config, data).scaling == scaling
+
+
+def test_a_scaling_that_the_likelihood_does_not_allow_is_refused() -> None:
+    with pytest.raises(ValidationError, match="poisson goes with scaling none, not range"):
+        TrainConfig(data="x", likelihood="poisson", scaling="range")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"logistics": 5, "likelihood": "categorical"}, "logistics: is for .*, not categorical"),
+        ({"causal_layers": 3}, "causal_layers: is for a causal_radius, which is 0"),
+        ({"logistics": 5}, "logistics: is for the logistic likelihood"),
+        ({"variance": 0.5, "likelihood": "poisson"}, "variance: is for .*, not poisson"),
+    ],
+)
+def test_an_option_of_another_likelihood_is_refused(
+    options: dict[str, object], message: str
+) -> None:
+    with pytest.raises(ValidationError, match=message):
+        TrainConfig.model_validate({"data": "x", **options})
+
+
+def test_a_variance_is_a_word_or_a_number_and_widths_may_be_none_at_all() -> None:
+    config = TrainConfig.model_validate({"data": "x", "variance": "0.5", "hidden": ""})
+    assert (config.variance, config.hidden) == (0.5, ())
+    for variance in ("0", "-1", "nan", "inf", "some"):
+        with pytest.raises(ValidationError, match="variance"):
+            TrainConfig.model_validate({"data": "x", "variance": variance})
+
+
+def test_epochs_make_the_default_number_of_steps() -> None:
+    assert resolve(TrainConfig(data="x", batch_size=30), IMAGES).epochs == 750  # 4 steps each
+    assert resolve(TrainConfig(data="x", epochs=7), IMAGES).epochs == 7
+
+
+def test_resolving_twice_changes_nothing() -> None:
+    once = resolve(TrainConfig(data="x"), IMAGES)
+    assert resolve(once, IMAGES) == once
+
+
+def test_differences_name_what_would_change_the_result() -> None:
+    before = TrainConfig(data="x")
+    free = before.free_to_change
+    assert differences(before, TrainConfig(data="y", epochs=9, threads=2), free=free) == []
+    other = TrainConfig(data="x", latent_dim=3)
+    assert differences(before, other, free=free) == ["latent_dim: 16 → 3"]
+    assert TrainConfig.model_fields.keys() >= FREE_TO_CHANGE
+
+
+def test_the_epochs_of_a_curve_over_all_of_them_are_not_free_to_change() -> None:
+    for schedule, changed in (("constant", []), ("cosine", ["epochs: 9 → 10"])):
+        nine, ten = (
+            TrainConfig.model_validate(
+                {"data": "x", "epochs": epochs, "learning_rate_schedule": schedule}
+            )
+            for epochs in (9, 10)
+        )
+        assert differences(nine, ten, free=nine.free_to_change) == changed
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"free_bits": 0.1, "objective": "iwae", "draws": 2}, "free_bits: is for the elbo"),
+        ({"capacity": 5, "objective": "mmd"}, "capacity: is for the elbo objective, not mmd"),
+        ({"free_bits": 0.1, "capacity": 5}, "capacity: give it or free_bits"),
+        ({"capacity_epochs": 5}, "capacity_epochs: is for a capacity, which is 0"),
+        ({"objective": "iwae"}, "draws: iwae needs 2 or more, not 1"),
+        ({"objective": "beta-tc", "draws": 2}, "draws: is for elbo, iwae and dreg, not beta-tc"),
+        ({"mmd_weight": 3.0}, "mmd_weight: is for the mmd objective, not elbo"),
+        ({"kl_schedule": "sigmoid"}, "kl_schedule: is for kl_anneal_epochs"),
+        ({"kl_cycles": 2, "kl_anneal_epochs": 4}, "kl_cycles: is for the cyclical"),
+        ({"cuda_graph": True}, "cuda_graph: is for cuda, not cpu"),
+        ({"cuda_graph": True, "device": "cuda", "aggressive": True}, "cuda_graph: is for steps of"),
+        ({"plateau_factor": 0.1}, "plateau_factor: is for the plateau learning_rate_schedule"),
+        ({"adam_betas": (0.9, 1.0)}, "adam_betas"),
+        ({"ema": 1.0}, "ema"),
+    ],
+)
+def test_options_that_would_be_ignored_or_contradict_are_refused(
+    options: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(ValidationError, match=message):
+        TrainConfig.model_validate({"data": "x", **options})
+
+
+@pytest.mark.parametrize(
+    ("options", "kind"),
+    [
+        ({}, ELBO),
+        ({"objective": "iwae", "draws": 5}, IWAE),
+        ({"objective": "dreg", "draws": 5}, DReG),
+        ({"objective": "beta-tc", "beta": 6}, BetaTC),
+        ({"objective": "mmd", "beta": 0}, InfoVAE),
+    ],
+)
+def test_the_objective_is_the_one_asked_for(options: dict[str, Any], kind: type) -> None:
+    config = TrainConfig.model_validate({"data": "x", **options})
+    found = objective(config, rows=100)
+    assert isinstance(found, kind)
+    assert found.noises == {IWAE: 5, DReG: 5, InfoVAE: 2}.get(kind, 1)
+
+
+def test_conv_takes_one_hidden_width() -> None:
+    with pytest.raises(ValidationError, match="one width"):
+        TrainConfig(data="x", network="conv", hidden=(3, 4))
+
+
+@pytest.mark.parametrize(
+    ("options", "data", "message"),
+    [
+        ({"network": "conv"}, TABLE, "conv network needs images"),
+        ({"binarise": "dynamic"}, TABLE, "binarise: needs values with known bounds"),
+        ({"likelihood": "bernoulli", "scaling": "none"}, TABLE, r"needs values in \[0, 1\]"),
+        ({"likelihood": "continuous-bernoulli"}, TABLE, r"needs values in \[0, 1\]"),
+        ({"causal_radius": 2}, TABLE, "over the pixels of an image"),
+        ({"causal_radius": 8}, IMAGES, "radius 8 needs images with more"),
+        ({"likelihood": "categorical"}, TABLE, "categorical needs whole numbers .* are float32"),
+        ({"likelihood": "logistic"}, TABLE, "logistic needs whole numbers .* are float32"),
+        ({"likelihood": "poisson"}, TABLE, "poisson needs counts, .* the training rows hold "),
+    ],
+)
+def test_parts_that_do_not_fit_are_named(
+    options: dict[str, str], data: Dataset, message: str
+) -> None:
+    config = resolve(TrainConfig.model_validate({"data": "x", **options}), data)
+    with pytest.raises(ConfigError, match=message):
+        model_spec(config, data)
+
+
+def test_the_seed_alone_decides_the_first_weights() -> None:
+    spec = model_spec(resolve(TrainConfig(data="x"), IMAGES), IMAGES)
+    torch.manual_seed(5)
+    before = torch.get_rng_state()
+    first, again, other = (build(spec, seed).state_dict() for seed in (1, 1, 2))
+    assert torch.equal(torch.get_rng_state(), before)
+    assert all(torch.equal(first[name], again[name]) for name in first)
+    assert not torch.equal(first["encoder.0.weight"], other["encoder.0.weight"])
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({}, "run or bundle: give one of the two"),
+        ({"run": "a", "bundle": "b"}, "run or bundle: give one of the two"),
+        ({"bundle": "b"}, "data: a bundle has none"),
+        ({"run": "a", "binarise": True}, "binarise and seed: are for data"),
+    ],
+)
+def test_an_evaluation_is_of_one_model_on_known_rows(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
+        EvaluateCommand(**options)

@@ -1,0 +1,232 @@
+"""Pictures of a run that a person can look at, as PNG."""
+
+from collections.abc import Mapping, Sequence
+from io import BytesIO
+from typing import Any
+
+import numpy as np
+import torch
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+
+from training.system.seeds import Purpose, generator
+from vae.manifest import InputSpec
+from vae.networks import VAE
+
+Pixels = NDArray[np.uint8]
+
+TILE = 64
+"""Pixels that a picture's longer side is brought to, in whole steps: 8×8 digits are visible."""
+
+GAP = 4
+PAPER = 255
+SAMPLES = 64
+COLUMNS = 8
+RECONSTRUCTIONS = 16
+POINTS = 1000
+PANELS = 12
+"""Columns of a table that are drawn."""
+
+BLUE, ORANGE, GRAY = "#2563eb", "#ea580c", "#9ca3af"
+
+
+@torch.inference_mode()
+def samples(vae: VAE, held_out: Tensor, seed: int, c: Tensor | None = None) -> bytes:
+    """Draws from the prior, decoded: a grid of pictures, or each column's histogram.
+
+    Of a conditional model they have the conditions c of the held-out rows, like beside like.
+    """
+    noise = generator(seed, Purpose.PICTURES)
+    spec = vae.spec.input
+    if spec.kind == "image":
+        return to_png(grid(to_pixels(draw(vae, SAMPLES, noise, c), spec)))
+    return _histograms(spec, held_out[:POINTS].float(), draw(vae, POINTS, noise, c))
+
+
+@torch.inference_mode()
+def reconstructions(vae: VAE, held_out: Tensor, c: Tensor | None = None) -> bytes:
+    """Held-out rows and what the decoder makes of their centres: pairs of pictures, one above the
+    other, or each column as a scatter.
+    """
+    spec = vae.spec.input
+    count = RECONSTRUCTIONS if spec.kind == "image" else POINTS
+    x = held_out[:count].float()
+    decoded = reconstruct(vae.given(None if c is None else c[:count]), x)
+    if spec.kind == "vector":
+        return _scatters(spec, x, decoded)
+    originals, copies = to_pixels(x, spec), to_pixels(decoded, spec)
+    pairs = [
+        grid(np.concatenate([part[i : i + COLUMNS] for part in (originals, copies)]), len(row))
+        for i in range(0, len(originals), COLUMNS)
+        if len(row := originals[i : i + COLUMNS])
+    ]
+    return to_png(_stack(pairs))
+
+
+def draw(vae: VAE, rows: int, noise: torch.Generator, c: Tensor | None = None) -> Tensor:
+    """(rows, *shape) with z from the prior: means of p(x|z) for images, whose noise nobody wants to
+    see; for vectors draws from it. Conditions are picked from c.
+    """
+    device = next(vae.parameters()).device
+    vae = vae.given(None if c is None else spread(c, rows).to(device))
+    eps = torch.randn(rows, vae.spec.noise_dim, generator=noise).to(device)
+    z = vae.prior(eps, torch.ones(rows, device=device))
+    if vae.spec.input.kind == "image":
+        return vae.decode(z).cpu()
+    seed = int(torch.randint(2**62, (), generator=noise))
+    there = torch.Generator(device).manual_seed(seed)
+    return vae.preprocess.invert(vae.likelihood.sample(vae.decoder(z), there)).cpu()
+
+
+def spread(c: Tensor, rows: int) -> Tensor:
+    """So many rows of c, as it has them, from large to small: in the order of their classes."""
+    picked = c[torch.arange(rows) % len(c)]
+    ranks = torch.unique(picked, dim=0, return_inverse=True)[1]
+    return picked[ranks.argsort(stable=True, descending=True)]
+
+
+def reconstruct(vae: VAE, x: Tensor) -> Tensor:
+    """What the decoder makes of the centres of q(z|x), (rows, *shape)."""
+    return vae.decode(vae.latents.centre(*vae.encode(x)))
+
+
+def curves(history: Sequence[Mapping[str, Any]]) -> bytes:
+    """ELBO on both parts of the data, and where it comes from, by epoch."""
+    figure = Figure(figsize=(10, 4), layout="constrained")
+    bound, parts = figure.subplots(1, 2)
+    _curve(bound, history, "elbo", "training", BLUE)
+    _curve(bound, history, "held_out_elbo", "held out", ORANGE)
+    bound.set(title="ELBO", xlabel="epoch", ylabel="nats")
+    _curve(parts, history, "kl", "KL", BLUE)
+    units = parts.twinx()
+    _curve(units, history, "active_units", "active units", ORANGE)
+    parts.set(title="KL and active units", xlabel="epoch", ylabel="nats")
+    units.set(ylabel="latents", ylim=(0, None))
+    bound.legend(frameon=False, loc="lower right")
+    parts.legend(handles=[*parts.get_lines(), *units.get_lines()], frameon=False, loc="lower right")
+    _focus(bound, history)
+    return _figure_png(figure)
+
+
+def to_pixels(x: Tensor, spec: InputSpec) -> Pixels:
+    """(rows, H, W, 3) bytes: ``spec.range`` is black to white, or the values' own range is."""
+    values = x.numpy()
+    low, high = spec.range or (float(values.min()), float(values.max()))
+    scaled = np.clip((values - low) / max(high - low, 1e-12), 0, 1)
+    pixels = np.rint(scaled * 255).astype(np.uint8)
+    return pixels if pixels.ndim == 4 else np.repeat(pixels[..., None], 3, axis=3)
+
+
+def grid(pictures: Pixels, columns: int = COLUMNS) -> Pixels:
+    """Pictures (n, H, W, 3) in rows of ``columns``, each pixel grown to a square."""
+    scale = max(1, TILE // max(pictures.shape[1:3]))
+    large = pictures.repeat(scale, axis=1).repeat(scale, axis=2)
+    framed = np.pad(
+        large, ((0, 0), *[(0, GAP)] * 2, (0, 0)), mode="constant", constant_values=PAPER
+    )
+    return np.pad(
+        sheet(framed, columns),
+        ((GAP, 0), (GAP, 0), (0, 0)),
+        mode="constant",
+        constant_values=PAPER,
+    )
+
+
+def sheet(pictures: Pixels, columns: int, fill: int = PAPER) -> Pixels:
+    """Pictures (n, H, W, channels) side by side as one, ``fill`` where the last row has none."""
+    filled = np.pad(
+        pictures,
+        ((0, -len(pictures) % columns), *[(0, 0)] * 3),
+        mode="constant",
+        constant_values=fill,
+    )
+    height, width, channels = filled.shape[1:]
+    rows = filled.reshape(-1, columns, height, width, channels).swapaxes(1, 2)
+    return rows.reshape(-1, columns * width, channels)
+
+
+def _stack(sheets: Sequence[Pixels]) -> Pixels:
+    """One below the other, filled up on the right."""
+    width = max(sheet.shape[1] for sheet in sheets)
+    return np.concatenate(
+        [
+            np.pad(
+                sheet,
+                ((0, 2 * GAP), (0, width - sheet.shape[1]), (0, 0)),
+                mode="constant",
+                constant_values=PAPER,
+            )
+            for sheet in sheets
+        ]
+    )
+
+
+def _histograms(spec: InputSpec, data: Tensor, drawn: Tensor) -> bytes:
+    figure, panels = _panels(spec)
+    for column, panel in enumerate(panels):
+        both = [data[:, column].numpy(), drawn[:, column].numpy()]
+        bins = np.histogram_bin_edges(np.concatenate(both), bins=40)
+        for values, colour, label in zip(both, (GRAY, BLUE), ("data", "samples"), strict=True):
+            panel.hist(values, bins=list(bins), density=True, alpha=0.6, color=colour, label=label)
+        panel.set_yticks([])
+    panels[0].legend(frameon=False)
+    return _figure_png(figure)
+
+
+def _scatters(spec: InputSpec, x: Tensor, decoded: Tensor) -> bytes:
+    figure, panels = _panels(spec)
+    for column, panel in enumerate(panels):
+        panel.axline((float(x[0, column]),) * 2, slope=1, color=GRAY, linewidth=1)
+        panel.plot(
+            x[:, column].numpy(), decoded[:, column].numpy(), ".", color=BLUE, alpha=0.4, ms=4
+        )
+    panels[0].set(xlabel="data", ylabel="reconstruction")
+    return _figure_png(figure)
+
+
+def _panels(spec: InputSpec) -> tuple[Figure, list[Axes]]:
+    """One panel for each of the first columns, with its name."""
+    names = (spec.columns or [f"x[{i}]" for i in range(spec.size)])[:PANELS]
+    across = min(4, len(names))
+    down = -(-len(names) // across)
+    figure = Figure(figsize=(3 * across, 2.6 * down), layout="constrained")
+    panels = [figure.add_subplot(down, across, i + 1) for i in range(len(names))]
+    for name, panel in zip(names, panels, strict=True):
+        panel.set_title(name.replace("$", r"\$"), fontsize=10)  # a dollar begins a formula
+        panel.spines[["top", "right"]].set_visible(False)
+    return figure, panels
+
+
+def _curve(
+    panel: Axes, history: Sequence[Mapping[str, Any]], key: str, label: str, colour: str
+) -> None:
+    points = [(line["epoch"], line[key]) for line in history if line[key] is not None]
+    style = "o-" if len(points) < 20 else "-"
+    panel.plot(*zip(*points, strict=True), style, ms=3, color=colour, label=label)
+    panel.spines["top"].set_visible(False)
+    panel.grid(alpha=0.2)
+
+
+def _focus(panel: Axes, history: Sequence[Mapping[str, Any]]) -> None:
+    """Leave the first, steep epochs out of the scale, so that the rest can be read."""
+    tail = history[len(history) // 20 :]
+    values = [line[key] for line in tail for key in ("elbo", "held_out_elbo")]
+    finite = [value for value in values if value is not None]
+    margin = 0.05 * (max(finite) - min(finite)) or 1.0
+    panel.set_ylim(min(finite) - margin, max(finite) + margin)
+
+
+def to_png(pixels: Pixels) -> bytes:
+    """The bytes of a PNG file of one picture, (H, W, 3)."""
+    buffer = BytesIO()
+    Image.fromarray(pixels).save(buffer, "PNG", optimize=True)
+    return buffer.getvalue()
+
+
+def _figure_png(figure: Figure) -> bytes:
+    buffer = BytesIO()
+    figure.savefig(buffer, format="png", dpi=120)
+    return buffer.getvalue()
