@@ -82,7 +82,9 @@ def _write(root: Path, name: str) -> None:
     import torch
 
     from training.evaluation.evaluate import evaluate
-    from training.export.onnx import calibration, export, versions
+    from training.export.calibration import calibration
+    from training.export.onnx import export
+    from training.system.versions import versions
     from vae.networks import VAE
 
     spec = ModelSpec(

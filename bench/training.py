@@ -25,12 +25,15 @@ from torch.utils.data import DataLoader
 from bench.aims import TRAINING_AIMS, Speeds
 from bench.models import LATENT_DIM
 from bench.table import table
-from training.config.options import Precision, TrainConfig, resolve
+from training.config.options import TrainConfig
+from training.config.types import Precision
 from training.data.dataset import Dataset
 from training.loop.reporter import Reporter
 from training.loop.train import run_epoch
 from training.loop.train_state import Learner
-from training.model.build import build, model_spec
+from training.model.build import build
+from training.model.resolve import resolve
+from training.model.spec import model_spec
 from vae.manifest import InputSpec
 
 PIXELS: Final = 784

@@ -2,7 +2,7 @@
 
 import torch
 
-from training.loop.reporter import EpochMetrics
+from training.loop.metrics import EpochMetrics
 from training.objectives.schedules import Now
 from vae.manifest import MLP, Gaussian, GaussianMixture, InputSpec, Latents, ModelSpec
 from vae.networks import VAE

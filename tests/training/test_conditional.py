@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from training.config.options import TrainConfig, resolve
+from training.config.options import TrainConfig
 from training.data.conditions import conditioned, conditions
 from training.data.dataset import DataError, Dataset
 from training.data.fingerprint import fingerprint
@@ -21,9 +21,12 @@ from training.loop.aggressive import random_batches
 from training.loop.checkpoint import Progress
 from training.loop.reporter import Reporter
 from training.loop.run_directory import Run
+from training.loop.step import learn
 from training.loop.train import train
-from training.loop.train_state import Learner, learn
-from training.model.build import build, model_spec
+from training.loop.train_state import Learner
+from training.model.build import build
+from training.model.resolve import resolve
+from training.model.spec import model_spec
 from training.objectives.objective import draw
 from training.objectives.schedules import at_the_end
 from training.system.distributed import ALONE, Group

@@ -3,12 +3,14 @@
 import pytest
 import torch
 
-from training.config.options import TrainConfig, resolve
+from training.config.options import TrainConfig
 from training.data.dataset import Dataset
 from training.errors import ConfigError
 from training.evaluation.evaluate import evaluate
-from training.model.build import build, model_spec, place_pseudo_inputs
-from training.objectives.objective import ELBO
+from training.model.build import build, place_pseudo_inputs
+from training.model.resolve import resolve
+from training.model.spec import model_spec
+from training.objectives.elbo import ELBO
 from training.objectives.schedules import at_the_end
 from vae.latents.priors import VampPrior
 from vae.manifest import InputSpec

@@ -12,7 +12,7 @@ from PIL import Image
 
 from training.__main__ import main
 from training.commands.train import flushing
-from training.export.images import TILE
+from training.evaluation.pixels import TILE
 from vae.bundle import open_bundle
 
 TINY = ["--epochs=2", "--hidden=16", "--latent-dim=3", "--importance-samples=2", "--threads=1"]

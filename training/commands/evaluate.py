@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from training.config.file import WithFile
-from training.config.options import Device
+from training.config.types import Device
 from training.data.binarise import binarised
 from training.data.dataset import Dataset
 from training.data.load import load
@@ -17,10 +17,11 @@ from training.data.prepare import load_data
 from training.data.sharded import Sharded
 from training.errors import ConfigError
 from training.evaluation import sharpness
-from training.evaluation.evaluate import Evaluation
+from training.evaluation.evaluate import Evaluation, evaluated
 from training.loop.run_directory import Run
-from training.loop.trained_model import evaluated, of_bundle, of_run, store, trained
+from training.loop.trained_model import of_run, store, trained
 from training.model.build import fast
+from training.model.bundle import of_bundle
 from training.system.device import open_device
 from training.system.distributed import Group, join
 from training.system.files import write_atomically

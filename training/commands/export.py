@@ -6,12 +6,13 @@ from pydantic import ConfigDict, Field
 from rich.console import Console
 
 from training.config.file import WithFile
-from training.config.options import Device
+from training.config.types import Device
 from training.data.prepare import load_data
+from training.evaluation.evaluate import evaluated
 from training.export.publish import publish
 from training.export.quantize import check_quantizable
 from training.loop.run_directory import Run
-from training.loop.trained_model import evaluated, trained
+from training.loop.trained_model import trained
 from training.system.device import open_device
 from training.system.distributed import join
 

@@ -10,22 +10,26 @@ from pydantic import Field
 from rich.console import Console
 
 from training.config.file import WithFile
-from training.config.options import PLACES, TrainConfig, differences, resolve
+from training.config.options import PLACES, TrainConfig, differences
 from training.data.conditions import conditioned
 from training.data.dataset import Dataset, TrainingSet
 from training.data.prepare import load_data, training_rows
 from training.data.row_source import Rows
 from training.errors import ConfigError, RunError
-from training.evaluation.evaluate import Evaluation
+from training.evaluation.evaluate import Evaluation, evaluated
 from training.export.publish import publish, report_of
 from training.export.quantize import check_quantizable
+from training.loggers.console import reporter
 from training.loggers.registry import load_loggers
 from training.loop.checkpoint import Progress, read_progress
-from training.loop.reporter import Reporter, Reporters, reporter
+from training.loop.reporter import Reporter, Reporters
 from training.loop.run_directory import Run, hold
 from training.loop.train import train
-from training.loop.trained_model import earlier, evaluated, shared, trained
-from training.model.build import build, fast, model_spec, objective, place_pseudo_inputs
+from training.loop.trained_model import earlier, shared, trained
+from training.model.build import build, fast, place_pseudo_inputs
+from training.model.resolve import resolve
+from training.model.spec import model_spec
+from training.objectives.factory import objective
 from training.system.device import open_device
 from training.system.distributed import Group, join
 from vae.manifest import ModelSpec

@@ -13,30 +13,37 @@ from pydantic import (
     NonNegativeInt,
     PositiveFloat,
     PositiveInt,
-    StringConstraints,
     model_validator,
 )
 
-from training.data.dataset import Scaling, TrainingSet
-from vae.manifest import Activation, ModelName, PositiveVariance
+from training.config.consistency import (
+    _check_likelihood,
+    _check_objective,
+    _check_schedules,
+    _only,
+)
+from training.config.types import (
+    Device,
+    LikelihoodName,
+    LoggerName,
+    Names,
+    Pair,
+    Precision,
+    Scaling,
+    Share,
+    Size,
+    Variance,
+    Widths,
+    _named,
+)
+from vae.manifest import Activation, ModelName
 
-DEFAULT_HIDDEN = {"mlp": (128,), "conv": (256,)}
 DEFAULT_COMPONENTS = 64
 DEFAULT_FLOW_LAYERS = 4
 DEFAULT_LATENTS_HIDDEN = 64
 DEFAULT_STEPS = 3_000
 """Training steps when no number of epochs is given: seconds for 8×8 digits, minutes for MNIST."""
 
-SCALINGS: dict[str, tuple[Scaling, ...]] = {
-    "bernoulli": ("range", "none"),
-    "continuous-bernoulli": ("range", "none"),
-    "gaussian": ("range", "standardise", "none"),
-    "categorical": ("range",),
-    "logistic": ("range",),
-    "poisson": ("none",),
-    "negative-binomial": ("none",),
-}
-"""What a likelihood can be on: 0 to 1, any real numbers, levels scaled to 0 to 1, counts."""
 
 FREE_TO_CHANGE = frozenset(
     {
@@ -61,40 +68,6 @@ FREE_TO_CHANGE = frozenset(
 
 PLACES = frozenset({"data", "run", "models", "device", "threads"})
 """The options that may differ between the processes of one run: where things are on a machine."""
-
-
-def _listed(value: Any) -> Any:
-    """``"28x28"``, ``"256,128"`` and ``""`` as a shell and an environment variable have them."""
-    if not isinstance(value, str):
-        return value
-    return tuple(re.split(r"[,x×]", value)) if value else ()
-
-
-def _named(value: Any) -> Any:
-    return tuple(value.split(",")) if isinstance(value, str) else value
-
-
-Widths = Annotated[tuple[PositiveInt, ...], BeforeValidator(_listed)]
-Size = Annotated[tuple[PositiveInt, PositiveInt], BeforeValidator(_listed)]
-Names = Annotated[tuple[str, ...], BeforeValidator(_named)]
-Pair = Annotated[
-    tuple[Annotated[float, Field(ge=0, lt=1)], Annotated[float, Field(ge=0, lt=1)]],
-    BeforeValidator(_listed),
-]
-Share = Annotated[float, Field(ge=0, lt=1)]
-LikelihoodName = Literal[
-    "bernoulli",
-    "continuous-bernoulli",
-    "gaussian",
-    "categorical",
-    "logistic",
-    "poisson",
-    "negative-binomial",
-]
-Variance = Literal["unit", "learned", "optimal", "per-element", "decoder"] | PositiveVariance
-Precision = Literal["float32", "tf32", "bfloat16"]
-Device = Annotated[str, StringConstraints(pattern=r"^(cpu|cuda(:\d+)?)$")]
-LoggerName = Literal["tensorboard", "mlflow"]
 
 
 def name_from_data(fields: dict[str, Any]) -> str:
@@ -374,76 +347,6 @@ class TrainConfig(BaseModel):
         _check_objective(self)
         _check_schedules(self)
         return self
-
-
-def _check_likelihood(config: TrainConfig) -> None:
-    likelihood = config.likelihood
-    mixed, real = likelihood == "logistic", likelihood in ("auto", "gaussian")
-    _only(config, "logistics", mixed, f"the logistic likelihood, not {likelihood}")
-    _only(config, "variance", real, f"the gaussian likelihood, not {likelihood}")
-    for name in ("causal_channels", "causal_layers"):
-        _only(config, name, config.causal_radius > 0, "a causal_radius, which is 0")
-    allowed = SCALINGS.get(likelihood)
-    if allowed and config.scaling not in ("auto", *allowed):
-        raise ValueError(
-            f"likelihood: {likelihood} goes with scaling {' or '.join(allowed)}, "
-            f"not {config.scaling}"
-        )
-
-
-def _check_objective(config: TrainConfig) -> None:
-    kind = config.objective
-    several = kind in ("iwae", "dreg")
-    _only(config, "free_bits", kind == "elbo", f"the elbo objective, not {kind}")
-    _only(config, "capacity", kind == "elbo", f"the elbo objective, not {kind}")
-    _only(config, "mmd_weight", kind == "mmd", f"the mmd objective, not {kind}")
-    _only(config, "draws", several or kind == "elbo", f"elbo, iwae and dreg, not {kind}")
-    _only(config, "capacity_epochs", config.capacity > 0, "a capacity, which is 0")
-    if several and config.draws < 2:
-        raise ValueError(f"draws: {kind} needs 2 or more, not {config.draws}")
-    if config.free_bits and config.capacity:
-        raise ValueError("capacity: give it or free_bits; each replaces the KL term")
-
-
-def _check_schedules(config: TrainConfig) -> None:
-    rises = config.kl_anneal_epochs > 0
-    _only(config, "kl_schedule", rises, "kl_anneal_epochs, over which it rises, and these are 0")
-    cyclical = config.kl_schedule == "cyclical"
-    _only(config, "kl_cycles", cyclical, f"the cyclical kl_schedule, not {config.kl_schedule}")
-    schedule = config.learning_rate_schedule
-    for name in ("plateau_epochs", "plateau_factor"):
-        reason = f"the plateau learning_rate_schedule, not {schedule}"
-        _only(config, name, schedule == "plateau", reason)
-
-
-def _only(config: TrainConfig, name: str, fits: bool, reason: str) -> None:
-    """Refuse an option that would be read and have no effect."""
-    if not fits and getattr(config, name) != TrainConfig.model_fields[name].default:
-        raise ValueError(f"{name}: is for {reason}")
-
-
-def resolve(config: TrainConfig, train: TrainingSet) -> TrainConfig:
-    """The same config with everything that depends on the data decided."""
-    scaling = _scaling(config, train)
-    likelihood = config.likelihood
-    if likelihood == "auto":
-        by_range = train.input.kind == "image" and scaling == "range"
-        likelihood = "bernoulli" if by_range else "gaussian"
-    steps_per_epoch = -(-len(train) // config.batch_size)
-    epochs = config.epochs or -(-DEFAULT_STEPS // steps_per_epoch)
-    hidden = DEFAULT_HIDDEN[config.network] if config.hidden is None else config.hidden
-    return config.model_copy(
-        update={"scaling": scaling, "likelihood": likelihood, "epochs": epochs, "hidden": hidden}
-    )
-
-
-def _scaling(config: TrainConfig, train: TrainingSet) -> Scaling:
-    """By range where the data has one, else to deviation 1, as far as the likelihood allows."""
-    if config.scaling != "auto":
-        return config.scaling
-    preferred: Scaling = "standardise" if train.input.range is None else "range"
-    allowed = SCALINGS.get(config.likelihood, (preferred,))
-    return preferred if preferred in allowed else "none"
 
 
 def differences(stored: TrainConfig, given: TrainConfig, *, free: frozenset[str]) -> list[str]:

@@ -2,12 +2,10 @@
 
 import difflib
 import os
-import tomllib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-import yaml
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_settings import (
@@ -17,6 +15,7 @@ from pydantic_settings import (
     SettingsError,
 )
 
+from training.config.file import read_file
 from training.errors import ConfigError
 
 Command = TypeVar("Command", bound=BaseModel)
@@ -53,28 +52,6 @@ class ConfigFile(PydanticBaseSettingsSource):
     def __call__(self) -> dict[str, Any]:
         path = self.current_state.get("config")
         return read_file(Path(path), self.settings_cls) if path else {}
-
-
-def read_file(path: Path, command: type[BaseModel]) -> dict[str, Any]:
-    """The keys and values of a YAML or TOML file. Raises ConfigError, naming the file."""
-    try:
-        text = path.expanduser().read_text("utf-8")
-        content = tomllib.loads(text) if path.suffix == ".toml" else yaml.safe_load(text)
-    except OSError as error:
-        raise ConfigError(f"config file {path} cannot be read: {error.strerror}") from None
-    except (ValueError, yaml.YAMLError) as error:
-        reason = " ".join(str(error).split())
-        raise ConfigError(f"config file {path} is not {_format(path)}: {reason}") from None
-    if not isinstance(content, dict):
-        raise ConfigError(f"config file {path} must be keys and values, not {content!r:.40}")
-    known = command.model_fields.keys() - {"config"}
-    if unknown := [str(key) for key in content if key not in known]:
-        raise ConfigError(f"config file {path}: unknown {_suggest(unknown, known)}")
-    return content
-
-
-def _format(path: Path) -> str:
-    return "TOML" if path.suffix == ".toml" else "YAML"
 
 
 def _settings(command: type[Command], name: str, prefix: str) -> type[Command]:

@@ -4,8 +4,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from training.data.dataset import DataError, Dataset, TrainingSet, standardising
+from training.data.dataset import DataError, Dataset, TrainingSet
 from training.data.row_source import InMemory
+from training.data.scaling import standardising
 from vae.manifest import Classes, Condition, ModelSpec, Vector
 
 MOST = 1000

@@ -1,7 +1,6 @@
 """How good a model is on rows that it has not seen. All figures are in nats for an example."""
 
 import math
-from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from itertools import accumulate
 
@@ -10,12 +9,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from training.objectives.beta_tc import Decomposition, decompose
+from training.data.conditions import conditioned
+from training.data.dataset import Dataset
+from training.errors import RunError
+from training.evaluation.batches import Parts, in_batches
+from training.evaluation.kl_decomposition import Decomposition, decomposition
 from training.system.distributed import ALONE, Group
-from training.system.seeds import Purpose, generator
 from vae.networks import VAE
-
-Parts = tuple[Tensor, ...]
 
 ROWS = 256
 """Rows at a time: memory does not grow with the data or with the draws of z, and what a draw takes
@@ -134,51 +134,9 @@ def evaluate(
     )
 
 
-@torch.inference_mode()
-def decomposition(
-    vae: VAE, x: Tensor, seed: int, group: Group = ALONE, c: Tensor | None = None
-) -> Decomposition | None:
-    """What the KL on x is made of; None where the latents are not the standard ones."""
-    if not vae.spec.latents.closed_form:
-        return None
-
-    def work(given: VAE, rows: Tensor, noise: torch.Generator) -> Parts:  # noqa: ARG001
-        return given.encode(rows)
-
-    shape = (vae.spec.latent_dim,)
-    mu, logvar = in_batches(vae, x, work, (shape, shape), seed, group, c)
-    return decompose(mu, logvar, generator(seed, Purpose.DECOMPOSITION, device=x.device))
-
-
 def active_units(z: Tensor) -> int:
     """How many latents of each row's central z, (rows, latent_dim), vary over the rows."""
     return int((z.var(dim=0, correction=0) > ACTIVE).sum())
-
-
-def in_batches(
-    vae: VAE,
-    x: Tensor,
-    work: Callable[[VAE, Tensor, torch.Generator], Parts],
-    shapes: Sequence[tuple[int, ...]],
-    seed: int,
-    group: Group = ALONE,
-    c: Tensor | None = None,
-) -> list[Tensor]:
-    """What ``work`` gives for x, ROWS rows at a time: tensors of (rows, *shape), one a shape.
-
-    Every batch has noise of its own, and ``vae`` is given its part of c, the conditions of x. The
-    processes of ``group`` share the batches out; each gets the whole result.
-    """
-    batches = torch.split(x, ROWS)
-    whole = [x.new_zeros((len(x), *shape), dtype=torch.float32) for shape in shapes]
-    for number in range(len(batches))[group.part(len(batches))]:
-        noise = generator(seed, Purpose.EVALUATION, number, x.device)
-        rows = slice(number * ROWS, (number + 1) * ROWS)
-        given = vae.given(None if c is None else c[rows])
-        for place, part in zip(whole, work(given, batches[number].float(), noise), strict=True):
-            place[rows] = part
-    group.add(whole)
-    return whole
 
 
 def _evaluate_rows(vae: VAE, x: Tensor, samples: int, noise: torch.Generator) -> Parts:
@@ -201,3 +159,22 @@ def _evaluate_rows(vae: VAE, x: Tensor, samples: int, noise: torch.Generator) ->
         reconstruction = reconstruction + log_px_z / samples
     bound = log_sum - math.log(samples)
     return vae.latents.centre(mu, logvar), kl, reconstruction, bound, score, units
+
+
+def evaluated(
+    vae: VAE,
+    rows: Dataset,
+    samples: int,
+    seed: int,
+    device: torch.device,
+    group: Group,
+) -> Evaluation:
+    """The figures on ``rows``. Raises RunError when they are not finite."""
+    told = conditioned(rows, vae.spec).to(device)
+    evaluation = evaluate(vae, told.x, samples=samples, seed=seed, group=group, c=told.c)
+    if not evaluation.finite:
+        raise RunError(
+            "the model's scores of rows that it was not trained on are not finite; its training "
+            "diverged, or the data holds rows unlike all others"
+        )
+    return evaluation

@@ -12,9 +12,10 @@ from torch.nn import functional as F
 from training.data.conditions import conditions
 from training.data.dataset import Dataset
 from training.errors import RunError
+from training.evaluation.batches import Parts, in_batches
 from training.evaluation.evaluate import ROWS as BATCH
-from training.evaluation.evaluate import Parts, in_batches
-from training.export.images import grid, reconstruct, spread, to_pixels, to_png
+from training.evaluation.generate import reconstruct, spread
+from training.evaluation.pixels import grid, to_pixels, to_png
 from training.system.seeds import Purpose, generator
 from vae.manifest import InputSpec
 from vae.networks import VAE

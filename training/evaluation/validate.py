@@ -5,7 +5,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from training.evaluation.evaluate import Parts, active_units, in_batches
+from training.evaluation.batches import Parts, in_batches
+from training.evaluation.evaluate import active_units
 from training.objectives.objective import Objective
 from training.objectives.schedules import Now
 from training.system.distributed import ALONE, Group

@@ -8,23 +8,15 @@ import numpy as np
 import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from numpy.typing import NDArray
-from PIL import Image
 from torch import Tensor
 
+from training.evaluation.generate import draw, reconstruct
+from training.evaluation.pixels import COLUMNS, GAP, PAPER, Pixels, grid, to_pixels, to_png
 from training.system.seeds import Purpose, generator
 from vae.manifest import InputSpec
 from vae.networks import VAE
 
-Pixels = NDArray[np.uint8]
-
-TILE = 64
-"""Pixels that a picture's longer side is brought to, in whole steps: 8×8 digits are visible."""
-
-GAP = 4
-PAPER = 255
 SAMPLES = 64
-COLUMNS = 8
 RECONSTRUCTIONS = 16
 POINTS = 1000
 PANELS = 12
@@ -66,33 +58,6 @@ def reconstructions(vae: VAE, held_out: Tensor, c: Tensor | None = None) -> byte
     return to_png(_stack(pairs))
 
 
-def draw(vae: VAE, rows: int, noise: torch.Generator, c: Tensor | None = None) -> Tensor:
-    """(rows, *shape) with z from the prior: means of p(x|z) for images, whose noise nobody wants to
-    see; for vectors draws from it. Conditions are picked from c.
-    """
-    device = next(vae.parameters()).device
-    vae = vae.given(None if c is None else spread(c, rows).to(device))
-    eps = torch.randn(rows, vae.spec.noise_dim, generator=noise).to(device)
-    z = vae.prior(eps, torch.ones(rows, device=device))
-    if vae.spec.input.kind == "image":
-        return vae.decode(z).cpu()
-    seed = int(torch.randint(2**62, (), generator=noise))
-    there = torch.Generator(device).manual_seed(seed)
-    return vae.preprocess.invert(vae.likelihood.sample(vae.decoder(z), there)).cpu()
-
-
-def spread(c: Tensor, rows: int) -> Tensor:
-    """So many rows of c, as it has them, from large to small: in the order of their classes."""
-    picked = c[torch.arange(rows) % len(c)]
-    ranks = torch.unique(picked, dim=0, return_inverse=True)[1]
-    return picked[ranks.argsort(stable=True, descending=True)]
-
-
-def reconstruct(vae: VAE, x: Tensor) -> Tensor:
-    """What the decoder makes of the centres of q(z|x), (rows, *shape)."""
-    return vae.decode(vae.latents.centre(*vae.encode(x)))
-
-
 def curves(history: Sequence[Mapping[str, Any]]) -> bytes:
     """ELBO on both parts of the data, and where it comes from, by epoch."""
     figure = Figure(figsize=(10, 4), layout="constrained")
@@ -109,43 +74,6 @@ def curves(history: Sequence[Mapping[str, Any]]) -> bytes:
     parts.legend(handles=[*parts.get_lines(), *units.get_lines()], frameon=False, loc="lower right")
     _focus(bound, history)
     return _figure_png(figure)
-
-
-def to_pixels(x: Tensor, spec: InputSpec) -> Pixels:
-    """(rows, H, W, 3) bytes: ``spec.range`` is black to white, or the values' own range is."""
-    values = x.numpy()
-    low, high = spec.range or (float(values.min()), float(values.max()))
-    scaled = np.clip((values - low) / max(high - low, 1e-12), 0, 1)
-    pixels = np.rint(scaled * 255).astype(np.uint8)
-    return pixels if pixels.ndim == 4 else np.repeat(pixels[..., None], 3, axis=3)
-
-
-def grid(pictures: Pixels, columns: int = COLUMNS) -> Pixels:
-    """Pictures (n, H, W, 3) in rows of ``columns``, each pixel grown to a square."""
-    scale = max(1, TILE // max(pictures.shape[1:3]))
-    large = pictures.repeat(scale, axis=1).repeat(scale, axis=2)
-    framed = np.pad(
-        large, ((0, 0), *[(0, GAP)] * 2, (0, 0)), mode="constant", constant_values=PAPER
-    )
-    return np.pad(
-        sheet(framed, columns),
-        ((GAP, 0), (GAP, 0), (0, 0)),
-        mode="constant",
-        constant_values=PAPER,
-    )
-
-
-def sheet(pictures: Pixels, columns: int, fill: int = PAPER) -> Pixels:
-    """Pictures (n, H, W, channels) side by side as one, ``fill`` where the last row has none."""
-    filled = np.pad(
-        pictures,
-        ((0, -len(pictures) % columns), *[(0, 0)] * 3),
-        mode="constant",
-        constant_values=fill,
-    )
-    height, width, channels = filled.shape[1:]
-    rows = filled.reshape(-1, columns, height, width, channels).swapaxes(1, 2)
-    return rows.reshape(-1, columns * width, channels)
 
 
 def _stack(sheets: Sequence[Pixels]) -> Pixels:
@@ -217,13 +145,6 @@ def _focus(panel: Axes, history: Sequence[Mapping[str, Any]]) -> None:
     finite = [value for value in values if value is not None]
     margin = 0.05 * (max(finite) - min(finite)) or 1.0
     panel.set_ylim(min(finite) - margin, max(finite) + margin)
-
-
-def to_png(pixels: Pixels) -> bytes:
-    """The bytes of a PNG file of one picture, (H, W, 3)."""
-    buffer = BytesIO()
-    Image.fromarray(pixels).save(buffer, "PNG", optimize=True)
-    return buffer.getvalue()
 
 
 def _figure_png(figure: Figure) -> bytes:

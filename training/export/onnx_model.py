@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from training.evaluation.evaluate import Parts, in_batches
+from training.evaluation.batches import Parts, in_batches
 from vae.engine import onnxruntime as ort
 from vae.graphs import DECODER, ENCODER, GRAPHS, SCORER, Graph
 from vae.manifest import FileName

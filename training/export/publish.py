@@ -11,13 +11,15 @@ from training.data.dataset import Dataset, TrainingSet
 from training.evaluation import sharpness
 from training.evaluation.evaluate import Evaluation
 from training.export import images as pictures
+from training.export.calibration import calibration
 from training.export.model_card import card
-from training.export.onnx import calibration, export, versions
+from training.export.onnx import export
 from training.export.quantize import calibration_rows, quantize
 from training.loop.run_directory import Run
 from training.loop.trained_model import store
 from training.report.writer import ReportWriter
 from training.system.files import write_atomically
+from training.system.versions import versions
 from vae.bundle import write_bundle
 from vae.manifest import FileName
 from vae.networks import VAE

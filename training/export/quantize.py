@@ -23,7 +23,7 @@ from training.data.binarise import binarise
 from training.data.dataset import TrainingSet
 from training.errors import ConfigError, ExportError
 from training.export import gate
-from training.export.onnx import GOLDEN_ROWS, draws, gate_inputs, golden
+from training.export.golden import GOLDEN_ROWS, draws, gate_inputs, golden
 from training.export.onnx_model import Served
 from training.system.seeds import Purpose, generator
 from vae.bundle import to_npz

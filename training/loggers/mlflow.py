@@ -17,7 +17,8 @@ from training.config.options import TrainConfig
 from training.errors import RunError
 from training.evaluation.evaluate import Evaluation
 from training.loggers.numbers import numbers
-from training.loop.reporter import EpochMetrics, Reporter
+from training.loop.metrics import EpochMetrics
+from training.loop.reporter import Reporter
 from training.loop.run_directory import Run
 from training.system.files import write_atomically
 

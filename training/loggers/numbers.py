@@ -3,7 +3,7 @@
 import math
 from dataclasses import asdict
 
-from training.loop.reporter import EpochMetrics
+from training.loop.metrics import EpochMetrics
 
 
 def numbers(metrics: EpochMetrics) -> dict[str, float]:

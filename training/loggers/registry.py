@@ -6,7 +6,8 @@ from typing import Protocol
 
 from rich.console import Console
 
-from training.config.options import LoggerName, TrainConfig
+from training.config.options import TrainConfig
+from training.config.types import LoggerName
 from training.errors import ConfigError
 from training.loop.reporter import Reporter
 from training.loop.run_directory import Run

@@ -13,7 +13,8 @@ from torch.utils.tensorboard.summary import hparams
 from training.config.options import TrainConfig
 from training.evaluation.evaluate import Evaluation
 from training.loggers.numbers import numbers
-from training.loop.reporter import EpochMetrics, Reporter
+from training.loop.metrics import EpochMetrics
+from training.loop.reporter import Reporter
 from training.loop.run_directory import Run
 
 FOLDER = "tensorboard"

@@ -10,7 +10,8 @@ from collections.abc import Iterator
 import torch
 
 from training.data.row_source import Batch, Rows
-from training.loop.train_state import Learner, learn
+from training.loop.step import learn
+from training.loop.train_state import Learner
 from training.objectives.schedules import Now
 from training.system.distributed import Group
 from training.system.seeds import Purpose, generator

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
-from training.config.options import Precision
+from training.config.types import Precision
 from vae.networks import VAE
 
 

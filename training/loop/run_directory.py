@@ -19,8 +19,8 @@ from typing import IO, Any
 
 import yaml
 
+from training.config.file import read_file
 from training.config.options import TrainConfig, differences
-from training.config.parse import read_file
 from training.errors import RunError
 from training.system.files import write_atomically
 

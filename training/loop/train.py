@@ -19,17 +19,18 @@ import torch
 from training.config.options import TrainConfig
 from training.data.row_source import InMemory, Rows
 from training.errors import RunError
-from training.evaluation.evaluate import decomposition
+from training.evaluation.kl_decomposition import Decomposition, decomposition
 from training.evaluation.validate import Validation, validate
 from training.loop.aggressive import random_batches, refine
 from training.loop.checkpoint import Progress, Weights, load_checkpoint, save_checkpoint
 from training.loop.early_stopping import Patience
+from training.loop.metrics import EpochMetrics
 from training.loop.precision import rounding
-from training.loop.reporter import EpochMetrics, Reporter
+from training.loop.reporter import Reporter
 from training.loop.run_directory import Run
-from training.loop.train_state import Learner, learn
+from training.loop.step import learn
+from training.loop.train_state import Learner
 from training.objectives import schedules
-from training.objectives.beta_tc import Decomposition
 from training.objectives.schedules import Now
 from training.system.distributed import ALONE, Group
 from training.system.seeds import Purpose, generator

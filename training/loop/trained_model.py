@@ -7,17 +7,17 @@ from pathlib import Path
 import safetensors.torch
 import torch
 
-from training.data.conditions import conditioned
-from training.data.dataset import Dataset, TrainingSet
+from training.data.dataset import TrainingSet
 from training.data.prepare import training_rows
 from training.errors import ConfigError, RunError
-from training.evaluation.evaluate import Evaluation, evaluate
+from training.evaluation.evaluate import Evaluation
 from training.loop.checkpoint import Progress, load_best
 from training.loop.run_directory import Run
 from training.model.build import fast
+from training.model.bundle import of_bundle
 from training.system.distributed import ALONE, Group
 from training.system.files import write_atomically
-from vae.bundle import MANIFEST, BundleError, open_bundle
+from vae.bundle import MANIFEST
 from vae.manifest import ModelSpec
 from vae.networks import VAE
 
@@ -41,19 +41,6 @@ def of_run(run: Run, group: Group) -> tuple[VAE, Progress]:
     if not progress.best_epoch:
         raise RunError(f"run {run.path}: no epoch ended with a finite held-out ELBO")
     return vae, progress
-
-
-def of_bundle(path: Path) -> VAE:
-    """The model of a version of a bundle. Raises BundleError."""
-    bundle = open_bundle(path)
-    sections = {name: getattr(bundle.manifest, name) for name in ModelSpec.model_fields}
-    vae = VAE(ModelSpec(**sections))
-    try:
-        vae.load_state_dict(safetensors.torch.load(bundle.files["checkpoint.safetensors"]))
-    except RuntimeError as error:
-        reason = " ".join(str(error).split())
-        raise BundleError(path, f"checkpoint.safetensors is of another model: {reason}") from None
-    return vae
 
 
 def earlier(path: Path, spec: ModelSpec) -> VAE:
@@ -90,25 +77,6 @@ def shared(vae: VAE | None, group: Group) -> VAE:
     copy = VAE(ModelSpec.model_validate_json(group.broadcast(spec)))
     copy.load_state_dict(safetensors.torch.load(group.broadcast(weights)))
     return copy
-
-
-def evaluated(
-    vae: VAE,
-    rows: Dataset,
-    samples: int,
-    seed: int,
-    device: torch.device,
-    group: Group,
-) -> Evaluation:
-    """The figures on ``rows``. Raises RunError when they are not finite."""
-    told = conditioned(rows, vae.spec).to(device)
-    evaluation = evaluate(vae, told.x, samples=samples, seed=seed, group=group, c=told.c)
-    if not evaluation.finite:
-        raise RunError(
-            "the model's scores of rows that it was not trained on are not finite; its training "
-            "diverged, or the data holds rows unlike all others"
-        )
-    return evaluation
 
 
 def store(run: Run, evaluation: Evaluation) -> None:

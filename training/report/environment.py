@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import torch
 
 from training.config.options import TrainConfig
-from training.export.onnx import versions
+from training.system.versions import versions
 
 
 def environment(config: TrainConfig) -> Mapping[str, str]:

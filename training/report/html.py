@@ -6,7 +6,7 @@ from io import BytesIO
 
 from PIL import Image
 
-from training.export.images import Pixels
+from training.evaluation.pixels import Pixels
 
 VOID = frozenset({"img", "meta", "line", "circle", "rect", "path"})
 """Elements without content: HTML's own, and SVG's that never have any here."""

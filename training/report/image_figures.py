@@ -3,8 +3,8 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from training.evaluation.pixels import Pixels
 from training.evaluation.sharpness import FIGURES, Sharpness, decibels, told
-from training.export.images import Pixels
 from training.report.axes import label
 from training.report.html import Html, join, picture, tag
 from training.report.model_outputs import Findings, Floats

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from training.export.images import Pixels, sheet
+from training.evaluation.pixels import Pixels, sheet
 from training.report.axes import Scale, label, span
 from training.report.column_figures import names
 from training.report.histogram import histogram

@@ -10,7 +10,7 @@ from torch import Tensor
 from training.data.conditions import conditions
 from training.data.dataset import Dataset
 from training.evaluation.evaluate import ACTIVE, Evaluation, evaluate
-from training.export.images import draw, reconstruct
+from training.evaluation.generate import draw, reconstruct
 from training.system.seeds import Purpose, generator
 from vae.manifest import ModelSpec
 from vae.networks import VAE

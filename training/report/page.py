@@ -9,10 +9,10 @@ from typing import Any
 from training.config.options import TrainConfig
 from training.evaluation.evaluate import Evaluation
 from training.evaluation.sharpness import Sharpness
-from training.export.model_card import lede, source, usage
 from training.report.axes import label
 from training.report.column_figures import columns
 from training.report.curves import History, curves
+from training.report.description import lede, source, usage
 from training.report.html import Html, tag
 from training.report.image_figures import images, sharpness
 from training.report.latent_figures import kl_bars, projection, scores, traversals

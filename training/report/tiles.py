@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from training.export.images import Pixels, sheet, to_pixels
+from training.evaluation.pixels import Pixels, sheet, to_pixels
 from training.report.model_outputs import Floats
 from vae.manifest import InputSpec
 

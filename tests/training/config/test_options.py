@@ -8,14 +8,18 @@ import torch
 from pydantic import ValidationError
 
 from training.commands.evaluate import EvaluateCommand
-from training.config.options import FREE_TO_CHANGE, TrainConfig, differences, resolve
+from training.config.options import FREE_TO_CHANGE, TrainConfig, differences
 from training.data.dataset import Dataset
 from training.errors import ConfigError
-from training.model.build import build, model_spec, objective
+from training.model.build import build
+from training.model.resolve import resolve
+from training.model.spec import model_spec
 from training.objectives.beta_tc import BetaTC
+from training.objectives.dreg import DReG
+from training.objectives.elbo import ELBO
+from training.objectives.factory import objective
 from training.objectives.infovae import InfoVAE
-from training.objectives.iwae import IWAE, DReG
-from training.objectives.objective import ELBO
+from training.objectives.iwae import IWAE
 from vae.manifest import InputSpec
 
 IMAGES = Dataset(

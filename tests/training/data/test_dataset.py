@@ -2,8 +2,9 @@ import numpy as np
 import pytest
 import torch
 
-from training.data.dataset import DataError, Dataset, preprocessing, split
+from training.data.dataset import DataError, Dataset, split
 from training.data.numpy_files import from_array
+from training.data.scaling import preprocessing
 from vae.manifest import Preprocessing
 from vae.networks import Preprocess
 

@@ -8,8 +8,9 @@ import pytest
 import torch
 from pyarrow import parquet
 
-from training.data.dataset import DataError, preprocessing
+from training.data.dataset import DataError
 from training.data.load import load
+from training.data.scaling import preprocessing
 from training.data.sharded import Sharded
 
 ROWS = (70, 1, 129)

@@ -12,7 +12,6 @@ import torch
 from torch import Tensor
 
 from tests.training.loop.test_train import QUIET, make_config
-from training.config.options import resolve
 from training.data.dataset import Dataset
 from training.data.load import load
 from training.data.row_source import InMemory
@@ -20,7 +19,9 @@ from training.data.sharded import Sharded, Streamed
 from training.loop.checkpoint import Progress
 from training.loop.run_directory import Run
 from training.loop.train import train
-from training.model.build import build, model_spec
+from training.model.build import build
+from training.model.resolve import resolve
+from training.model.spec import model_spec
 from training.system.distributed import ALONE, Group
 
 ROWS = 500

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from tests.training.models import mixture_vae
 from training.evaluation.evaluate import ROWS, evaluate
-from training.objectives.beta_tc import decompose
+from training.evaluation.kl_decomposition import decompose
 from training.system.seeds import Purpose, generator
 from vae.likelihoods.gaussian import OptimalGaussian, SharedGaussian
 from vae.manifest import MLP, Bernoulli, Gaussian, InputSpec, ModelSpec

@@ -9,18 +9,20 @@ from rich.console import Console
 from torch import Tensor
 from torch.distributions import MultivariateNormal
 
-from training.config.options import TrainConfig, resolve
+from training.config.options import TrainConfig
 from training.data.dataset import split
 from training.data.load import load
 from training.errors import ConfigError
 from training.evaluation import ppca
 from training.evaluation import ppca_comparison as exact
 from training.evaluation.ppca_comparison import Figures
+from training.loggers.console import PlainReporter
 from training.loop.checkpoint import Progress
-from training.loop.reporter import PlainReporter
 from training.loop.run_directory import Run
 from training.loop.train import train
-from training.model.build import build, model_spec
+from training.model.build import build
+from training.model.resolve import resolve
+from training.model.spec import model_spec
 
 
 def digits() -> tuple[Tensor, Tensor]:

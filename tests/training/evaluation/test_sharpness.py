@@ -10,13 +10,15 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from tests.training.models import gaussian_vae
-from training.config.options import TrainConfig, resolve
+from training.config.options import TrainConfig
 from training.data.dataset import Dataset
 from training.data.shapes import load_shapes
 from training.errors import RunError
 from training.evaluation import sharpness
 from training.evaluation.sharpness import Detail, Gallery, detail, look, measure
-from training.model.build import build, model_spec
+from training.model.build import build
+from training.model.resolve import resolve
+from training.model.spec import model_spec
 from vae.latents.priors import GaussianMixture
 from vae.networks import VAE
 

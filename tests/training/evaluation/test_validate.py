@@ -6,8 +6,8 @@ import torch
 from tests.training.models import gaussian_vae, mixture_vae, now
 from training.evaluation.evaluate import ROWS, evaluate
 from training.evaluation.validate import validate
+from training.objectives.elbo import ELBO
 from training.objectives.iwae import IWAE
-from training.objectives.objective import ELBO
 
 X = torch.randn(ROWS + 9, 5, generator=torch.Generator().manual_seed(0))
 

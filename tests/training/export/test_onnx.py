@@ -14,13 +14,16 @@ import torch
 from pydantic import ValidationError
 from torch import Tensor, nn
 
-from training.config.options import TrainConfig, resolve
+from training.config.options import TrainConfig
 from training.data.conditions import conditions
 from training.data.dataset import Dataset
 from training.errors import ConfigError
 from training.export.gate import BATCH_SIZES
-from training.export.onnx import MODULES, export_graph, gate_inputs
-from training.model.build import model_spec
+from training.export.golden import gate_inputs
+from training.export.graph_modules import MODULES
+from training.export.onnx import export_graph
+from training.model.resolve import resolve
+from training.model.spec import model_spec
 from vae.engine import onnxruntime
 from vae.graphs import CONDITION, PRIOR, Graph
 from vae.latents.priors import SettledMixture

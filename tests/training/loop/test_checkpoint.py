@@ -15,7 +15,8 @@ from training.loop.checkpoint import (
     save_checkpoint,
 )
 from training.loop.optimiser import make_optimiser
-from training.loop.train_state import Learner, step
+from training.loop.step import step
+from training.loop.train_state import Learner
 from training.objectives.schedules import at_the_end
 from vae.manifest import MLP, Gaussian, InputSpec, ModelSpec
 from vae.networks import VAE

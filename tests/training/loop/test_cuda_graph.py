@@ -12,15 +12,18 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from training.config.options import TrainConfig, resolve
+from training.config.options import TrainConfig
 from training.data.conditions import conditioned
 from training.data.dataset import Dataset
 from training.data.digits import load_digits
 from training.loop.cuda_graph import WARM_UPS, Replayed
 from training.loop.reporter import Reporter
+from training.loop.step import learn
 from training.loop.train import Totals, run_epoch
-from training.loop.train_state import Learner, learn
-from training.model.build import build, model_spec
+from training.loop.train_state import Learner
+from training.model.build import build
+from training.model.resolve import resolve
+from training.model.spec import model_spec
 from training.objectives.schedules import at
 
 ROWS = 300

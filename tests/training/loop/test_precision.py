@@ -4,7 +4,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from training.config.options import Precision, TrainConfig, resolve
+from training.config.options import TrainConfig
+from training.config.types import Precision
 from training.data.conditions import conditioned
 from training.data.dataset import Dataset
 from training.data.digits import load_digits
@@ -12,7 +13,9 @@ from training.loop.precision import Mixed, computing_in, rounding
 from training.loop.reporter import Reporter
 from training.loop.train import run_epoch
 from training.loop.train_state import Learner
-from training.model.build import build, model_spec
+from training.model.build import build
+from training.model.resolve import resolve
+from training.model.spec import model_spec
 from vae.networks import VAE
 
 NETWORKS = pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import pytest
 from rich.console import Console
 
 from tests.training.models import epoch_metrics
-from training.loop.reporter import PLAIN_LINES, TerminalReporter, reporter
+from training.loggers.console import PLAIN_LINES, TerminalReporter, reporter
 
 
 @pytest.mark.parametrize("epochs", [1, 2, 19, 20, 21, 333])

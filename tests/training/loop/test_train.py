@@ -9,19 +9,23 @@ import pytest
 import torch
 from rich.console import Console
 
-from training.config.options import TrainConfig, resolve
+from training.config.options import TrainConfig
 from training.data.dataset import Dataset
 from training.data.row_source import InMemory
 from training.errors import RunError
+from training.evaluation.kl_decomposition import Decomposition
 from training.evaluation.validate import validate
+from training.loggers.console import PlainReporter
 from training.loop.checkpoint import Progress, load_best, read_progress
-from training.loop.reporter import PlainReporter
 from training.loop.run_directory import Run
+from training.loop.step import step
 from training.loop.train import informed, run_epoch, train
-from training.loop.train_state import Learner, step
-from training.model.build import build, model_spec
-from training.objectives.beta_tc import Decomposition
-from training.objectives.objective import ELBO, Loss
+from training.loop.train_state import Learner
+from training.model.build import build
+from training.model.resolve import resolve
+from training.model.spec import model_spec
+from training.objectives.elbo import ELBO
+from training.objectives.objective import Loss
 from training.objectives.schedules import Now, at_the_end
 from vae.manifest import InputSpec
 from vae.networks import VAE

@@ -6,8 +6,9 @@ import pytest
 import torch
 
 from tests.training.models import gaussian_vae, now
-from training.objectives.beta_tc import BetaTC, aggregate, decompose
-from training.objectives.objective import ELBO
+from training.evaluation.kl_decomposition import decompose
+from training.objectives.beta_tc import BetaTC, aggregate
+from training.objectives.elbo import ELBO
 from vae.latents.gaussian import kl_divergence
 
 GENERATOR = torch.Generator

@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from tests.training.models import gaussian_vae, now
+from training.objectives.elbo import ELBO
 from training.objectives.infovae import InfoVAE, squared_mmd
-from training.objectives.objective import ELBO
 
 
 def normal(rows: int, seed: int) -> torch.Tensor:

@@ -6,8 +6,9 @@ import pytest
 import torch
 
 from tests.training.models import gaussian_vae, gradients, now
-from training.objectives.iwae import IWAE, DReG, importance_weighted
-from training.objectives.objective import ELBO
+from training.objectives.dreg import DReG
+from training.objectives.elbo import ELBO
+from training.objectives.iwae import IWAE, importance_weighted
 
 X = torch.randn(4, 5, generator=torch.Generator().manual_seed(1))
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from tests.training.models import mixture_vae, now
-from training.objectives.objective import ELBO
+from training.objectives.elbo import ELBO
 from vae.manifest import MLP, Gaussian, InputSpec, ModelSpec
 from vae.networks import VAE
 

@@ -22,7 +22,7 @@ from torch import Tensor
 from tests.servers import ROOT
 from tests.training.loop.test_train import QUIET, make_config, make_data
 from training.commands.train import check_group
-from training.config.options import TrainConfig, resolve
+from training.config.options import TrainConfig
 from training.data.dataset import Dataset, split
 from training.data.digits import load_digits
 from training.data.row_source import InMemory
@@ -32,7 +32,9 @@ from training.loop.checkpoint import Progress
 from training.loop.run_directory import Run
 from training.loop.train import Totals, run_epoch, train
 from training.loop.train_state import Learner
-from training.model.build import build, model_spec
+from training.model.build import build
+from training.model.resolve import resolve
+from training.model.spec import model_spec
 from training.system.device import open_device
 from training.system.distributed import Group
 from vae.bundle import open_bundle
