@@ -82,8 +82,8 @@ def _write(root: Path, name: str) -> None:
     import torch
 
     from training.evaluation.evaluate import evaluate
-    from training.export.calibration import calibration
-    from training.export.onnx import export
+    from training.export.calibration import calibration_section
+    from training.export.onnx import export_files
     from training.system.versions import versions
     from vae.networks import VAE
 
@@ -100,12 +100,12 @@ def _write(root: Path, name: str) -> None:
     evaluation = evaluate(vae, x, samples=1, seed=SEED)
     write_bundle(
         root,
-        export(vae, x, evaluation, SEED),
+        export_files(vae, x, evaluation, SEED),
         **{field: getattr(spec, field) for field in ModelSpec.model_fields},
         name=name,
         created=datetime.now(UTC),
         metrics=_operations(vae, x[:1]),
-        calibration=calibration(evaluation.scores),
+        calibration=calibration_section(evaluation.scores),
         versions=versions(),
     )
 

@@ -3,7 +3,7 @@
 import torch
 
 from training.loop.metrics import EpochMetrics
-from training.objectives.schedules import Now
+from training.objectives.schedules import ScheduledValues
 from vae.manifest import MLP, Gaussian, GaussianMixture, InputSpec, Latents, ModelSpec
 from vae.networks import VAE
 
@@ -30,9 +30,9 @@ def mixture_vae() -> VAE:
     return gaussian_vae(latents=Latents(prior=GaussianMixture(components=2)))
 
 
-def now(beta: float = 1.0, capacity: float = 0.0) -> Now:
+def now(beta: float = 1.0, capacity: float = 0.0) -> ScheduledValues:
     """A moment of a run."""
-    return Now(beta, capacity, learning_rate=1e-3)
+    return ScheduledValues(beta, capacity, learning_rate=1e-3)
 
 
 def gradients(vae: VAE, loss: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

@@ -1,6 +1,6 @@
-"""Checks of options against each other."""
+"""Checks of options against each other. An option without effect is an error."""
 
-from training.config.options import TrainConfig
+from training.config.options import TrainOptions
 from training.config.types import Scaling
 
 SCALINGS: dict[str, tuple[Scaling, ...]] = {
@@ -12,50 +12,79 @@ SCALINGS: dict[str, tuple[Scaling, ...]] = {
     "poisson": ("none",),
     "negative-binomial": ("none",),
 }
-"""What a likelihood can be on: 0 to 1, any real numbers, levels scaled to 0 to 1, counts."""
+"""The scalings that each likelihood allows."""
 
 
-def _check_likelihood(config: TrainConfig) -> None:
-    likelihood = config.likelihood
-    mixed, real = likelihood == "logistic", likelihood in ("auto", "gaussian")
-    _only(config, "logistics", mixed, f"the logistic likelihood, not {likelihood}")
-    _only(config, "variance", real, f"the gaussian likelihood, not {likelihood}")
+def check_consistency(options: TrainOptions) -> None:
+    """Raise ValueError, with the option's name, if options contradict each other."""
+    _check_network(options)
+    _check_latents(options)
+    _check_device(options)
+    _check_likelihood(options)
+    _check_objective(options)
+    _check_schedules(options)
+
+
+def _check_network(options: TrainOptions) -> None:
+    if options.network == "conv" and options.hidden is not None and len(options.hidden) != 1:
+        raise ValueError(f"hidden: the conv network takes one width, not {list(options.hidden)}")
+    _require(options, "condition_columns", options.conditional, "conditional")
+
+
+def _check_latents(options: TrainOptions) -> None:
+    if options.prior == "normal" and options.prior_components is not None:
+        raise ValueError("prior_components: the normal prior has no components")
+    if options.posterior == "diagonal" and options.flow_layers is not None:
+        raise ValueError("flow_layers: the diagonal posterior has no flow")
+    plain = options.posterior == "diagonal" and options.ladder is None
+    if plain and options.latents_hidden is not None:
+        raise ValueError("latents_hidden: has an effect only with a flow or a ladder")
+
+
+def _check_device(options: TrainOptions) -> None:
+    if (options.precision, options.device) == ("tf32", "cpu"):
+        raise ValueError("precision: a CPU does not support tf32")
+    _require(options, "cuda_graph", options.device != "cpu", "device cuda")
+    _require(options, "cuda_graph", not options.aggressive, "aggressive off")
+
+
+def _check_likelihood(options: TrainOptions) -> None:
+    likelihood = options.likelihood
+    _require(options, "logistics", likelihood == "logistic", "the logistic likelihood")
+    _require(options, "variance", likelihood in ("auto", "gaussian"), "the gaussian likelihood")
     for name in ("causal_channels", "causal_layers"):
-        _only(config, name, config.causal_radius > 0, "a causal_radius, which is 0")
+        _require(options, name, options.causal_radius > 0, "a causal_radius above 0")
     allowed = SCALINGS.get(likelihood)
-    if allowed and config.scaling not in ("auto", *allowed):
+    if allowed and options.scaling not in ("auto", *allowed):
         raise ValueError(
-            f"likelihood: {likelihood} goes with scaling {' or '.join(allowed)}, "
-            f"not {config.scaling}"
+            f"likelihood: {likelihood} needs scaling {' or '.join(allowed)}, not {options.scaling}"
         )
 
 
-def _check_objective(config: TrainConfig) -> None:
-    kind = config.objective
-    several = kind in ("iwae", "dreg")
-    _only(config, "free_bits", kind == "elbo", f"the elbo objective, not {kind}")
-    _only(config, "capacity", kind == "elbo", f"the elbo objective, not {kind}")
-    _only(config, "mmd_weight", kind == "mmd", f"the mmd objective, not {kind}")
-    _only(config, "draws", several or kind == "elbo", f"elbo, iwae and dreg, not {kind}")
-    _only(config, "capacity_epochs", config.capacity > 0, "a capacity, which is 0")
-    if several and config.draws < 2:
-        raise ValueError(f"draws: {kind} needs 2 or more, not {config.draws}")
-    if config.free_bits and config.capacity:
-        raise ValueError("capacity: give it or free_bits; each replaces the KL term")
+def _check_objective(options: TrainOptions) -> None:
+    kind = options.objective
+    several_draws = kind in ("iwae", "dreg")
+    _require(options, "free_bits", kind == "elbo", "objective elbo")
+    _require(options, "capacity", kind == "elbo", "objective elbo")
+    _require(options, "mmd_weight", kind == "mmd", "objective mmd")
+    _require(options, "draws", several_draws or kind == "elbo", "objective elbo, iwae or dreg")
+    _require(options, "capacity_epochs", options.capacity > 0, "a capacity above 0")
+    if several_draws and options.draws < 2:
+        raise ValueError(f"draws: {kind} needs 2 or more, not {options.draws}")
+    if options.free_bits and options.capacity:
+        raise ValueError("capacity: cannot be combined with free_bits; each replaces the KL term")
 
 
-def _check_schedules(config: TrainConfig) -> None:
-    rises = config.kl_anneal_epochs > 0
-    _only(config, "kl_schedule", rises, "kl_anneal_epochs, over which it rises, and these are 0")
-    cyclical = config.kl_schedule == "cyclical"
-    _only(config, "kl_cycles", cyclical, f"the cyclical kl_schedule, not {config.kl_schedule}")
-    schedule = config.learning_rate_schedule
+def _check_schedules(options: TrainOptions) -> None:
+    annealed = options.kl_anneal_epochs > 0
+    _require(options, "kl_schedule", annealed, "kl_anneal_epochs above 0")
+    _require(options, "kl_cycles", options.kl_schedule == "cyclical", "kl_schedule cyclical")
+    plateau = options.learning_rate_schedule == "plateau"
     for name in ("plateau_epochs", "plateau_factor"):
-        reason = f"the plateau learning_rate_schedule, not {schedule}"
-        _only(config, name, schedule == "plateau", reason)
+        _require(options, name, plateau, "learning_rate_schedule plateau")
 
 
-def _only(config: TrainConfig, name: str, fits: bool, reason: str) -> None:
-    """Refuse an option that would be read and have no effect."""
-    if not fits and getattr(config, name) != TrainConfig.model_fields[name].default:
-        raise ValueError(f"{name}: is for {reason}")
+def _require(options: TrainOptions, name: str, condition: bool, needed: str) -> None:
+    """Raise ValueError if an option is set but ``condition``, described by ``needed``, is false."""
+    if not condition and getattr(options, name) != TrainOptions.model_fields[name].default:
+        raise ValueError(f"{name}: has an effect only with {needed}")

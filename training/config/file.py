@@ -1,5 +1,6 @@
-"""What commands have in common."""
+"""Options from a YAML or TOML file."""
 
+import difflib
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -7,20 +8,20 @@ from typing import Any
 import yaml
 from pydantic import BaseModel, Field
 
-from training.config.parse import _suggest
 from training.errors import ConfigError
 
 
-class WithFile(BaseModel):
-    """A command whose options may come from a file."""
+class WithConfigFile(BaseModel):
+    """A command that accepts ``--config FILE``."""
 
     config: Path | None = Field(
-        None, description="YAML or TOML file of these options; flags and environment go before it"
+        None,
+        description="YAML or TOML file with options; flags and environment override it",
     )
 
 
 def read_file(path: Path, command: type[BaseModel]) -> dict[str, Any]:
-    """The keys and values of a YAML or TOML file. Raises ConfigError, naming the file."""
+    """The options in a YAML or TOML file. Raises ConfigError with the file name."""
     try:
         text = path.expanduser().read_text("utf-8")
         content = tomllib.loads(text) if path.suffix == ".toml" else yaml.safe_load(text)
@@ -30,12 +31,20 @@ def read_file(path: Path, command: type[BaseModel]) -> dict[str, Any]:
         reason = " ".join(str(error).split())
         raise ConfigError(f"config file {path} is not {_format(path)}: {reason}") from None
     if not isinstance(content, dict):
-        raise ConfigError(f"config file {path} must be keys and values, not {content!r:.40}")
+        raise ConfigError(f"config file {path} must contain keys and values, not {content!r:.40}")
     known = command.model_fields.keys() - {"config"}
     if unknown := [str(key) for key in content if key not in known]:
-        raise ConfigError(f"config file {path}: unknown {_suggest(unknown, known)}")
+        raise ConfigError(f"config file {path}: unknown {suggest_names(unknown, known)}")
     return content
 
 
 def _format(path: Path) -> str:
     return "TOML" if path.suffix == ".toml" else "YAML"
+
+
+def suggest_names(unknown: list[str], known: set[str]) -> str:
+    """The unknown names with the nearest known one: ``latentdim (did you mean latent_dim?)``."""
+    near = {name: difflib.get_close_matches(name, known, n=1) for name in unknown}
+    return ", ".join(
+        f"{name} (did you mean {match[0]}?)" if match else name for name, match in near.items()
+    )

@@ -1,6 +1,5 @@
-"""From flags, environment and a config file to one validated object, in that precedence."""
+"""Parse flags, environment variables and a config file, in that order of precedence."""
 
-import difflib
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,7 +14,7 @@ from pydantic_settings import (
     SettingsError,
 )
 
-from training.config.file import read_file
+from training.config.file import read_file, suggest_names
 from training.errors import ConfigError
 
 Command = TypeVar("Command", bound=BaseModel)
@@ -24,8 +23,8 @@ Command = TypeVar("Command", bound=BaseModel)
 def parse(command: type[Command], arguments: Sequence[str], *, name: str) -> Command:
     """An instance of ``command`` from ``arguments``, ``VAE_<NAME>_*`` and the file of --config.
 
-    Raises ConfigError on an unknown flag, variable or key and on a value that does not fit;
-    prints the help and raises SystemExit(0) on ``--help``.
+    Raises ConfigError for an unknown flag, variable or key and for an invalid value. On ``--help``
+    prints the help and raises SystemExit(0).
     """
     prefix = f"VAE_{name.upper()}_"
     _refuse_unknown_variables(command, prefix)
@@ -39,14 +38,14 @@ def parse(command: type[Command], arguments: Sequence[str], *, name: str) -> Com
 
 
 class ConfigFile(PydanticBaseSettingsSource):
-    """The file that an earlier source named as ``config``."""
+    """Reads the file that flags or environment name as ``config``."""
 
     def get_field_value(
         self,
         field: FieldInfo,  # noqa: ARG002
         field_name: str,
     ) -> tuple[Any, str, bool]:
-        """One field of the file; the base class asks for it."""
+        """One field of the file, as the base class requires."""
         return self().get(field_name), field_name, False
 
     def __call__(self) -> dict[str, Any]:
@@ -55,13 +54,13 @@ class ConfigFile(PydanticBaseSettingsSource):
 
 
 def _settings(command: type[Command], name: str, prefix: str) -> type[Command]:
-    """``command`` with the sources of its values attached."""
+    """``command`` with the sources of its values."""
 
     class Settings(BaseSettings, command):  # type: ignore[misc, valid-type]
         __doc__ = command.__doc__
         model_config = SettingsConfigDict(
             env_prefix=prefix,
-            enable_decoding=False,  # "256,128" rather than JSON; the fields know how to read it
+            enable_decoding=False,  # values are "256,128", not JSON; the fields parse them
             cli_kebab_case=True,
             cli_implicit_flags=True,
             cli_hide_none_type=True,
@@ -89,37 +88,29 @@ def _refuse_unknown_variables(command: type[BaseModel], prefix: str) -> None:
     known = {f"{prefix}{field}".upper() for field in command.model_fields}
     given = [name for name in os.environ if name.upper().startswith(prefix)]
     if unknown := [name for name in given if name.upper() not in known]:
-        raise ConfigError(f"unknown environment variable {_suggest(unknown, known)}")
-
-
-def _suggest(unknown: list[str], known: set[str]) -> str:
-    """``latentdim (did you mean latent_dim?)``, for each."""
-    near = {name: difflib.get_close_matches(name, known, n=1) for name in unknown}
-    return ", ".join(
-        f"{name} (did you mean {match[0]}?)" if match else name for name, match in near.items()
-    )
+        raise ConfigError(f"unknown environment variable {suggest_names(unknown, known)}")
 
 
 def _explain(error: ValidationError, arguments: Sequence[str], prefix: str) -> str:
-    """One line for all that is wrong, each with the place it came from and what was given."""
+    """All errors in one line, each with the source of the value and the value."""
     lines = []
-    for fault in error.errors(include_url=False, include_context=False):
-        if fault["type"] == "default_factory_not_called":
-            continue  # follows from another fault
-        message = fault["msg"].removeprefix("Value error, ")
-        if not fault["loc"]:
+    for detail in error.errors(include_url=False, include_context=False):
+        if detail["type"] == "default_factory_not_called":
+            continue  # a consequence of another error
+        message = detail["msg"].removeprefix("Value error, ")
+        if not detail["loc"]:
             lines.append(message)
             continue
-        field = str(fault["loc"][0])
-        if fault["type"] == "missing":
+        field = str(detail["loc"][0])
+        if detail["type"] == "missing":
             lines.append(f"{_flag(field)} is required")
             continue
-        place = _origin(field, arguments, prefix)
-        lines.append(f"{place}: {message}, given {fault['input']!r:.60}")
+        source = _source(field, arguments, prefix)
+        lines.append(f"{source}: {message}, given {detail['input']!r:.60}")
     return "; ".join(lines)
 
 
-def _origin(field: str, arguments: Sequence[str], prefix: str) -> str:
+def _source(field: str, arguments: Sequence[str], prefix: str) -> str:
     variable = f"{prefix}{field}".upper()
     if any(argument.split("=")[0] == _flag(field) for argument in arguments):
         return _flag(field)

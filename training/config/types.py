@@ -1,4 +1,4 @@
-"""Types of option values, with the text forms that a shell and the environment have."""
+"""Types of options. Flags and environment variables give tuples as text."""
 
 import re
 from typing import Annotated, Any, Literal
@@ -13,34 +13,30 @@ from pydantic import (
 from vae.manifest import PositiveVariance
 
 
-def _listed(value: Any) -> Any:
-    """``"28x28"``, ``"256,128"`` and ``""`` as a shell and an environment variable have them."""
+def split_numbers(value: Any) -> Any:
+    """``"28x28"``, ``"256,128"`` and ``""`` as tuples of numbers."""
     if not isinstance(value, str):
         return value
     return tuple(re.split(r"[,x×]", value)) if value else ()
 
 
-def _named(value: Any) -> Any:
+def split_names(value: Any) -> Any:
+    """``"a,b"`` as a tuple of names."""
     return tuple(value.split(",")) if isinstance(value, str) else value
 
 
-Widths = Annotated[tuple[PositiveInt, ...], BeforeValidator(_listed)]
+Widths = Annotated[tuple[PositiveInt, ...], BeforeValidator(split_numbers)]
 
+Size = Annotated[tuple[PositiveInt, PositiveInt], BeforeValidator(split_numbers)]
 
-Size = Annotated[tuple[PositiveInt, PositiveInt], BeforeValidator(_listed)]
-
-
-Names = Annotated[tuple[str, ...], BeforeValidator(_named)]
-
+Names = Annotated[tuple[str, ...], BeforeValidator(split_names)]
 
 Pair = Annotated[
     tuple[Annotated[float, Field(ge=0, lt=1)], Annotated[float, Field(ge=0, lt=1)]],
-    BeforeValidator(_listed),
+    BeforeValidator(split_numbers),
 ]
 
-
 Share = Annotated[float, Field(ge=0, lt=1)]
-
 
 LikelihoodName = Literal[
     "bernoulli",
@@ -52,17 +48,12 @@ LikelihoodName = Literal[
     "negative-binomial",
 ]
 
-
 Variance = Literal["unit", "learned", "optimal", "per-element", "decoder"] | PositiveVariance
-
 
 Precision = Literal["float32", "tf32", "bfloat16"]
 
-
 Device = Annotated[str, StringConstraints(pattern=r"^(cpu|cuda(:\d+)?)$")]
 
-
 LoggerName = Literal["tensorboard", "mlflow"]
-
 
 Scaling = Literal["range", "standardise", "none"]

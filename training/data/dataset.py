@@ -1,4 +1,4 @@
-"""A data set in memory, its split, and the preprocessing that its values call for."""
+"""A data set in memory and its split into training and held-out rows."""
 
 from dataclasses import dataclass, replace
 from typing import Protocol
@@ -6,23 +6,23 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from training.data.row_source import InMemory, Rows
+from training.data.row_source import InMemoryRows, RowSource
 from vae.manifest import InputSpec
 
 
 class DataError(Exception):
-    """Data cannot be used; the message names the file, and the column and row where there are."""
+    """Data cannot be used. The message names the file and, if known, the column and the row."""
 
 
 class TrainingSet(Protocol):
-    """Rows to train on, wherever they lie."""
+    """Training rows, in memory or streamed."""
 
     @property
     def input(self) -> InputSpec:
-        """What one row is."""
+        """The shape and type of one row."""
 
     @property
-    def rows(self) -> Rows:
+    def rows(self) -> RowSource:
         """The rows."""
 
     def __len__(self) -> int: ...
@@ -30,11 +30,11 @@ class TrainingSet(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """Rows of x, (rows, *input.shape), uint8 or float32, contiguous; and what one row is.
+    """Rows x, (rows, *input.shape), uint8 or float32, contiguous.
 
-    ``labels``, (rows,) whole numbers, where the source has them: colours of the report and classes
-    of a conditional model. ``classes`` names them in their order where the source does.
-    ``c``, (rows, len(c_names)) float32, are numbers that a conditional model is told instead.
+    ``labels``, (rows,) integers or None, are colours in the report and classes of a conditional
+    model. ``classes`` are their names in order, if the source has names. ``c``, (rows,
+    len(c_names)) float32 or None, are condition values that a conditional model receives instead.
     """
 
     x: Tensor
@@ -48,23 +48,22 @@ class Dataset:
         return len(self.x)
 
     @property
-    def rows(self) -> InMemory:
-        """As training goes through them."""
-        return InMemory(self.x)
+    def rows(self) -> InMemoryRows:
+        """The rows as a row source."""
+        return InMemoryRows(self.x)
 
 
-def split(dataset: Dataset, held_out: float, seed: int) -> tuple[Dataset, Dataset]:
-    """The training rows and the held-out rows, by a permutation that ``seed`` decides.
+def split_dataset(dataset: Dataset, held_out: float, seed: int) -> tuple[Dataset, Dataset]:
+    """Split at random into training rows and held-out rows; ``seed`` decides the permutation.
 
-    ``held_out`` is a fraction of the rows, 0 to 1. Raises DataError when either part would be
-    empty.
+    ``held_out`` is a fraction of the rows, 0 to 1. Raises DataError if a part would be empty.
     """
     rows = len(dataset)
     count = round(rows * held_out) if 0 < held_out < 1 else 0
     if not 0 < count < rows:
         raise DataError(
             f"a held-out fraction of {held_out} leaves {count} of {rows} rows for evaluation; "
-            "both parts need one or more"
+            "both parts need at least one"
         )
     order = torch.randperm(rows, generator=torch.Generator().manual_seed(seed))
     return _select(dataset, order[count:]), _select(dataset, order[:count])

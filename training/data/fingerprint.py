@@ -1,4 +1,4 @@
-"""What tells one data set from another."""
+"""A fingerprint that identifies a data set."""
 
 import hashlib
 
@@ -6,7 +6,7 @@ from torch import Tensor
 
 
 def fingerprint(*arrays: Tensor | None) -> str:
-    """SHA-256 of the arrays that there are, with their types and their shapes."""
+    """The SHA-256 of all arrays that are not None, with types and shapes."""
     digest = hashlib.sha256()
     for array in arrays:
         if array is not None:

@@ -1,7 +1,7 @@
-"""A folder of PNG and JPEG images as a data set: uint8, gray (H, W) or colour (H, W, 3).
+"""Load a folder of PNG and JPEG images: uint8, gray (H, W) or colour (H, W, 3).
 
-Images are turned upright by their EXIF orientation, transparency is dropped, and 16-bit gray is
-brought to 8 bits.
+Images are rotated by their EXIF orientation, alpha channels are dropped, and 16-bit gray is reduced
+to 8 bits.
 """
 
 import struct
@@ -24,11 +24,11 @@ GRAY = {"1", "L", "LA", *SIXTEEN_BIT_GRAY}
 
 
 def load_images(folder: Path, *, image_size: tuple[int, int] | None, gray: bool) -> Dataset:
-    """All images under ``folder``, at any depth, sorted by path; hidden files are left out.
+    """All images under ``folder``, at any depth, sorted by path, without hidden files.
 
-    ``image_size`` (height, width) resizes; without it all must have one size. They are gray when
-    ``gray`` asks for it or every file is. Raises DataError naming the file that is damaged, too
-    large to decode safely or unlike the first.
+    ``image_size`` (height, width) resizes them; without it all must have the same size. The images
+    are gray if ``gray`` is true or if every file is gray. Raises DataError, with the file name, if
+    an image is damaged, too large to decode safely, or of another size than the first.
     """
     if image_size is not None and min(image_size) < 1:
         raise DataError(f"image size must be (height, width) of 1 or more, not {image_size}")
@@ -41,7 +41,7 @@ def load_images(folder: Path, *, image_size: tuple[int, int] | None, gray: bool)
         if image.shape != first.shape:
             raise DataError(
                 f"{path} is {_size(image)} (height × width), but {paths[0]} is {_size(first)}; "
-                "choose an image size to resize all"
+                "set --image-size to resize all of them"
             )
         x[row] = image
     spec = InputSpec(kind="image", shape=first.shape, dtype="uint8", range=(0, 255))
@@ -50,7 +50,7 @@ def load_images(folder: Path, *, image_size: tuple[int, int] | None, gray: bool)
 
 
 def _folders(paths: list[Path], folder: Path) -> tuple[torch.Tensor | None, tuple[str, ...] | None]:
-    """The class of each image by the folder that it lies in, where all lie in two or more."""
+    """The class of each image by its folder, if all images lie in two or more folders."""
     names = [path.relative_to(folder).parts[0] for path in paths if path.parent != folder]
     classes = tuple(sorted(set(names)))
     if len(names) < len(paths) or len(classes) < 2:
@@ -87,7 +87,7 @@ def _is_gray(path: Path) -> bool:
 def _decode(path: Path, image_size: tuple[int, int] | None, gray: bool) -> Array:
     with _opened(path) as stored:
         image = ImageOps.exif_transpose(stored)
-        if image.mode in SIXTEEN_BIT_GRAY:  # convert() would clip at 255 and leave white
+        if image.mode in SIXTEEN_BIT_GRAY:  # convert() would clip all values above 255
             image = Image.fromarray((np.asarray(image) // 257).astype(np.uint8))
         image = image.convert("L" if gray else "RGB")
         if image_size is not None and image.size != image_size[::-1]:
@@ -97,7 +97,7 @@ def _decode(path: Path, image_size: tuple[int, int] | None, gray: bool) -> Array
 
 @contextmanager
 def _opened(path: Path) -> Iterator[Image.Image]:
-    """The image in a file; what Pillow raises in the block, and its many ways, as DataError."""
+    """Open the image in a file. All errors of Pillow become DataError."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)

@@ -1,7 +1,7 @@
-"""NumPy arrays, from ``.npy`` and ``.npz`` files or in memory, as data sets.
+"""Load ``.npy`` and ``.npz`` files, and make a data set of a NumPy array.
 
 (rows, D) are vectors; (rows, H, W), (rows, H, W, 1) and (rows, H, W, 3) are images. uint8 and bool
-stay one byte an element, all other real numbers become float32.
+become uint8, all other real numbers become float32.
 """
 
 from dataclasses import replace
@@ -19,33 +19,35 @@ Array = np.ndarray[Any, np.dtype[Any]]
 Kind = Literal["vector", "image"]
 
 NAMES = ("x", "X", "images", "data", "x_train", "train")
-"""What the array to train on is called in a file that holds several."""
+"""Possible names of the training array in a file with several arrays."""
 
 LABELS = ("y", "labels")
 CONDITIONS = "c"
-"""The array of numbers beside x that a conditional model is told."""
+"""Name of the array of condition values."""
 
 
 def load_arrays(path: Path, part: str | None = None) -> Dataset:
-    """The data set in an ``.npy`` or ``.npz`` file, which is never unpickled.
+    """The data set in an ``.npy`` or ``.npz`` file. Pickled objects are never loaded.
 
-    ``part`` is the name of an array in an ``.npz`` file that holds several, or the names of some,
-    ``train+valid``, whose rows are put together.
+    ``part`` names an array in an ``.npz`` file with several arrays. ``train+valid`` names two
+    arrays, whose rows are concatenated. Raises DataError if the file is damaged or lacks the array.
     """
     try:
         with path.open("rb") as file:
             stored = np.load(file, allow_pickle=False)
             if isinstance(stored, np.ndarray):
                 if part is not None:
-                    raise DataError(f"{path} is one array, in which nothing is named {part}")
+                    raise DataError(f"{path} is a single array; it has no part {part}")
                 return from_array(stored, str(path))
             names = _names(stored.files, part, path)
-            array = _together([_array(stored, name) for name in names], names, path)
+            array = _concatenate([_array(stored, name) for name in names], names, path)
             dataset = from_array(array, f"{path}: {'+'.join(names)}")
-            return _told(replace(dataset, labels=_labels(stored, len(dataset))), stored, path)
+            return _with_conditions(
+                replace(dataset, labels=_labels(stored, len(dataset))), stored, path
+            )
     except DataError:
         raise
-    except Exception as error:  # damage shows as any of ten kinds, TokenError among them
+    except Exception as error:  # NumPy raises many types for damaged files, even TokenError
         raise DataError(f"{path} cannot be read as NumPy arrays: {error}") from None
 
 
@@ -54,19 +56,19 @@ def _array(stored: Any, name: str) -> Array:
     return unpack(array) if is_packed(stored, name) else array
 
 
-def _together(arrays: list[Array], names: list[str], path: Path) -> Array:
-    """The rows of all. Raises DataError when they are not of one shape and one type."""
+def _concatenate(arrays: list[Array], names: list[str], path: Path) -> Array:
+    """The rows of all arrays. Raises DataError if their shapes or types differ."""
     if len(arrays) == 1:
         return arrays[0]
     kinds = [f"{array.dtype} {array.shape[1:]}" for array in arrays]
     if len(set(kinds)) > 1 or not all(array.ndim for array in arrays):
         found = ", ".join(f"{name} {kind}" for name, kind in zip(names, kinds, strict=True))
-        raise DataError(f"{path}: the rows of {found} do not go together")
+        raise DataError(f"{path}: the rows of {found} have different shapes or types")
     return np.concatenate(arrays)
 
 
 def _labels(stored: Any, rows: int) -> torch.Tensor | None:
-    """The array ``y`` or ``labels`` beside x, if it is one of a whole number for each row."""
+    """The array ``y`` or ``labels``, if it has one integer per row."""
     for name in LABELS:
         if name in stored.files:
             labels = stored[name]
@@ -75,26 +77,26 @@ def _labels(stored: Any, rows: int) -> torch.Tensor | None:
     return None
 
 
-def _told(dataset: Dataset, stored: Any, path: Path) -> Dataset:
-    """The same with the array ``c`` beside x, if there is one, (rows,) or (rows, any)."""
+def _with_conditions(dataset: Dataset, stored: Any, path: Path) -> Dataset:
+    """The data set with the array ``c``, (rows,) or (rows, any), if the file has one."""
     if CONDITIONS not in stored.files:
         return dataset
     c = stored[CONDITIONS]
     if c.ndim not in (1, 2) or len(c) != len(dataset) or c.size == 0:
         raise DataError(
-            f"{path}: {CONDITIONS} has shape {c.shape}; expected ({len(dataset)}, numbers), "
-            "a row for each of x"
+            f"{path}: {CONDITIONS} has shape {c.shape}; expected ({len(dataset)}, any), "
+            "one row for each row of x"
         )
     c = to_bytes_or_floats(c.reshape(len(c), -1), f"{path}: {CONDITIONS}").astype(np.float32)
-    names = tuple(f"{CONDITIONS}{place}" for place in range(c.shape[1]))
+    names = tuple(f"{CONDITIONS}{index}" for index in range(c.shape[1]))
     return replace(dataset, c=torch.from_numpy(c), c_names=names)
 
 
 def from_array(array: Array, source: str) -> Dataset:
-    """The data set in one array; ``source`` names it in errors.
+    """The data set in one array. ``source`` is its name in errors.
 
-    Raises DataError for a shape that is neither vectors nor images, for elements that are not real
-    numbers, and for a value that float32 does not hold: NaN, infinity, 1e39.
+    Raises DataError if the shape is neither that of vectors nor of images, if elements are not real
+    numbers, or if a value is not finite in float32 (NaN, infinity, 1e39).
     """
     check_shape(array, source)
     if array.ndim == 4 and array.shape[3] == 1:
@@ -111,7 +113,7 @@ def from_array(array: Array, source: str) -> Dataset:
 
 
 def _names(found: list[str], part: str | None, path: Path) -> list[str]:
-    """The names of the arrays that are wanted, or else of the one to train on."""
+    """The names of the arrays in ``part``, or of the default training array."""
     if part is None:
         chosen = found if len(found) == 1 else [name for name in NAMES if name in found][:1]
         expected = f"one of them named {' or '.join(NAMES)}"
@@ -119,13 +121,13 @@ def _names(found: list[str], part: str | None, path: Path) -> list[str]:
         chosen = [part] if part in found else part.split("+")
         expected = f"one of them named {' and one named '.join(chosen)}"
     if not chosen or not set(chosen) <= set(found):
-        holds = ", ".join(found) or "nothing"
-        raise DataError(f"{path} holds {holds}; expected one array, or {expected}")
+        found_names = ", ".join(found) or "nothing"
+        raise DataError(f"{path} contains {found_names}; expected a single array, or {expected}")
     return chosen
 
 
 def check_shape(array: Array, source: str) -> None:
-    """Raise DataError unless the array is one of vectors or of images."""
+    """Raise DataError if the shape is neither that of vectors nor of images."""
     shape = array.shape
     if array.size == 0 and array.ndim > 0:
         raise DataError(f"{source} is empty: its shape is {shape}")
@@ -139,12 +141,13 @@ def check_shape(array: Array, source: str) -> None:
 
 
 def to_bytes_or_floats(array: Array, source: str, row: int = 0) -> Array:
-    """The same values as a contiguous array that torch can own: uint8 or float32.
+    """A contiguous copy for torch, uint8 or float32.
 
-    Raises DataError for a value that float32 does not hold; the first row is number ``row``.
+    Raises DataError for a value that is not finite in float32. Row numbers in errors start at
+    ``row``.
     """
     if array.dtype.kind not in "biuf":
-        raise DataError(f"{source} holds {array.dtype}; expected real numbers")
+        raise DataError(f"{source} has type {array.dtype}; expected real numbers")
     if array.dtype in (np.uint8, np.bool_):
         return np.array(array, dtype=np.uint8, order="C")
     with np.errstate(over="ignore"):
@@ -153,16 +156,15 @@ def to_bytes_or_floats(array: Array, source: str, row: int = 0) -> Array:
     if not finite.all():
         first = np.unravel_index(int(finite.argmin()), values.shape)
         place = ", ".join(map(str, (row + first[0], *first[1:])))
-        raise DataError(f"{source}[{place}] is {array[first]}, which float32 does not hold")
+        raise DataError(f"{source}[{place}] is {array[first]}, which is not finite in float32")
     return values
 
 
 def bounds(low: float, high: float, dtype: np.dtype[Any], kind: Kind) -> tuple[float, float] | None:
-    """The bounds that a value has by what it is, not by where this data happens to end.
+    """The range of values that the data can have, or None.
 
-    Bytes are 0 to 255, or 0 and 1 if no other value occurs. Floating-point images are by custom
-    from 0 to 1 or from −1 to 1; failing that, black and white are the darkest and the brightest
-    value there is. A floating-point vector has no bounds.
+    uint8 has 0 to 255, or 0 to 1 if no other value occurs. Floating-point images have 0 to 1 or −1
+    to 1 by convention, or else their smallest and largest value. Floating-point vectors have none.
     """
     if dtype == np.uint8:
         return (0, 1) if high <= 1 else (0, 255)

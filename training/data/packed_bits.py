@@ -1,7 +1,8 @@
-"""Binary images of 28×28 with eight pixels in a byte: MNIST as Larochelle and Murray 2011 drew it.
+"""Binary 28×28 images with eight pixels per byte: MNIST as binarised by Larochelle and Murray 2011.
 
-The static binarisation that results are published on is handed about as an ``.npz`` of the parts
-``train``, ``valid`` and ``test``, each (rows, 98) of bytes, the first pixel in the highest bit.
+The static binarisation of published results is distributed as an ``.npz`` file with the arrays
+``train``, ``valid`` and ``test``, each (rows, 98) of uint8, with the first pixel in the highest
+bit.
 """
 
 from collections.abc import Mapping
@@ -16,7 +17,7 @@ SIDE = 28
 
 
 def is_packed(stored: Mapping[str, Array], name: str) -> bool:
-    """Whether the array ``name`` of a file is one of these parts."""
+    """Whether the array ``name`` of an ``.npz`` file is one of these arrays."""
     if name not in PARTS or not set(stored) <= PARTS:
         return False
     array = stored[name]
@@ -24,5 +25,5 @@ def is_packed(stored: Mapping[str, Array], name: str) -> bool:
 
 
 def unpack(array: Array) -> Array:
-    """(rows, 98) of bytes to (rows, 28, 28) of 0 and 1."""
+    """Convert (rows, 98) of uint8 to (rows, 28, 28) of 0 and 1."""
     return np.unpackbits(array, axis=1).reshape(-1, SIDE, SIDE)

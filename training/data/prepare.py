@@ -1,19 +1,19 @@
-"""The rows of a run, as its config has them."""
+"""Load the training rows and the held-out rows of a run."""
 
-from training.config.options import TrainConfig
-from training.data.binarise import binarised
-from training.data.conditions import conditioned
-from training.data.dataset import Dataset, TrainingSet, split
-from training.data.load import load
-from training.data.row_source import Rows
-from training.data.sharded import Sharded
+from training.config.train_config import TrainConfig
+from training.data.binarise import binarise_dataset
+from training.data.conditions import with_conditions
+from training.data.dataset import Dataset, TrainingSet, split_dataset
+from training.data.load import load_dataset
+from training.data.row_source import RowSource
+from training.data.sharded import ShardedDataset
 from training.errors import ConfigError
 from vae.manifest import ModelSpec
 
 
 def load_data(config: TrainConfig) -> tuple[TrainingSet, Dataset]:
-    """The rows to train on, and those held out."""
-    dataset = load(
+    """The training rows and the held-out rows that the options describe."""
+    dataset = load_dataset(
         config.data,
         image_size=config.image_size,
         gray=config.gray,
@@ -22,20 +22,22 @@ def load_data(config: TrainConfig) -> tuple[TrainingSet, Dataset]:
     )
     train, held_out = _split(dataset, config)
     if config.binarise == "dynamic":
-        held_out = binarised(held_out, config.seed)
+        held_out = binarise_dataset(held_out, config.seed)
     return train, held_out
 
 
-def _split(dataset: Dataset | Sharded, config: TrainConfig) -> tuple[TrainingSet, Dataset]:
-    if isinstance(dataset, Sharded):
+def _split(dataset: Dataset | ShardedDataset, config: TrainConfig) -> tuple[TrainingSet, Dataset]:
+    if isinstance(dataset, ShardedDataset):
         if config.binarise == "fixed":
-            raise ConfigError("binarise: fixed keeps what it draws in memory; for shards, dynamic")
+            raise ConfigError(
+                "binarise: fixed needs the data in memory; use dynamic for a folder of shards"
+            )
         return dataset.split(config.held_out, config.seed, config.shuffle_mib << 20)
     if config.binarise == "fixed":
-        dataset = binarised(dataset, config.seed)
-    return split(dataset, config.held_out, config.seed)
+        dataset = binarise_dataset(dataset, config.seed)
+    return split_dataset(dataset, config.held_out, config.seed)
 
 
-def training_rows(data: TrainingSet, spec: ModelSpec) -> Rows:
-    """The training rows, with their conditions where the model has one; shards have none."""
-    return conditioned(data, spec) if isinstance(data, Dataset) else data.rows
+def training_rows(data: TrainingSet, spec: ModelSpec) -> RowSource:
+    """The training rows, with their conditions if the model has any; shards have none."""
+    return with_conditions(data, spec) if isinstance(data, Dataset) else data.rows

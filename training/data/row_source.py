@@ -1,4 +1,4 @@
-"""Rows of x as training goes through them, whether they lie in memory or not."""
+"""Batches of rows for training, from memory or streamed from files."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -8,60 +8,60 @@ import torch
 from torch import Tensor
 
 from training.data.fingerprint import fingerprint
-from training.system.distributed import Group
+from training.system.distributed import ProcessGroup
 from training.system.seeds import Purpose, generator
 
 CHUNK_ELEMENTS = 1 << 18
-"""Statistics go through the rows in pieces of this size: 2 MiB as float64, which a cache holds."""
+"""Size of a piece for statistics: 2 MiB as float64, which fits into a cache."""
 
 
 class Batch(NamedTuple):
-    """This process's slice of a batch, (slice, *shape), and the ``rows`` of the whole batch.
+    """This process's slice of a batch, x (slice, *shape), and the ``rows`` of the whole batch.
 
-    c are the conditions of x, (slice, condition_dim), where they have some.
+    c are the conditions of x, (slice, condition_dim), or None.
     """
 
     x: Tensor
     rows: int
     c: Tensor | None = None
 
-    def part(self, group: Group) -> "Batch":
-        """A process's slice of a batch that is whole."""
-        mine = group.part(self.rows)
+    def local_slice(self, group: ProcessGroup) -> "Batch":
+        """This process's slice, if ``self`` is a whole batch."""
+        mine = group.local_slice(self.rows)
         return Batch(self.x[mine], self.rows, None if self.c is None else self.c[mine])
 
 
-class Rows(Protocol):
-    """What training asks of its data."""
+class RowSource(Protocol):
+    """The interface of training data."""
 
     def __len__(self) -> int: ...
 
     def pieces(self) -> Iterator[Tensor]:
-        """All rows in their own order, some at a time; for statistics."""
+        """All rows in the order of the source, in pieces; for statistics."""
 
     def fingerprint(self) -> str:
-        """What tells these rows from others: a SHA-256."""
+        """A SHA-256 that identifies these rows."""
 
     def draw(self, count: int, noise: torch.Generator) -> Batch:
-        """``count`` rows by chance, with replacement: a whole batch."""
+        """A whole batch of ``count`` rows, drawn at random with replacement."""
 
     def to(self, device: torch.device) -> Self:
-        """The same rows, in batches on ``device``."""
+        """The same rows, with batches on ``device``."""
 
-    def batches(self, size: int, seed: int, epoch: int, group: Group) -> Iterator[Batch]:
-        """All rows once, in an order that depends on ``seed`` and ``epoch`` alone."""
+    def batches(self, size: int, seed: int, epoch: int, group: ProcessGroup) -> Iterator[Batch]:
+        """All rows once, in an order that depends only on ``seed`` and ``epoch``."""
 
 
 def in_pieces(x: Tensor) -> Iterator[Tensor]:
-    """The rows of x, (rows, *shape), as views of CHUNK_ELEMENTS, and of one row at least."""
+    """Views of x, (rows, *shape), of up to CHUNK_ELEMENTS elements but at least one row."""
     return iter(torch.split(x, max(1, CHUNK_ELEMENTS // x[0].numel())))
 
 
 @dataclass(frozen=True, eq=False)
-class InMemory:
-    """Rows of one tensor, (rows, *shape), on the device that trains.
+class InMemoryRows:
+    """The rows of one tensor x, (rows, *shape), on the device that trains.
 
-    c are their conditions, (rows, condition_dim), where a conditional model is told them.
+    c are their conditions, (rows, condition_dim), or None.
     """
 
     x: Tensor
@@ -75,11 +75,11 @@ class InMemory:
         return in_pieces(self.x)
 
     def fingerprint(self) -> str:
-        """SHA-256 of the rows and their conditions, with their types and their shapes."""
+        """The SHA-256 of the rows and their conditions, with types and shapes."""
         return fingerprint(self.x, self.c)
 
     def draw(self, count: int, noise: torch.Generator) -> Batch:
-        """Rows by chance, with replacement."""
+        """Rows at random, with replacement."""
         drawn = torch.randint(len(self), (count,), generator=noise)
         return self._batch(drawn.to(self.x.device), count)
 
@@ -87,11 +87,11 @@ class InMemory:
         """The rows on ``device``."""
         return type(self)(self.x.to(device), None if self.c is None else self.c.to(device))
 
-    def batches(self, size: int, seed: int, epoch: int, group: Group) -> Iterator[Batch]:
-        """Batches by index, in an order of the whole."""
+    def batches(self, size: int, seed: int, epoch: int, group: ProcessGroup) -> Iterator[Batch]:
+        """Batches selected by index, in a random order of all rows."""
         order = torch.randperm(len(self), generator=generator(seed, Purpose.ORDER, epoch))
         for rows in torch.split(order.to(self.x.device), size):
-            yield self._batch(rows[group.part(len(rows))], len(rows))
+            yield self._batch(rows[group.local_slice(len(rows))], len(rows))
 
     def _batch(self, mine: Tensor, rows: int) -> Batch:
         c = None if self.c is None else self.c.index_select(0, mine)

@@ -1,4 +1,4 @@
-"""The preprocessing of the training rows: scaling by range or to mean 0 and deviation 1."""
+"""Choose the preprocessing: scale by range, or to mean 0 and standard deviation 1."""
 
 from collections.abc import Iterator
 
@@ -10,34 +10,35 @@ from training.data.dataset import DataError, TrainingSet
 from vae.manifest import Preprocessing
 
 
-def preprocessing(train: TrainingSet, scaling: Scaling) -> Preprocessing:
-    """The affine map that brings the training rows to the scale that a network learns well on.
+def preprocessing_section(train: TrainingSet, scaling: Scaling) -> Preprocessing:
+    """The affine map of the training rows to the scale of the networks.
 
-    - ``range``: [low, high] of the input to [0, 1], as a Bernoulli likelihood needs it;
-    - ``standardise``: mean 0 and standard deviation 1, of each element of a vector, or of all
-      pixels of all images together; a constant element is only shifted;
-    - ``none``: x as it is.
+    - ``range``: from [low, high] of the input to [0, 1], which a Bernoulli likelihood requires;
+    - ``standardise``: to mean 0 and standard deviation 1, for each element of a vector, or for all
+      pixels of all images together. A constant element is only shifted;
+    - ``none``: x unchanged.
 
-    Raises DataError when ``range`` is asked for and the input has none.
+    Raises DataError for ``range`` if the input has no range.
     """
     if scaling == "none":
         return Preprocessing()
     if scaling == "standardise":
         return _standardise(train)
     if train.input.range is None:
-        raise DataError("scaling by range needs data with known bounds; standardise these instead")
+        raise DataError("scaling by range needs data with known bounds; use standardise")
     low, high = train.input.range
     return Preprocessing(shift=(low,), scale=(high - low,))
 
 
 def _standardise(train: TrainingSet) -> Preprocessing:
     columns = 1 if train.input.kind == "image" else train.input.size
-    return standardising(piece.reshape(-1, columns) for piece in train.rows.pieces())
+    return standardisation_section(piece.reshape(-1, columns) for piece in train.rows.pieces())
 
 
-def standardising(pieces: Iterator[Tensor]) -> Preprocessing:
-    """To mean 0 and standard deviation 1 in each column of pieces (rows, columns); a constant one
-    is only shifted.
+def standardisation_section(pieces: Iterator[Tensor]) -> Preprocessing:
+    """Scale each column of the pieces, (rows, columns), to mean 0 and standard deviation 1.
+
+    A constant column is only shifted.
     """
     mean, std = _moments(pieces)
     constant = std < torch.finfo(torch.float32).tiny
@@ -47,9 +48,8 @@ def standardising(pieces: Iterator[Tensor]) -> Preprocessing:
 def _moments(pieces: Iterator[Tensor]) -> tuple[Tensor, Tensor]:
     """Mean and standard deviation of each column of pieces (rows, columns), float64, in one pass.
 
-    The pieces' own moments are put together as in Chan, Golub and LeVeque 1983. Equal values sum
-    without rounding: a float32 has 24 bits, a float64 has 53. So the deviation of a constant column
-    is exactly 0.
+    The moments of the pieces are combined as in Chan, Golub and LeVeque 1983. A float64 sum of
+    equal float32 values has no rounding error, so the deviation of a constant column is exactly 0.
     """
     count, mean, squares = 0, torch.zeros(()), torch.zeros(())
     for piece in pieces:

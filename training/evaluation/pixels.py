@@ -1,4 +1,4 @@
-"""From rows of images to the pixels of one PNG."""
+"""Convert rows of images to pixels, arrange them in a grid, and encode a PNG."""
 
 from io import BytesIO
 
@@ -13,20 +13,20 @@ Pixels = NDArray[np.uint8]
 
 
 TILE = 64
-"""Pixels that a picture's longer side is brought to, in whole steps: 8×8 digits are visible."""
+"""Minimum size in pixels of an image's longer side; small images are enlarged by whole factors."""
 
 
 GAP = 4
 
 
-PAPER = 255
+WHITE = 255
 
 
 COLUMNS = 8
 
 
 def to_pixels(x: Tensor, spec: InputSpec) -> Pixels:
-    """(rows, H, W, 3) bytes: ``spec.range`` is black to white, or the values' own range is."""
+    """Images as (rows, H, W, 3) uint8, black and white are ``spec.range`` or the extremes."""
     values = x.numpy()
     low, high = spec.range or (float(values.min()), float(values.max()))
     scaled = np.clip((values - low) / max(high - low, 1e-12), 0, 1)
@@ -34,26 +34,26 @@ def to_pixels(x: Tensor, spec: InputSpec) -> Pixels:
     return pixels if pixels.ndim == 4 else np.repeat(pixels[..., None], 3, axis=3)
 
 
-def grid(pictures: Pixels, columns: int = COLUMNS) -> Pixels:
-    """Pictures (n, H, W, 3) in rows of ``columns``, each pixel grown to a square."""
-    scale = max(1, TILE // max(pictures.shape[1:3]))
-    large = pictures.repeat(scale, axis=1).repeat(scale, axis=2)
+def grid(images: Pixels, columns: int = COLUMNS) -> Pixels:
+    """Arrange images (n, H, W, 3) in rows of ``columns``; small images are enlarged."""
+    scale = max(1, TILE // max(images.shape[1:3]))
+    large = images.repeat(scale, axis=1).repeat(scale, axis=2)
     framed = np.pad(
-        large, ((0, 0), *[(0, GAP)] * 2, (0, 0)), mode="constant", constant_values=PAPER
+        large, ((0, 0), *[(0, GAP)] * 2, (0, 0)), mode="constant", constant_values=WHITE
     )
     return np.pad(
         sheet(framed, columns),
         ((GAP, 0), (GAP, 0), (0, 0)),
         mode="constant",
-        constant_values=PAPER,
+        constant_values=WHITE,
     )
 
 
-def sheet(pictures: Pixels, columns: int, fill: int = PAPER) -> Pixels:
-    """Pictures (n, H, W, channels) side by side as one, ``fill`` where the last row has none."""
+def sheet(images: Pixels, columns: int, fill: int = WHITE) -> Pixels:
+    """Join images (n, H, W, channels) to one, with ``fill`` at the end of the last row."""
     filled = np.pad(
-        pictures,
-        ((0, -len(pictures) % columns), *[(0, 0)] * 3),
+        images,
+        ((0, -len(images) % columns), *[(0, 0)] * 3),
         mode="constant",
         constant_values=fill,
     )
@@ -63,7 +63,7 @@ def sheet(pictures: Pixels, columns: int, fill: int = PAPER) -> Pixels:
 
 
 def to_png(pixels: Pixels) -> bytes:
-    """The bytes of a PNG file of one picture, (H, W, 3)."""
+    """Encode one image, (H, W, 3), as PNG."""
     buffer = BytesIO()
     Image.fromarray(pixels).save(buffer, "PNG", optimize=True)
     return buffer.getvalue()

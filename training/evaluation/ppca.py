@@ -1,8 +1,8 @@
-"""Probabilistic PCA (Tipping and Bishop 1999): what a linear VAE can reach, in closed form.
+"""Probabilistic PCA (Tipping and Bishop 1999): the optimum of a linear VAE in closed form.
 
 A linear VAE with a Gaussian likelihood of one variance is this model (Lucas et al. 2019), and at
-its optimum the ELBO is log p(x). So training can be held against an exact answer. All in float64
-and in nats for a row of the preprocessed x.
+its optimum the ELBO is log p(x). Therefore training can be compared with an exact solution. All
+values are float64, in nats per row of the preprocessed x.
 """
 
 import math
@@ -24,11 +24,11 @@ class PPCA:
 
     @property
     def active_units(self) -> int:
-        """Directions that the model uses: the rank of W."""
+        """The number of directions that the model uses: the rank of W."""
         return int(torch.linalg.matrix_rank(self.weight))
 
     def log_prob(self, x: Tensor) -> Tensor:
-        """log p(x) of each row, (rows,), by the latent_dim × latent_dim matrix M = WᵀW + σ² I."""
+        """log p(x) of each row, (rows,), from the latent_dim × latent_dim matrix M = WᵀW + σ² I."""
         size, latent_dim = self.weight.shape
         centred = x.double() - self.mean
         m = self.weight.T @ self.weight
@@ -41,12 +41,12 @@ class PPCA:
         return log_px
 
 
-def fit(x: Tensor, latent_dim: int, variance: float | None = None) -> PPCA:
-    """The maximum of the likelihood of the rows x, (rows, size), for a σ² given or the best one.
+def fit_ppca(x: Tensor, latent_dim: int, variance: float | None = None) -> PPCA:
+    """The maximum likelihood model of the rows x, (rows, size), for a given σ² or the best one.
 
-    W spans the directions in which the variance λ is above σ², as far as there are latents for
-    them, with length √(λ − σ²); the best σ² is the mean λ of the directions left over (equations 7
-    and 8). Fewer directions than ``latent_dim`` leave columns of 0.
+    W spans the ``latent_dim`` directions of largest variance λ, as far as λ is above σ², with
+    length √(λ − σ²). The best σ² is the mean λ of the other directions (equations 7 and 8). If
+    fewer directions qualify, the remaining columns of W are 0.
     """
     rows = x.double()
     mean = rows.mean(dim=0)
@@ -58,8 +58,8 @@ def fit(x: Tensor, latent_dim: int, variance: float | None = None) -> PPCA:
     return PPCA(mean, directions[:, :latent_dim] * length, variance)
 
 
-def of(vae: VAE) -> PPCA:
-    """The p(x) of a linear VAE with one σ², whatever its encoder."""
+def ppca_of_vae(vae: VAE) -> PPCA:
+    """The p(x) of a linear VAE with one σ², which does not depend on its encoder."""
     (decoder,) = (module for module in vae.decoder.modules() if isinstance(module, nn.Linear))
     log_variance = vae.likelihood.get_parameter("log_variance")
     return PPCA(

@@ -1,4 +1,4 @@
-"""A trained linear VAE beside the exact optimum of its likelihood."""
+"""Compare a trained linear VAE with the exact optimum of its likelihood."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,16 +8,15 @@ from rich.table import Table
 from torch import Tensor
 
 from training.errors import ConfigError
-from training.evaluation import ppca
 from training.evaluation.evaluate import active_units, evaluate
-from training.evaluation.ppca import PPCA
+from training.evaluation.ppca import PPCA, fit_ppca, ppca_of_vae
 from vae.manifest import MLP, Gaussian, ModelSpec
 from vae.networks import VAE
 
 
 @dataclass(frozen=True)
-class Figures:
-    """What a model has reached; the last three in nats for a row of the preprocessed x."""
+class LinearModelMetrics:
+    """The metrics of a linear model; the last three in nats per row of the preprocessed x."""
 
     variance: float
     active_units: int
@@ -27,41 +26,44 @@ class Figures:
 
 
 @torch.no_grad()
-def compare(vae: VAE, x: Tensor, held_out: Tensor, seed: int) -> tuple[Figures, Figures]:
-    """The best linear model of the rows x, (rows, *shape), and ``vae``, which is trained on them.
+def compare_with_ppca(
+    vae: VAE, x: Tensor, held_out: Tensor, seed: int
+) -> tuple[LinearModelMetrics, LinearModelMetrics]:
+    """The metrics of the optimum for the rows x, (rows, *shape), and of ``vae``, trained on them.
 
-    A σ² that is not learned is the same in both. Raises ConfigError when ``vae`` is not linear.
+    If σ² is not learned, the optimum has that of ``vae``. Raises ConfigError if ``vae`` is not
+    linear.
     """
     _check_linear(vae.spec)
-    given = vae.spec.likelihood
-    free = isinstance(given, Gaussian) and given.variance in ("learned", "optimal")
-    found = ppca.of(vae)
+    likelihood = vae.spec.likelihood
+    free = isinstance(likelihood, Gaussian) and likelihood.variance in ("learned", "optimal")
+    trained = ppca_of_vae(vae)
     rows, unseen = vae.preprocess(x.float()), vae.preprocess(held_out.float())
-    best = ppca.fit(rows, vae.spec.latent_dim, None if free else found.variance)
+    best = fit_ppca(rows, vae.spec.latent_dim, None if free else trained.variance)
     unseen_log_px = _mean(best, unseen)
     return (
-        Figures(
+        LinearModelMetrics(
             variance=best.variance,
             active_units=best.active_units,
             log_px=_mean(best, rows),
             held_out_log_px=unseen_log_px,
-            held_out_elbo=unseen_log_px,  # of the exact posterior, which is linear in x
+            held_out_elbo=unseen_log_px,  # with the exact posterior, which is linear in x
         ),
-        Figures(
-            variance=found.variance,
+        LinearModelMetrics(
+            variance=trained.variance,
             active_units=active_units(vae.infer(rows)[0]),
-            log_px=_mean(found, rows),
-            held_out_log_px=_mean(found, unseen),
+            log_px=_mean(trained, rows),
+            held_out_log_px=_mean(trained, unseen),
             held_out_elbo=evaluate(vae, held_out, samples=10, seed=seed).elbo,
         ),
     )
 
 
-def table(best: Figures, reached: Figures) -> Table:
-    """Both, for a terminal."""
-    shown = Table(title="a linear VAE is probabilistic PCA")
+def comparison_table(best: LinearModelMetrics, trained: LinearModelMetrics) -> Table:
+    """A table for the terminal."""
+    table = Table(title="a linear VAE is probabilistic PCA")
     for heading in ("", "closed form", "trained"):
-        shown.add_column(heading, justify="right" if heading else "left")
+        table.add_column(heading, justify="right" if heading else "left")
     rows: Sequence[tuple[str, str, str]] = (
         ("variance", "variance", ".5f"),
         ("active units", "active_units", "d"),
@@ -70,8 +72,8 @@ def table(best: Figures, reached: Figures) -> Table:
         ("ELBO, held-out rows", "held_out_elbo", ".3f"),
     )
     for label, name, style in rows:
-        shown.add_row(label, *(format(getattr(both, name), style) for both in (best, reached)))
-    return shown
+        table.add_row(label, *(format(getattr(both, name), style) for both in (best, trained)))
+    return table
 
 
 def _mean(model: PPCA, rows: Tensor) -> float:
@@ -79,7 +81,7 @@ def _mean(model: PPCA, rows: Tensor) -> float:
 
 
 def _check_linear(spec: ModelSpec) -> None:
-    """One σ² for all elements, no hidden layer, N(0, I) and a diagonal posterior."""
+    """Raise ConfigError unless the VAE is linear with one σ², N(0, I) and a diagonal posterior."""
     one = isinstance(spec.likelihood, Gaussian) and spec.likelihood.variance not in (
         "per-element",
         "decoder",
@@ -89,6 +91,6 @@ def _check_linear(spec: ModelSpec) -> None:
     linear = isinstance(spec.network, MLP) and not spec.network.hidden
     if not (one and linear and plain):
         raise ConfigError(
-            "only a linear model has a closed form: an mlp without hidden layers, a gaussian "
-            "likelihood with one variance, a normal prior, a diagonal posterior and no condition"
+            "exact needs a linear model: an mlp without hidden layers, a gaussian likelihood with "
+            "one variance, a normal prior, a diagonal posterior and no condition"
         )

@@ -1,21 +1,21 @@
-"""What a run is watched and judged by after every epoch, on rows that it does not train on."""
+"""Validation after every epoch, on held-out rows."""
 
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from training.evaluation.batches import Parts, in_batches
+from training.evaluation.batches import RowOutputs, map_batches
 from training.evaluation.evaluate import active_units
 from training.objectives.objective import Objective
-from training.objectives.schedules import Now
-from training.system.distributed import ALONE, Group
+from training.objectives.schedules import ScheduledValues
+from training.system.distributed import SINGLE_PROCESS, ProcessGroup
 from vae.networks import VAE
 
 
 @dataclass(frozen=True)
 class Validation:
-    """``objective`` is minus the loss, to be raised; the others are means in nats over the rows."""
+    """``objective`` is minus the loss. ELBO and KL are means over the rows in nats."""
 
     objective: float
     elbo: float
@@ -28,22 +28,22 @@ def validate(
     vae: VAE,
     objective: Objective,
     x: Tensor,
-    now: Now,
+    scheduled: ScheduledValues,
     seed: int,
-    group: Group = ALONE,
+    group: ProcessGroup = SINGLE_PROCESS,
     c: Tensor | None = None,
 ) -> Validation:
-    """The objective on x, (rows, *shape), with conditions c, and the same noise every time."""
+    """The objective on x, (rows, *shape), with conditions c and the same noise at every call."""
 
-    def work(given: VAE, rows: Tensor, noise: torch.Generator) -> Parts:
-        shape = (objective.noises, len(rows), vae.spec.latent_dim)
+    def work(conditioned: VAE, rows: Tensor, noise: torch.Generator) -> RowOutputs:
+        shape = (objective.noise_samples, len(rows), vae.spec.latent_dim)
         eps = torch.randn(shape, generator=noise, device=x.device)
-        found = objective(given, rows, eps, now)
-        centre = given.latents.centre(found.mu, found.logvar)
-        return found.loss.expand(len(rows)), found.elbo, found.kl_per_latent, centre
+        output = objective(conditioned, rows, eps, scheduled)
+        centre = conditioned.latents.centre(output.mu, output.logvar)
+        return output.loss.expand(len(rows)), output.elbo, output.kl_per_latent, centre
 
     shapes = ((), (), (len(vae.latents.parts),), (vae.spec.latent_dim,))
-    loss, elbo, kl, z = in_batches(vae.settled(), x, work, shapes, seed, group, c)
+    loss, elbo, kl, z = map_batches(vae.settled(), x, work, shapes, seed, group, c)
     return Validation(
         objective=-float(loss.double().mean()),
         elbo=float(elbo.double().mean()),

@@ -1,8 +1,8 @@
-"""The gate before a bundle: what an ONNX file must prove before anybody is served by it.
+"""The export gate: checks that every ONNX graph must pass before a bundle is written.
 
-Each check is for a fault that an exporter makes silently: ``int(x.shape[0])`` freezes the batch,
-``randn`` inside a graph can neither be seeded nor batched, weights in a second file are lost or
-swapped, and a fused or reordered operator can give other numbers.
+Each check detects an error that an exporter makes silently: ``int(x.shape[0])`` freezes the batch
+size, ``randn`` inside a graph cannot be seeded, weights in a second file can get lost, and a fused
+or reordered operator can compute other numbers.
 """
 
 import copy
@@ -25,9 +25,11 @@ Array = NDArray[np.float32]
 
 BATCH_SIZES = (1, 2, 3, 7, 64, 257)
 TOLERANCE = 1e-5
-"""Largest difference of onnxruntime from torch, as vae.parity measures it, or SLACK times that of
-torch from itself in float64 where this is larger. Large weights that cancel, and pixels that follow
-from hundreds before them, leave float32 fewer digits, whoever computes.
+"""Largest allowed difference between onnxruntime and torch, as vae.parity measures it.
+
+If SLACK times the difference between torch in float32 and in float64 is larger, that is allowed:
+large weights that cancel, and pixels that depend on hundreds of earlier ones, lose digits in
+float32 in every engine.
 """
 
 SLACK = 4.0
@@ -44,46 +46,47 @@ RANDOM_OPERATORS = frozenset(
 )
 
 
-def check(
+def check_graph(
     graph: Graph,
     content: bytes,
     module: nn.Module,
     inputs: Mapping[str, Tensor],
     magnitudes: Mapping[str, ArrayLike],
 ) -> None:
-    """Hold the ONNX file against the torch module it was exported from.
+    """Compare the ONNX file with the torch module that it was exported from.
 
-    ``inputs`` are max(BATCH_SIZES) rows or more for each of ``graph.inputs``, ``magnitudes`` the
-    sizes of its outputs as in vae.parity. Raises ExportError, naming the graph and what is wrong.
+    ``inputs`` are at least max(BATCH_SIZES) rows for each of ``graph.inputs``, ``magnitudes`` the
+    scales of its outputs as in vae.parity. Raises ExportError with the graph's name and the reason.
     """
     session = _checked_session(graph, content)
-    exact = copy.deepcopy(module).double()
+    double = copy.deepcopy(module).double()
     for size in BATCH_SIZES:
         batch = {name: inputs[name][:size] for name in graph.inputs}
-        expected = _torch(module, batch)
-        certain = _torch(exact, {name: rows.double() for name, rows in batch.items()})
+        expected = _run_torch(module, batch)
+        reference = _run_torch(double, {name: rows.double() for name, rows in batch.items()})
         found = _run(graph, session, batch, size)
-        for name, a, b, c in zip(graph.outputs, found, expected, certain, strict=True):
+        for name, a, b, c in zip(graph.outputs, found, expected, reference, strict=True):
             place = f"{graph.name}: at batch size {size} {name}"
             allowed = max(TOLERANCE, SLACK * difference(b, c, magnitudes[name]))
             _check_close(place, a, b, magnitudes[name], allowed=allowed)
 
 
-def _torch(module: nn.Module, batch: Mapping[str, Tensor]) -> list[NDArray[Any]]:
+def _run_torch(module: nn.Module, batch: Mapping[str, Tensor]) -> list[NDArray[Any]]:
     with torch.inference_mode():
         outputs = module(*batch.values())
     return [output.numpy() for output in ((outputs,) if isinstance(outputs, Tensor) else outputs)]
 
 
-def check_alone(
+def check_batch_invariance(
     graph: Graph,
     content: bytes,
     inputs: Mapping[str, Tensor],
     magnitudes: Mapping[str, ArrayLike],
 ) -> None:
-    """Hold an ONNX file that is not what torch computes against itself in batches of other sizes.
+    """Compare the outputs of a quantised graph in batches of different sizes with each other.
 
-    Arguments and errors are those of check, which has the module besides.
+    Quantised graphs do not compute what torch computes. Arguments and errors are those of
+    ``check_graph``, without the module.
     """
     session = _checked_session(graph, content)
     rows = max(BATCH_SIZES)
@@ -96,11 +99,11 @@ def check_alone(
 
 
 def _checked_session(graph: Graph, content: bytes) -> Any:
-    """onnxruntime's session of a file that is what a bundle holds."""
+    """Check signature, weights and operators of the file, and open a session."""
     model = onnx.load_from_string(content)
     _check_signature(graph, model.graph)
     _check_one_file(graph, model.graph)
-    _check_no_noise(graph, model)
+    _check_no_random_operators(graph, model)
     return _session(graph, content)
 
 
@@ -126,20 +129,21 @@ def _check_signature(graph: Graph, found: GraphProto) -> None:
 def _check_one_file(graph: Graph, found: GraphProto) -> None:
     for tensor in found.initializer:
         if tensor.data_location == TensorProto.EXTERNAL:
-            raise ExportError(f"{graph.name}: the weights {tensor.name} lie in a second file")
+            raise ExportError(f"{graph.name}: the weights {tensor.name} are in a second file")
 
 
-def _check_no_noise(graph: Graph, model: onnx.ModelProto) -> None:
+def _check_no_random_operators(graph: Graph, model: onnx.ModelProto) -> None:
     for part in (model.graph, *model.functions):
         for node in _nodes(part):
             if node.op_type in RANDOM_OPERATORS:
                 raise ExportError(
-                    f"{graph.name}: it draws random numbers ({node.op_type}); noise is an input"
+                    f"{graph.name}: it draws random numbers ({node.op_type}); noise must be "
+                    "an input"
                 )
 
 
 def _nodes(part: GraphProto | FunctionProto) -> Iterator[NodeProto]:
-    """All nodes, those inside If and Loop as well."""
+    """All nodes, including those inside If and Loop."""
     for node in part.node:
         yield node
         for attribute in node.attribute:
@@ -149,7 +153,7 @@ def _nodes(part: GraphProto | FunctionProto) -> Iterator[NodeProto]:
 
 def _session(graph: Graph, content: bytes) -> Any:
     options = ort.SessionOptions()
-    options.log_severity_level = 4  # faults come back as exceptions
+    options.log_severity_level = 4  # errors are raised as exceptions
     try:
         return ort.InferenceSession(content, options, providers=["CPUExecutionProvider"])
     except Exception as error:
@@ -157,7 +161,7 @@ def _session(graph: Graph, content: bytes) -> Any:
 
 
 def _run(graph: Graph, session: Any, batch: Mapping[str, Tensor], size: int) -> list[Array]:
-    """The outputs of onnxruntime for a batch of ``size`` rows."""
+    """Run onnxruntime on a batch of ``size`` rows."""
     rows = {name: tensor.numpy() for name, tensor in batch.items()}
     try:
         found: list[Array] = session.run(list(graph.outputs), rows)
@@ -181,7 +185,7 @@ def _check_close(
         raise ExportError(
             f"{place} is {a.dtype}{list(a.shape)} in {one} and {b.dtype}{list(b.shape)} in {other}"
         )
-    if not (worst := difference(a, b, magnitude)) <= allowed:  # NaN is not close either
+    if not (worst := difference(a, b, magnitude)) <= allowed:  # also rejects NaN
         raise ExportError(
             f"{place} differs by {worst:.3g} between {one} and {other}; {allowed:.3g} is allowed"
         )

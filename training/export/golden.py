@@ -3,8 +3,8 @@
 import torch
 from torch import Tensor
 
-from training.export import gate
-from training.export.onnx_model import Served
+from training.export.gate import BATCH_SIZES
+from training.export.onnx_model import OnnxModel
 from training.system.seeds import Purpose, generator
 from vae.bundle import to_npz
 from vae.graphs import CONDITION
@@ -14,9 +14,9 @@ GOLDEN_ROWS = 8
 
 
 @torch.inference_mode()
-def golden(vae: VAE | Served, x: Tensor, seed: int, c: Tensor | None = None) -> bytes:
-    """``golden.npz``: what ``vae``, given c, gives for x, which every runtime must reproduce."""
-    arrays = draws(vae, x, generator(seed, Purpose.EXPORT, 1)) | _told(c)
+def golden_file(vae: VAE | OnnxModel, x: Tensor, seed: int, c: Tensor | None = None) -> bytes:
+    """``golden.npz``: inputs of all graphs, and the outputs of ``vae``, conditioned on c."""
+    arrays = graph_arrays(vae, x, generator(seed, Purpose.EXPORT, 1)) | _condition_array(c)
     arrays["mean"] = vae.decode(arrays["z"])
     arrays["log_px_z"] = vae.log_px_z(x, arrays["z"])
     used = {name for graph in vae.spec.graphs for name in (*graph.inputs, *graph.outputs)}
@@ -27,17 +27,21 @@ def golden(vae: VAE | Served, x: Tensor, seed: int, c: Tensor | None = None) -> 
 def gate_inputs(
     vae: VAE, held_out: Tensor, seed: int, c: Tensor | None = None
 ) -> dict[str, Tensor]:
-    """Held-out rows with a draw of z for each: what the graphs will be asked."""
-    rows = torch.arange(max(gate.BATCH_SIZES)) % len(held_out)
+    """Inputs of all graphs for the export gate: held-out rows with a draw of z for each."""
+    rows = torch.arange(max(BATCH_SIZES)) % len(held_out)
     x = held_out.index_select(0, rows).float()
-    given = None if c is None else c.index_select(0, rows)
-    arrays = draws(vae.given(given), x, generator(seed, Purpose.EXPORT, 0)) | _told(given)
-    # Cloned, for the exporter does not take tensors of inference mode.
+    c = None if c is None else c.index_select(0, rows)
+    noise = generator(seed, Purpose.EXPORT, 0)
+    arrays = graph_arrays(vae.given(c), x, noise) | _condition_array(c)
+    # Clones, because the exporter rejects tensors that were made in inference mode.
     return {name: array.clone() for name, array in arrays.items()}
 
 
-def draws(vae: VAE | Served, x: Tensor, noise: torch.Generator) -> dict[str, Tensor]:
-    """x, its posterior with a draw, and as many draws of the prior at all temperatures up to 1."""
+def graph_arrays(vae: VAE | OnnxModel, x: Tensor, noise: torch.Generator) -> dict[str, Tensor]:
+    """x, its posterior with one draw, and one draw of the prior per row, by name as in vae.graphs.
+
+    The temperatures of the prior's draws are spread evenly over 0 to 1.
+    """
     mu, logvar = vae.encode(x)
     eps = torch.randn(mu.shape, generator=noise)
     z, kl = vae.posterior(mu, logvar, eps)
@@ -56,5 +60,5 @@ def draws(vae: VAE | Served, x: Tensor, noise: torch.Generator) -> dict[str, Ten
     }
 
 
-def _told(c: Tensor | None) -> dict[str, Tensor]:
+def _condition_array(c: Tensor | None) -> dict[str, Tensor]:
     return {} if c is None else {CONDITION: c}

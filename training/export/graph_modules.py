@@ -1,4 +1,4 @@
-"""The graphs of a bundle as torch modules, to be exported."""
+"""The graphs of a bundle as torch modules."""
 
 from collections.abc import Callable, Mapping
 
@@ -8,65 +8,53 @@ from vae.graphs import DECODER, ENCODER, POSTERIOR, PRIOR, SCORER
 from vae.networks import VAE
 
 
-class Encoder(nn.Module):
-    """x → mu, logvar."""
+class GraphModule(nn.Module):
+    """A module that computes one graph of a VAE."""
 
     def __init__(self, vae: VAE) -> None:
         super().__init__()
         self.vae = vae
+
+
+class EncoderModule(GraphModule):
+    """x → mu, logvar."""
 
     def forward(self, x: Tensor, c: Tensor | None = None) -> tuple[Tensor, Tensor]:
         return self.vae.given(c).encode(x)
 
 
-class Decoder(nn.Module):
+class DecoderModule(GraphModule):
     """z → mean of p(x|z)."""
-
-    def __init__(self, vae: VAE) -> None:
-        super().__init__()
-        self.vae = vae
 
     def forward(self, z: Tensor, c: Tensor | None = None) -> Tensor:
         return self.vae.given(c).decode(z)
 
 
-class Scorer(nn.Module):
+class ScorerModule(GraphModule):
     """x, z → log p(x|z)."""
-
-    def __init__(self, vae: VAE) -> None:
-        super().__init__()
-        self.vae = vae
 
     def forward(self, x: Tensor, z: Tensor, c: Tensor | None = None) -> Tensor:
         return self.vae.given(c).log_px_z(x, z)
 
 
-class Posterior(nn.Module):
+class PosteriorModule(GraphModule):
     """mu, logvar, eps → a draw of q(z|x) and its KL."""
-
-    def __init__(self, vae: VAE) -> None:
-        super().__init__()
-        self.vae = vae
 
     def forward(self, mu: Tensor, logvar: Tensor, eps: Tensor) -> tuple[Tensor, Tensor]:
         return self.vae.posterior(mu, logvar, eps)
 
 
-class Prior(nn.Module):
+class PriorModule(GraphModule):
     """noise, temperature → a draw of p(z)."""
-
-    def __init__(self, vae: VAE) -> None:
-        super().__init__()
-        self.vae = vae
 
     def forward(self, noise: Tensor, temperature: Tensor) -> Tensor:
         return self.vae.prior(noise, temperature)
 
 
-MODULES: Mapping[str, Callable[[VAE], nn.Module]] = {
-    ENCODER.name: Encoder,
-    DECODER.name: Decoder,
-    SCORER.name: Scorer,
-    POSTERIOR.name: Posterior,
-    PRIOR.name: Prior,
+MODULES: Mapping[str, Callable[[VAE], GraphModule]] = {
+    ENCODER.name: EncoderModule,
+    DECODER.name: DecoderModule,
+    SCORER.name: ScorerModule,
+    POSTERIOR.name: PosteriorModule,
+    PRIOR.name: PriorModule,
 }

@@ -1,4 +1,4 @@
-"""Pictures of a run that a person can look at, as PNG."""
+"""The images of a run as PNG files: samples, reconstructions and training curves."""
 
 from collections.abc import Mapping, Sequence
 from io import BytesIO
@@ -10,8 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from training.evaluation.generate import draw, reconstruct
-from training.evaluation.pixels import COLUMNS, GAP, PAPER, Pixels, grid, to_pixels, to_png
+from training.evaluation.generate import reconstruct, sample_prior
+from training.evaluation.pixels import COLUMNS, GAP, WHITE, Pixels, grid, to_pixels, to_png
 from training.system.seeds import Purpose, generator
 from vae.manifest import InputSpec
 from vae.networks import VAE
@@ -20,28 +20,28 @@ SAMPLES = 64
 RECONSTRUCTIONS = 16
 POINTS = 1000
 PANELS = 12
-"""Columns of a table that are drawn."""
+"""At most this many columns of a table are drawn."""
 
 BLUE, ORANGE, GRAY = "#2563eb", "#ea580c", "#9ca3af"
 
 
 @torch.inference_mode()
 def samples(vae: VAE, held_out: Tensor, seed: int, c: Tensor | None = None) -> bytes:
-    """Draws from the prior, decoded: a grid of pictures, or each column's histogram.
+    """Decoded draws of the prior as a PNG: a grid of images, or a histogram of each column.
 
-    Of a conditional model they have the conditions c of the held-out rows, like beside like.
+    The samples of a conditional model have the conditions c of the held-out rows, sorted.
     """
-    noise = generator(seed, Purpose.PICTURES)
+    noise = generator(seed, Purpose.IMAGES)
     spec = vae.spec.input
     if spec.kind == "image":
-        return to_png(grid(to_pixels(draw(vae, SAMPLES, noise, c), spec)))
-    return _histograms(spec, held_out[:POINTS].float(), draw(vae, POINTS, noise, c))
+        return to_png(grid(to_pixels(sample_prior(vae, SAMPLES, noise, c), spec)))
+    return _histograms(spec, held_out[:POINTS].float(), sample_prior(vae, POINTS, noise, c))
 
 
 @torch.inference_mode()
 def reconstructions(vae: VAE, held_out: Tensor, c: Tensor | None = None) -> bytes:
-    """Held-out rows and what the decoder makes of their centres: pairs of pictures, one above the
-    other, or each column as a scatter.
+    """Held-out rows and their reconstructions as a PNG: pairs of images one above the other, or a
+    scatter plot of each column.
     """
     spec = vae.spec.input
     count = RECONSTRUCTIONS if spec.kind == "image" else POINTS
@@ -59,7 +59,7 @@ def reconstructions(vae: VAE, held_out: Tensor, c: Tensor | None = None) -> byte
 
 
 def curves(history: Sequence[Mapping[str, Any]]) -> bytes:
-    """ELBO on both parts of the data, and where it comes from, by epoch."""
+    """The ELBO on training and held-out rows, the KL and the active units by epoch, as a PNG."""
     figure = Figure(figsize=(10, 4), layout="constrained")
     bound, parts = figure.subplots(1, 2)
     _curve(bound, history, "elbo", "training", BLUE)
@@ -72,12 +72,12 @@ def curves(history: Sequence[Mapping[str, Any]]) -> bytes:
     units.set(ylabel="latents", ylim=(0, None))
     bound.legend(frameon=False, loc="lower right")
     parts.legend(handles=[*parts.get_lines(), *units.get_lines()], frameon=False, loc="lower right")
-    _focus(bound, history)
+    _set_scale(bound, history)
     return _figure_png(figure)
 
 
 def _stack(sheets: Sequence[Pixels]) -> Pixels:
-    """One below the other, filled up on the right."""
+    """The sheets one below the other, padded on the right."""
     width = max(sheet.shape[1] for sheet in sheets)
     return np.concatenate(
         [
@@ -85,7 +85,7 @@ def _stack(sheets: Sequence[Pixels]) -> Pixels:
                 sheet,
                 ((0, 2 * GAP), (0, width - sheet.shape[1]), (0, 0)),
                 mode="constant",
-                constant_values=PAPER,
+                constant_values=WHITE,
             )
             for sheet in sheets
         ]
@@ -116,14 +116,14 @@ def _scatters(spec: InputSpec, x: Tensor, decoded: Tensor) -> bytes:
 
 
 def _panels(spec: InputSpec) -> tuple[Figure, list[Axes]]:
-    """One panel for each of the first columns, with its name."""
+    """A panel for each of the first columns, with its name as title."""
     names = (spec.columns or [f"x[{i}]" for i in range(spec.size)])[:PANELS]
     across = min(4, len(names))
     down = -(-len(names) // across)
     figure = Figure(figsize=(3 * across, 2.6 * down), layout="constrained")
     panels = [figure.add_subplot(down, across, i + 1) for i in range(len(names))]
     for name, panel in zip(names, panels, strict=True):
-        panel.set_title(name.replace("$", r"\$"), fontsize=10)  # a dollar begins a formula
+        panel.set_title(name.replace("$", r"\$"), fontsize=10)  # a dollar starts a formula
         panel.spines[["top", "right"]].set_visible(False)
     return figure, panels
 
@@ -138,8 +138,8 @@ def _curve(
     panel.grid(alpha=0.2)
 
 
-def _focus(panel: Axes, history: Sequence[Mapping[str, Any]]) -> None:
-    """Leave the first, steep epochs out of the scale, so that the rest can be read."""
+def _set_scale(panel: Axes, history: Sequence[Mapping[str, Any]]) -> None:
+    """Exclude the first, steep epochs from the scale, so that the others are readable."""
     tail = history[len(history) // 20 :]
     values = [line[key] for line in tail for key in ("elbo", "held_out_elbo")]
     finite = [value for value in values if value is not None]

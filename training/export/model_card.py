@@ -1,46 +1,46 @@
-"""The model card: README.md of a bundle and of a run."""
+"""The model card: the README.md of a bundle and of a run."""
 
-from training.config.options import TrainConfig
+from training.config.train_config import TrainConfig
 from training.evaluation.evaluate import Evaluation
-from training.report.description import _what, lede, usage
+from training.report.description import describe_input, describe_model, usage_commands
 from vae.manifest import (
     InputSpec,
     ModelSpec,
 )
 
 
-def card(
+def model_card(
     config: TrainConfig, spec: ModelSpec, evaluation: Evaluation, *, rows: int, epoch: int
 ) -> str:
-    """Markdown: what the model is, how good it is, how it looks and how to use it."""
+    """The model card in Markdown: description, evaluation, images and usage."""
     return "\n\n".join(
         [
             f"# {config.name}",
-            f"{lede(config, spec, rows=rows)[:-1]}; the weights are those after epoch {epoch:,}.",
+            f"{describe_model(config, spec, rows=rows)} "
+            f"The weights are those after epoch {epoch:,}.",
             "![Samples from the prior](samples.png)",
-            "## How good it is",
-            f"On {evaluation.rows:,} rows that {_unseen(config)}, in nats for a row:",
-            _figures(evaluation),
+            "## Evaluation",
+            f"On {evaluation.rows:,} held-out rows, in nats per row{_start_from_note(config)}:",
+            _metrics_table(evaluation),
             "KL by latent, largest first: " + _kl(evaluation) + ".",
             _reconstructions(spec.input),
             "![Reconstructions](reconstructions.png)",
-            "## How to use it",
-            f"```sh\n{usage(config, spec)}\n```",
-            f"One row is {_what(spec.input, one=True)}; send values as they are in the data"
-            f"{_range(spec.input)}, scaling is part of the model.",
+            "## Usage",
+            f"```sh\n{usage_commands(config, spec)}\n```",
+            f"One row is {describe_input(spec.input, one=True)}. Send values in units of the data"
+            f"{_range(spec.input)}; the model scales them.",
             "",
         ]
     )
 
 
-def _unseen(config: TrainConfig) -> str:
-    """What is known of held-out rows."""
+def _start_from_note(config: TrainConfig) -> str:
     if config.start_from:
-        return "it was not trained on here, and the earlier model that it began with may have seen"
-    return "it was not trained on"
+        return " (the earlier model that training started from may have been trained on them)"
+    return ""
 
 
-def _figures(evaluation: Evaluation) -> str:
+def _metrics_table(evaluation: Evaluation) -> str:
     rows = [
         ("ELBO", f"{evaluation.elbo:.2f}"),
         ("reconstruction, E[log p(x\\|z)]", f"{evaluation.reconstruction:.2f}"),
@@ -57,14 +57,14 @@ def _figures(evaluation: Evaluation) -> str:
 
 
 def _kl(evaluation: Evaluation) -> str:
-    parts = sorted(evaluation.kl_by_place().items(), key=lambda part: part[1], reverse=True)
-    return ", ".join(f"{place} {kl:.2f}" for place, kl in parts)
+    parts = sorted(evaluation.kl_by_latent().items(), key=lambda part: part[1], reverse=True)
+    return ", ".join(f"{latent} {kl:.2f}" for latent, kl in parts)
 
 
 def _reconstructions(spec: InputSpec) -> str:
     if spec.kind == "image":
-        return "Held-out images, and below each what the model makes of it:"
-    return "Held-out values across, what the model makes of them upwards:"
+        return "Held-out images and, below each, its reconstruction:"
+    return "Held-out values on the horizontal axis, their reconstructions on the vertical axis:"
 
 
 def _range(spec: InputSpec) -> str:

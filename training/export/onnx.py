@@ -1,11 +1,10 @@
-"""From a trained VAE to the files of a bundle: ONNX graphs, golden outputs, calibration."""
+"""Export a VAE: write its graphs as ONNX files and pass them through the export gate."""
 
 import logging
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
-import numpy as np
 import torch
 from numpy.typing import ArrayLike
 from safetensors.torch import save
@@ -14,41 +13,42 @@ from torch import Tensor, nn
 from training.errors import ExportError
 from training.evaluation.evaluate import Evaluation
 from training.export import gate
-from training.export.golden import GOLDEN_ROWS, gate_inputs, golden
+from training.export.calibration import calibration_file
+from training.export.golden import GOLDEN_ROWS, gate_inputs, golden_file
 from training.export.graph_modules import MODULES
-from vae.bundle import to_npz
 from vae.graphs import Graph
 from vae.manifest import FileName
 from vae.networks import VAE
 from vae.parity import magnitudes
 
 EXAMPLE_ROWS = 3
-"""The exporter takes a batch of 0 or 1 for a constant."""
+"""Rows of the example inputs. The exporter treats a batch size of 0 or 1 as a constant."""
 
 NOISY_LOGGERS = ("torch", "torch.onnx", "torch.export", "onnxscript", "onnx_ir")
 
 
-def export(
+def export_files(
     vae: VAE, held_out: Tensor, evaluation: Evaluation, seed: int, c: Tensor | None = None
 ) -> dict[FileName, bytes]:
-    """The required files of a bundle, through the gate.
+    """The weights, graphs, golden outputs and calibration of a bundle, by file name.
 
     ``vae`` is on the CPU; ``held_out`` is (rows, *shape) in units of the data, c its conditions.
-    Raises ExportError, naming the graph, when one does not do what torch does.
+    Raises ExportError, with the graph's name, if a graph does not compute what torch computes.
     """
-    settled = vae.eval().settled()
-    inputs = gate_inputs(settled, held_out, seed, c)
+    frozen = vae.eval().settled()
+    inputs = gate_inputs(frozen, held_out, seed, c)
     sizes = magnitudes(vae.spec)
-    first = None if c is None else c[:GOLDEN_ROWS]
+    golden_c = None if c is None else c[:GOLDEN_ROWS]
+    golden_x = held_out[:GOLDEN_ROWS].float()
     graphs: dict[FileName, bytes] = {
-        graph.file: export_graph(graph, MODULES[graph.name](settled), inputs, sizes)
+        graph.file: export_graph(graph, MODULES[graph.name](frozen), inputs, sizes)
         for graph in vae.spec.graphs
     }
     return {
         "checkpoint.safetensors": save(vae.state_dict()),
         **graphs,
-        "golden.npz": golden(settled.given(first), held_out[:GOLDEN_ROWS].float(), seed, first),
-        "calibration.npz": to_npz({"elbo": np.sort(evaluation.scores)}),
+        "golden.npz": golden_file(frozen.given(golden_c), golden_x, seed, golden_c),
+        "calibration.npz": calibration_file(evaluation.scores),
     }
 
 
@@ -58,7 +58,11 @@ def export_graph(
     inputs: Mapping[str, Tensor],
     sizes: Mapping[str, ArrayLike],
 ) -> bytes:
-    """The bytes of the graph's ONNX file, checked. ``inputs`` and ``sizes`` are for gate.check."""
+    """The content of the graph's ONNX file, which has passed ``gate.check_graph``.
+
+    ``inputs`` and ``sizes`` are those of ``gate.check_graph``. Raises ExportError if torch cannot
+    export the module or if the gate rejects the graph.
+    """
     module.eval()
     batch = torch.export.Dim("batch")
     try:
@@ -77,15 +81,15 @@ def export_graph(
         reason = " ".join(str(error).split())
         raise ExportError(f"{graph.name}: torch cannot export it: {reason:.300}") from error
     if program is None:
-        raise AssertionError("torch.onnx.export with dynamo gave no program. This is a bug.")
+        raise AssertionError("torch.onnx.export with dynamo returned no program. This is a bug.")
     content: bytes = program.model_proto.SerializeToString()
-    gate.check(graph, content, module, inputs, sizes)
+    gate.check_graph(graph, content, module, inputs, sizes)
     return content
 
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """The exporter's remarks on its own packages are not for the user of a model."""
+    """Hide the exporter's warnings about its own packages."""
     levels = {name: logging.getLogger(name).level for name in NOISY_LOGGERS}
     for name in NOISY_LOGGERS:
         logging.getLogger(name).setLevel(logging.ERROR)

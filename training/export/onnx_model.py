@@ -1,4 +1,4 @@
-"""The graphs of a bundle as a model, as a server computes with them."""
+"""A model that computes with the ONNX graphs of a bundle, as a server does."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -6,17 +6,17 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from training.evaluation.batches import Parts, in_batches
+from training.evaluation.batches import RowOutputs, map_batches
 from vae.engine import onnxruntime as ort
 from vae.graphs import DECODER, ENCODER, GRAPHS, SCORER, Graph
 from vae.manifest import FileName
 from vae.networks import VAE
 
 
-class Served:
-    """What a VAE computes, with encoder, decoder and scorer run by onnxruntime on one thread.
+class OnnxModel:
+    """A VAE whose encoder, decoder and scorer run in onnxruntime on one thread.
 
-    Draws and KL are those of the ``vae`` itself, whose graphs for them are not quantised.
+    Posterior draws, KL and prior draws are those of ``vae``; their graphs are never quantised.
     """
 
     def __init__(self, vae: VAE, files: Mapping[FileName, bytes]) -> None:
@@ -27,33 +27,33 @@ class Served:
         self._sessions = {graph.name: _session(files[graph.file]) for graph in GRAPHS}
 
     def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """mu and logvar, as VAE.encode."""
+        """mu and logvar, like VAE.encode."""
         mu, logvar = self._run(ENCODER, x)
         return mu, logvar
 
     def decode(self, z: Tensor) -> Tensor:
-        """The mean of p(x|z), as VAE.decode."""
+        """The mean of p(x|z), like VAE.decode."""
         (mean,) = self._run(DECODER, z)
         return mean
 
     def log_px_z(self, x: Tensor, z: Tensor) -> Tensor:
-        """log p(x|z) in nats, as VAE.log_px_z."""
+        """log p(x|z) in nats, like VAE.log_px_z."""
         (log_px_z,) = self._run(SCORER, x, z)
         return log_px_z
 
     @torch.inference_mode()
     def elbo(self, x: Tensor, seed: int) -> Tensor:
-        """The ELBO in nats of each row of x, (rows,), at one draw of z.
+        """The ELBO in nats of each row of x, (rows,), from one draw of z.
 
-        The noise is the evaluation's, so that two models compare by what they do with it.
+        Two models with the same ``seed`` get the same noise, so that their ELBOs are comparable.
         """
 
-        def work(vae: VAE, rows: Tensor, noise: torch.Generator) -> Parts:
+        def work(vae: VAE, rows: Tensor, noise: torch.Generator) -> RowOutputs:
             mu, logvar = self.encode(rows)
             z, kl = vae.posterior(mu, logvar, torch.randn(mu.shape, generator=noise))
             return (self.log_px_z(rows, z) - kl,)
 
-        (elbo,) = in_batches(self._vae, x, work, ((),), seed)
+        (elbo,) = map_batches(self._vae, x, work, ((),), seed)
         return elbo
 
     def _run(self, graph: Graph, *inputs: Tensor) -> list[Tensor]:
@@ -65,5 +65,5 @@ class Served:
 def _session(content: bytes) -> Any:
     options = ort.SessionOptions()
     options.intra_op_num_threads = 1
-    options.log_severity_level = 4  # faults come back as exceptions
+    options.log_severity_level = 4  # errors are raised as exceptions
     return ort.InferenceSession(content, options, providers=["CPUExecutionProvider"])

@@ -1,22 +1,22 @@
-"""From a trained model to its pictures, its report, its card and its bundle."""
+"""Write the bundle, the images, the report and the model card of a trained model."""
 
 from datetime import UTC, datetime
 from pathlib import Path
 
 import torch
 
-from training.config.options import TrainConfig
-from training.data.conditions import conditions
+from training.config.train_config import TrainConfig
+from training.data.conditions import condition_tensor
 from training.data.dataset import Dataset, TrainingSet
-from training.evaluation import sharpness
 from training.evaluation.evaluate import Evaluation
-from training.export import images as pictures
-from training.export.calibration import calibration
-from training.export.model_card import card
-from training.export.onnx import export
+from training.evaluation.image_sets import make_image_sets
+from training.evaluation.sharpness import Sharpness, measure_sharpness
+from training.export import images
+from training.export.calibration import calibration_section
+from training.export.model_card import model_card
+from training.export.onnx import export_files
 from training.export.quantize import calibration_rows, quantize
-from training.loop.run_directory import Run
-from training.loop.trained_model import store
+from training.loop.run_directory import RunDirectory
 from training.report.writer import ReportWriter
 from training.system.files import write_atomically
 from training.system.versions import versions
@@ -26,7 +26,7 @@ from vae.networks import VAE
 
 
 def publish(
-    run: Run,
+    run: RunDirectory,
     config: TrainConfig,
     data: TrainingSet,
     held_out: Dataset,
@@ -34,30 +34,33 @@ def publish(
     evaluation: Evaluation,
     epoch: int,
 ) -> Path:
-    """Export the VAE with the weights of ``epoch``; write its pictures, its card and its bundle."""
-    store(run, evaluation)
-    c = conditions(held_out, vae.spec)
+    """Write the run's result files and the next version of the bundle. Returns its directory.
+
+    ``vae`` has the weights of ``epoch`` and is moved to the CPU. Raises ExportError if the export
+    gate rejects a graph, and OSError if a file cannot be written.
+    """
+    run.store_evaluation(evaluation.as_json())
+    c = condition_tensor(held_out, vae.spec)
     vae.cpu().to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
-    text = card(config, vae.spec, evaluation, rows=len(data), epoch=epoch)
-    shown: dict[FileName, bytes] = {
-        "README.md": text.encode(),
-        "samples.png": pictures.samples(vae, held_out.x, config.seed, c),
-        "reconstructions.png": pictures.reconstructions(vae, held_out.x, c),
+    card = model_card(config, vae.spec, evaluation, rows=len(data), epoch=epoch)
+    documents: dict[FileName, bytes] = {
+        "README.md": card.encode(),
+        "samples.png": images.samples(vae, held_out.x, config.seed, c),
+        "reconstructions.png": images.reconstructions(vae, held_out.x, c),
     }
-    for name, content in shown.items():
+    for name, content in documents.items():
         write_atomically(run.path / name, content)
-    write_atomically(run.path / "curves.png", pictures.curves(run.history()))
-    gallery = sharpness.look(vae, held_out, config.seed)
-    sharp = sharpness.measure(gallery) if gallery else None
-    report = report_of(run, config, data, held_out)
-    report.write(vae, epoch=epoch, evaluation=evaluation, sharpness=sharp)
-    files = export(vae, held_out.x, evaluation, config.seed, c) | shown
-    metrics = evaluation.figures() | {"epoch": epoch} | (sharp.figures() if sharp else {})
+    write_atomically(run.path / "curves.png", images.curves(run.history()))
+    sharpness = _sharpness(vae, held_out, config.seed)
+    report = make_report_writer(run, config, data, held_out)
+    report.write(vae, epoch=epoch, evaluation=evaluation, sharpness=sharpness)
+    files = export_files(vae, held_out.x, evaluation, config.seed, c) | documents
+    metrics = evaluation.metrics() | {"epoch": epoch} | (sharpness.metrics() if sharpness else {})
     scores = evaluation.scores
     if config.quantize:
         int8 = quantize(vae, files, calibration_rows(config, data), held_out.x, config.seed)
-        files |= int8.files | {"README.md": f"{text}\n{int8.section()}".encode()}
-        metrics |= int8.figures()
+        files |= int8.files | {"README.md": f"{card}\n{int8.model_card_section()}".encode()}
+        metrics |= int8.metrics()
         scores = int8.scores
     return write_bundle(
         config.models,
@@ -66,12 +69,19 @@ def publish(
         name=config.name,
         created=datetime.now(UTC),
         metrics=metrics,
-        calibration=calibration(scores),
+        calibration=calibration_section(scores),
         quantization="int8" if config.quantize else None,
         versions=versions(),
     )
 
 
-def report_of(run: Run, config: TrainConfig, data: TrainingSet, held_out: Dataset) -> ReportWriter:
-    """What writes the run's report."""
+def make_report_writer(
+    run: RunDirectory, config: TrainConfig, data: TrainingSet, held_out: Dataset
+) -> ReportWriter:
+    """The writer of the run's HTML report."""
     return ReportWriter(run, config, rows=len(data), held_out=held_out)
+
+
+def _sharpness(vae: VAE, held_out: Dataset, seed: int) -> Sharpness | None:
+    images = make_image_sets(vae, held_out, seed)
+    return measure_sharpness(images) if images else None

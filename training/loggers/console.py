@@ -1,4 +1,4 @@
-"""Progress of a run on the console: a bar on a terminal, a few plain lines elsewhere."""
+"""The progress of a run on the console: a bar on a terminal, a few plain lines elsewhere."""
 
 import time
 from types import TracebackType
@@ -12,47 +12,47 @@ from training.loop.metrics import EpochMetrics
 from training.loop.reporter import Reporter
 
 PLAIN_LINES = 20
-"""Lines of a run where there is no terminal, whatever its length."""
+"""Lines per run if the console is no terminal."""
 
 
 REDRAW_SECONDS = 0.1
 
 
-def reporter(console: Console, *, rows: int, epochs: int, reached: int) -> Reporter:
-    """The reporter that suits the console, for a run that has ``reached`` so many epochs."""
+def console_reporter(console: Console, *, rows: int, epochs: int, epochs_done: int) -> Reporter:
+    """The reporter for this console, for a run that has already trained ``epochs_done`` epochs."""
     if console.is_terminal:
-        return TerminalReporter(console, rows * epochs, rows * reached)
+        return TerminalReporter(console, rows * epochs, rows * epochs_done)
     return PlainReporter(console, epochs)
 
 
 class PlainReporter(Reporter):
-    """A line for the first epoch, the last one and some evenly between."""
+    """A line for the first epoch, the last one, and some at regular intervals."""
 
     def __init__(self, console: Console, epochs: int) -> None:
         self._console = console
         self._epochs = epochs
-        self._every = -(-epochs // (PLAIN_LINES - 1))
+        self._repeat_rows = -(-epochs // (PLAIN_LINES - 1))
 
     def epoch(self, metrics: EpochMetrics) -> None:
-        """Print the line when it is due."""
-        if metrics.epoch in (1, self._epochs) or metrics.epoch % self._every == 0:
+        """Print the line if it is due."""
+        if metrics.epoch in (1, self._epochs) or metrics.epoch % self._repeat_rows == 0:
             line = f"epoch {metrics.epoch}/{self._epochs} · {metrics}"
             self._console.print(line, soft_wrap=True)
 
 
 class TerminalReporter(Reporter):
-    """A bar over all rows of all epochs, with the last epoch's figures."""
+    """A bar over all rows of all epochs, with the metrics of the last epoch."""
 
-    def __init__(self, console: Console, rows: int, reached: int) -> None:
+    def __init__(self, console: Console, rows: int, rows_done: int) -> None:
         self._bar = Bar(
             TextColumn("{task.description}"),
             BarColumn(bar_width=16),
             TextColumn("{task.percentage:3.0f}%"),
             TimeRemainingColumn(),
-            TextColumn("{task.fields[figures]}"),
+            TextColumn("{task.fields[metrics]}"),
             console=console,
         )
-        self._task = self._bar.add_task("training", total=rows, completed=reached, figures="")
+        self._task = self._bar.add_task("training", total=rows, completed=rows_done, metrics="")
         self._pending = 0
         self._drawn = 0.0
 
@@ -77,5 +77,5 @@ class TerminalReporter(Reporter):
             self._pending, self._drawn = 0, now
 
     def epoch(self, metrics: EpochMetrics) -> None:
-        """Show the epoch's figures beside the bar."""
-        self._bar.update(self._task, description=f"epoch {metrics.epoch}", figures=str(metrics))
+        """Show the metrics of the epoch beside the bar."""
+        self._bar.update(self._task, description=f"epoch {metrics.epoch}", metrics=str(metrics))

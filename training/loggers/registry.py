@@ -1,4 +1,4 @@
-"""From the names of ``--log`` to loggers, each with a package that is installed only if wanted."""
+"""Load the loggers that ``--log`` names. Each needs an optional package."""
 
 from collections.abc import Sequence
 from importlib import import_module
@@ -6,29 +6,32 @@ from typing import Protocol
 
 from rich.console import Console
 
-from training.config.options import TrainConfig
+from training.config.train_config import TrainConfig
 from training.config.types import LoggerName
 from training.errors import ConfigError
 from training.loop.reporter import Reporter
-from training.loop.run_directory import Run
+from training.loop.run_directory import RunDirectory
 
 LOGGERS: dict[LoggerName, str] = {
     "tensorboard": "training.loggers.tensorboard:TensorBoardLogger",
     "mlflow": "training.loggers.mlflow:MlflowLogger",
 }
-"""Where each is; the extra that installs what it imports has the logger's name."""
+"""The import string of each logger. Its package is an extra with the logger's name."""
 
 
 class Logger(Protocol):
-    """Opens a reporter that sends to one place what it is told."""
+    """Creates the reporter that sends metrics to one tracking system.
+
+    ``epochs_done`` is the number of epochs that a resumed run has already trained.
+    """
 
     def __call__(
-        self, run: Run, config: TrainConfig, *, reached: int, console: Console
+        self, run: RunDirectory, config: TrainConfig, *, epochs_done: int, console: Console
     ) -> Reporter: ...
 
 
 def load_loggers(names: Sequence[LoggerName]) -> list[Logger]:
-    """The loggers, imported. Raises ConfigError, naming the extra, where a package is missing."""
+    """Import the loggers. Raises ConfigError, with the extra's name, if a package is missing."""
     return [_load(name) for name in names]
 
 

@@ -1,42 +1,51 @@
 """Aggressive training of the encoder (He et al. 2019, algorithm 1).
 
-At the start the encoder lags behind the decoder, which learns to do without z. So before every step
-of the rest the encoder takes steps of its own, until its loss stops falling. Once the mutual
-information of x and z has stopped rising, training goes on as usual.
+Early in training the encoder lags behind the decoder, and the decoder learns to ignore z. Therefore
+the encoder takes several steps before every step of the other parameters, until its loss stops
+falling. Training continues normally once the mutual information of x and z has stopped rising.
 """
 
 from collections.abc import Iterator
 
 import torch
 
-from training.data.row_source import Batch, Rows
-from training.loop.step import learn
-from training.loop.train_state import Learner
-from training.objectives.schedules import Now
-from training.system.distributed import Group
+from training.data.row_source import Batch, RowSource
+from training.loop.step import train_step
+from training.loop.train_state import TrainState
+from training.objectives.schedules import ScheduledValues
+from training.system.distributed import ProcessGroup
 from training.system.seeds import Purpose, generator
 
-LOOKS = 7
-"""At most 105 steps of the encoder for one of the rest; the paper has 100."""
+MAX_ROUNDS = 7
+"""At most 7 × 15 = 105 encoder steps for one step of the rest; the paper has 100."""
 
-STEPS = 15
-"""Steps before each look at their mean loss, which waits for the device."""
+STEPS_PER_ROUND = 15
+"""Encoder steps between two reads of their mean loss; each read waits for the device."""
 
 
-def random_batches(data: Rows, size: int, seed: int, epoch: int, group: Group) -> Iterator[Batch]:
-    """Batches of rows by chance, without end; each process has its slice of the same ones."""
-    chance = generator(seed, Purpose.CHANCE, epoch)
+def random_batches(
+    data: RowSource, size: int, seed: int, epoch: int, group: ProcessGroup
+) -> Iterator[Batch]:
+    """Endless batches of rows drawn with replacement; each process gets its slice of each batch."""
+    random = generator(seed, Purpose.RANDOM_BATCHES, epoch)
     rows = min(size, len(data))
     while True:
-        yield data.draw(rows, chance).part(group)
+        yield data.draw(rows, random).local_slice(group)
 
 
-def refine(encoder: Learner, batches: Iterator[Batch], now: Now, noise: torch.Generator) -> None:
-    """Steps of ``encoder``, until their mean loss is no lower than before."""
-    before = float("inf")
-    for _ in range(LOOKS):
-        counts = [learn(encoder, next(batches), now, noise) for _ in range(STEPS)]
-        _, rows, *_, loss = torch.stack(counts).sum(dim=0).tolist()
-        if not rows or loss / rows >= before:
+def train_encoder(
+    encoder: TrainState,
+    batches: Iterator[Batch],
+    scheduled: ScheduledValues,
+    noise: torch.Generator,
+) -> None:
+    """Take steps of the encoder until the mean loss of a round is not lower than before."""
+    previous = float("inf")
+    for _ in range(MAX_ROUNDS):
+        sums = [
+            train_step(encoder, next(batches), scheduled, noise) for _ in range(STEPS_PER_ROUND)
+        ]
+        _, rows, *_, loss = torch.stack(sums).sum(dim=0).tolist()
+        if not rows or loss / rows >= previous:
             return
-        before = loss / rows
+        previous = loss / rows

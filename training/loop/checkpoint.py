@@ -1,8 +1,8 @@
-"""A run's checkpoint: one safetensors file, replaced as a whole, nothing pickled.
+"""A run's checkpoint: one safetensors file, replaced as a whole. Nothing is pickled.
 
-Holds the weights, their average where there is one, the optimiser's state, the weights that the
-bundle would get, and in the header how far the run is and what it is a run of. Random numbers need
-no state (see seeds.py).
+It holds the weights, their EMA if there is one, the optimiser's state and the best weights so far,
+which the bundle gets. The header holds the progress of the run. Random generators have no state to
+store (system/seeds.py).
 """
 
 import json
@@ -15,29 +15,29 @@ from safetensors.torch import load, save
 from torch import Tensor
 
 from training.errors import RunError
-from training.loop.early_stopping import Patience
-from training.loop.ema import Average
-from training.system.distributed import ALONE, Group
+from training.loop.early_stopping import EarlyStopping
+from training.loop.ema import EMA
+from training.system.distributed import SINGLE_PROCESS, ProcessGroup
 from training.system.files import write_atomically
 from vae.manifest import ModelSpec
 from vae.networks import VAE
 
 HEADER = "progress"
-"""The one key of the header: with several their order, and so the file's bytes, would vary."""
+"""The only key of the header. The order of several keys would vary, and so would the bytes."""
 
-WEIGHTS, AVERAGE, BEST, OPTIMISER = "weights.", "average.", "best.", "optimiser."
+WEIGHTS, EMA_WEIGHTS, BEST, OPTIMISER = "weights.", "ema.", "best.", "optimiser."
 
 Weights = dict[str, Tensor]
 
 
 class Progress(BaseModel):
-    """What a checkpoint says of its run.
+    """The progress of a run, stored in its checkpoint.
 
-    ``data`` is the SHA-256 of the training rows. ``best_epoch`` is that of the weights that the
-    bundle gets and ``best_objective`` its held-out objective, in nats; 0 while no epoch had a
-    finite one. ``stopping`` and ``plateau`` follow that objective, ``drops`` counts how often
-    the learning rate was lowered, and ``information`` follows the mutual information of x and z
-    while training is aggressive.
+    ``data`` is the SHA-256 of the training rows. ``best_epoch`` is the epoch of the best weights
+    and ``best_objective`` their held-out objective in nats; both are 0 until an epoch has a finite
+    one. ``early_stopping`` and ``plateau`` follow that objective, ``mutual_information`` follows
+    the mutual information of x and z during aggressive training. ``learning_rate_drops`` counts how
+    often a plateau lowered the learning rate.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -48,10 +48,10 @@ class Progress(BaseModel):
     step: NonNegativeInt = 0
     best_epoch: NonNegativeInt = 0
     best_objective: FiniteFloat = 0.0
-    stopping: Patience = Patience()
-    plateau: Patience = Patience()
-    information: Patience = Patience()
-    drops: NonNegativeInt = 0
+    early_stopping: EarlyStopping = EarlyStopping()
+    plateau: EarlyStopping = EarlyStopping()
+    mutual_information: EarlyStopping = EarlyStopping()
+    learning_rate_drops: NonNegativeInt = 0
 
 
 def save_checkpoint(
@@ -60,12 +60,12 @@ def save_checkpoint(
     optimiser: torch.optim.Optimizer,
     best: Weights,
     progress: Progress,
-    average: Average | None = None,
+    ema: EMA | None = None,
 ) -> None:
-    """Replace the checkpoint at ``path``. Raises OSError when it cannot be written."""
+    """Replace the checkpoint at ``path``. Raises OSError if it cannot be written."""
     tensors = {f"{WEIGHTS}{name}": tensor for name, tensor in vae.state_dict().items()}
-    if average:
-        tensors |= {f"{AVERAGE}{name}": part for name, part in average.vae.state_dict().items()}
+    if ema:
+        tensors |= {f"{EMA_WEIGHTS}{name}": part for name, part in ema.vae.state_dict().items()}
     tensors |= {f"{BEST}{name}": tensor for name, tensor in best.items()}
     for index, state in optimiser.state_dict()["state"].items():
         tensors |= {f"{OPTIMISER}{index}.{name}": tensor for name, tensor in state.items()}
@@ -74,7 +74,7 @@ def save_checkpoint(
 
 
 def read_progress(path: Path) -> Progress:
-    """How far the run is. Raises RunError, naming the file, when it is damaged or missing."""
+    """The progress of a run. Raises RunError with the file name if it is damaged or missing."""
     return _read(path)[0]
 
 
@@ -82,42 +82,42 @@ def load_checkpoint(
     path: Path,
     vae: VAE,
     optimiser: torch.optim.Optimizer,
-    average: Average | None = None,
-    group: Group = ALONE,
+    ema: EMA | None = None,
+    group: ProcessGroup = SINGLE_PROCESS,
 ) -> Weights:
-    """Put weights, average and optimiser state where they were; return the best weights so far.
+    """Restore weights, EMA and optimiser state. Returns the best weights so far.
 
-    The main process of ``group`` reads the file for all. Raises RunError, naming the file, when it
-    is damaged, missing or of another model.
+    The main process of ``group`` reads the file and broadcasts it. Raises RunError with the file
+    name if it is damaged, missing or of another model.
     """
     _, tensors = _read(path, group)
-    _place(path, vae, _part(tensors, WEIGHTS))
-    if average:
-        _place(path, average.vae, _part(tensors, AVERAGE))
+    _load_weights(path, vae, _with_prefix(tensors, WEIGHTS))
+    if ema:
+        _load_weights(path, ema.vae, _with_prefix(tensors, EMA_WEIGHTS))
     parameters = [weight for group in optimiser.param_groups for weight in group["params"]]
     state: dict[int, Weights] = {}
-    for name, tensor in _part(tensors, OPTIMISER).items():
+    for name, tensor in _with_prefix(tensors, OPTIMISER).items():
         index, key = name.split(".", 1)
-        state.setdefault(int(index), {})[key] = _laid_out_like(parameters[int(index)], tensor)
+        state.setdefault(int(index), {})[key] = _in_layout_of(parameters[int(index)], tensor)
     groups = optimiser.state_dict()["param_groups"]
     optimiser.load_state_dict({"state": state, "param_groups": groups})
-    return _part(tensors, BEST)
+    return _with_prefix(tensors, BEST)
 
 
-def _laid_out_like(parameter: Tensor, tensor: Tensor) -> Tensor:
-    """A moment in its parameter's memory format: fused optimisers walk through both as they lie."""
+def _in_layout_of(parameter: Tensor, tensor: Tensor) -> Tensor:
+    """A moment in its parameter's memory format, as fused optimisers require."""
     return tensor if tensor.dim() == 0 else torch.empty_like(parameter).copy_(tensor).detach()
 
 
-def load_best(path: Path, group: Group = ALONE) -> tuple[VAE, Progress]:
-    """The VAE with the weights that the bundle gets. Raises RunError like load_checkpoint."""
+def load_best(path: Path, group: ProcessGroup = SINGLE_PROCESS) -> tuple[VAE, Progress]:
+    """The VAE with its best weights. Raises RunError like ``load_checkpoint``."""
     progress, tensors = _read(path, group)
     vae = VAE(progress.spec)
-    _place(path, vae, _part(tensors, BEST))
+    _load_weights(path, vae, _with_prefix(tensors, BEST))
     return vae, progress
 
 
-def _place(path: Path, vae: VAE, weights: Weights) -> None:
+def _load_weights(path: Path, vae: VAE, weights: Weights) -> None:
     try:
         vae.load_state_dict(weights)
     except RuntimeError as error:
@@ -125,7 +125,7 @@ def _place(path: Path, vae: VAE, weights: Weights) -> None:
         raise RunError(f"checkpoint {path} is of another model: {reason}") from None
 
 
-def _part(tensors: Weights, prefix: str) -> Weights:
+def _with_prefix(tensors: Weights, prefix: str) -> Weights:
     return {
         name.removeprefix(prefix): tensor
         for name, tensor in tensors.items()
@@ -133,9 +133,9 @@ def _part(tensors: Weights, prefix: str) -> Weights:
     }
 
 
-def _read(path: Path, group: Group = ALONE) -> tuple[Progress, Weights]:
+def _read(path: Path, group: ProcessGroup = SINGLE_PROCESS) -> tuple[Progress, Weights]:
     try:
-        content = group.broadcast(path.read_bytes() if group.main else b"")
+        content = group.broadcast(path.read_bytes() if group.is_main else b"")
         tensors = load(content)
         return Progress.model_validate_json(_metadata(content)[HEADER]), tensors
     except OSError as error:
@@ -146,7 +146,7 @@ def _read(path: Path, group: Group = ALONE) -> tuple[Progress, Weights]:
 
 
 def _metadata(content: bytes) -> dict[str, str]:
-    """The header's own entries: 8 bytes say its length, and it is JSON."""
+    """The entries of the header. Its length is in the first 8 bytes, and it is JSON."""
     end = 8 + int.from_bytes(content[:8], "little")
     metadata: dict[str, str] = json.loads(content[8:end]).get("__metadata__", {})
     return metadata

@@ -1,7 +1,7 @@
-"""A step as one CUDA graph: one launch in place of some hundred, which small networks wait for.
+"""A training step as one CUDA graph: one launch instead of some hundred kernel launches.
 
-What a graph reads it reads at fixed places, so inputs are copied there; what it computes with, such
-as the learning rate, must be among them.
+A captured graph reads its inputs at fixed addresses, so inputs are copied there before each replay.
+Numbers that change between steps, such as the learning rate, must be inputs, too.
 """
 
 from collections.abc import Callable, Sequence
@@ -12,24 +12,24 @@ from torch import Tensor
 
 WARM_UPS: Final = 3
 
-Work = Callable[[Sequence[Tensor]], Tensor]
+StepFunction = Callable[[Sequence[Tensor]], Tensor]
 
 
-class Graph(Protocol):
-    """What keeps the kernels of a piece of work and launches them again."""
+class CapturableGraph(Protocol):
+    """Captures the kernels of a function once and launches them again."""
 
     def warm_up(self, work: Callable[[], Tensor]) -> Tensor:
-        """Do the work as it will be captured."""
+        """Run the function on the stream that it will be captured on."""
 
     def capture(self, work: Callable[[], Tensor]) -> Tensor:
-        """Keep the work without doing it. Returns where each replay leaves its answer."""
+        """Capture the function without running it. Returns the tensor that each replay fills."""
 
     def replay(self) -> None:
-        """Do the work that is kept."""
+        """Run the captured kernels."""
 
 
 class CudaGraph:
-    """torch.cuda.CUDAGraph, with the stream that it is captured on."""
+    """A torch.cuda.CUDAGraph with its own stream."""
 
     def __init__(self, device: torch.device) -> None:
         self._device = device
@@ -37,46 +37,54 @@ class CudaGraph:
         self._stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
 
     def warm_up(self, work: Callable[[], Tensor]) -> Tensor:
-        """While libraries allocate and choose their kernels."""
+        """Run on the capture stream, so that libraries allocate and choose kernels beforehand."""
         current = torch.cuda.current_stream(self._device)
         self._stream.wait_stream(current)
         with torch.cuda.stream(self._stream):
-            answer = work()
+            output = work()
         current.wait_stream(self._stream)
-        return answer
+        return output
 
     def capture(self, work: Callable[[], Tensor]) -> Tensor:
-        """Raises RuntimeError where the work waits for the device or has the host copy to it."""
-        with torch.cuda.graph(self._graph, stream=self._stream):
+        """Raises RuntimeError if the function waits for the device or copies from the host.
+
+        ``torch.cuda.graph`` stays on its stream if the capture fails. The outer context returns the
+        thread to the current stream in any case.
+        """
+        current = torch.cuda.current_stream(self._device)
+        with torch.cuda.stream(current), torch.cuda.graph(self._graph, stream=self._stream):
             return work()
 
     def replay(self) -> None:
-        """On the current stream."""
+        """Launch on the current stream."""
         self._graph.replay()
 
 
-class Replayed:
-    """Work on tensors of always the same shapes: done WARM_UPS times, then captured and replayed.
+class CapturedStep:
+    """A function of tensors of fixed shapes: run WARM_UPS times, then captured and replayed.
 
-    ``rows`` is the size of the batches that it is for.
+    ``rows`` is the size of the batches that the graph is captured for.
     """
 
-    def __init__(self, graph: Graph, rows: int) -> None:
+    def __init__(self, graph: CapturableGraph, rows: int) -> None:
         self.rows = rows
         self._graph = graph
-        self._left = WARM_UPS
+        self._warm_ups_left = WARM_UPS
         self._inputs: list[Tensor] = []
-        self._answer: Tensor | None = None
+        self._output: Tensor | None = None
 
-    def __call__(self, work: Work, inputs: Sequence[Tensor]) -> Tensor:
-        """The answer of ``work``, which is the same at every call; read it before the next."""
-        if self._left:
-            self._left -= 1
+    def __call__(self, work: StepFunction, inputs: Sequence[Tensor]) -> Tensor:
+        """The output of ``work``, which must be the same function at every call.
+
+        The next call overwrites the output.
+        """
+        if self._warm_ups_left:
+            self._warm_ups_left -= 1
             return self._graph.warm_up(lambda: work(inputs))
-        if self._answer is None:
-            self._inputs = [given.clone() for given in inputs]
-            self._answer = self._graph.capture(lambda: work(self._inputs))
-        for place, given in zip(self._inputs, inputs, strict=True):
-            place.copy_(given)
+        if self._output is None:
+            self._inputs = [tensor.clone() for tensor in inputs]
+            self._output = self._graph.capture(lambda: work(self._inputs))
+        for captured, tensor in zip(self._inputs, inputs, strict=True):
+            captured.copy_(tensor)
         self._graph.replay()
-        return self._answer
+        return self._output

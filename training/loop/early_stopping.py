@@ -1,22 +1,28 @@
-"""How long a figure has not risen: what early stopping and a plateau's learning rate go by."""
+"""Early stopping: count the epochs since a metric last improved."""
+
+import math
 
 from pydantic import BaseModel, ConfigDict, FiniteFloat, NonNegativeInt
 
 
-class Patience(BaseModel):
-    """``best`` so far, and the epochs since then: ``stale``. Stored with the run's progress."""
+class EarlyStopping(BaseModel):
+    """The best value of a metric so far, and the epochs since then.
+
+    The run's progress stores three of these: one ends the run, one lowers the learning rate on a
+    plateau, and one ends aggressive training of the encoder.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     best: FiniteFloat | None = None
-    stale: NonNegativeInt = 0
+    bad_epochs: NonNegativeInt = 0
 
-    def after(self, figure: float) -> "Patience":
-        """The same after one epoch more; a figure that is not finite is no better than the best."""
-        if figure > (float("-inf") if self.best is None else self.best) and figure < float("inf"):
-            return Patience(best=figure)
-        return Patience(best=self.best, stale=self.stale + 1)
+    def update(self, value: float) -> "EarlyStopping":
+        """The state after one more epoch. A value that is not finite counts as no improvement."""
+        if math.isfinite(value) and (self.best is None or value > self.best):
+            return EarlyStopping(best=value)
+        return EarlyStopping(best=self.best, bad_epochs=self.bad_epochs + 1)
 
-    def lost(self, epochs: int) -> bool:
-        """Whether ``epochs`` have gone by in vain; never when that is 0."""
-        return 0 < epochs <= self.stale
+    def should_stop(self, patience: int) -> bool:
+        """Whether ``patience`` epochs have passed without improvement; never if it is 0."""
+        return 0 < patience <= self.bad_epochs

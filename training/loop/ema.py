@@ -1,4 +1,4 @@
-"""An exponential moving average of the weights: calmer than the last step's, often better."""
+"""An exponential moving average (EMA) of the weights."""
 
 import copy
 
@@ -7,11 +7,12 @@ import torch
 from vae.networks import VAE
 
 
-class Average:
+class EMA:
     """The average of a VAE's weights over its steps (Polyak and Juditsky 1992), as a VAE.
 
-    Each step the average goes 1 − decay of the way to the new weights. In the first steps decay is
-    (1 + step) / (10 + step) where that is smaller, or the first weights would weigh for long.
+    Each step moves the average by 1 − decay of the distance to the new weights. In the first steps
+    the decay is (1 + step) / (10 + step) if that is smaller, so that the initial weights lose their
+    influence quickly.
     """
 
     def __init__(self, vae: VAE, decay: float) -> None:
@@ -20,9 +21,9 @@ class Average:
 
     @torch.no_grad()
     def update(self, vae: VAE, step: int) -> None:
-        """Take in the weights after ``step``, counted from 0; buffers are taken as they are."""
+        """Include the weights after ``step``, counted from 0. Buffers are copied."""
         weight = 1 - min(self._decay, (1 + step) / (10 + step))
-        for mine, its in zip(self.vae.parameters(), vae.parameters(), strict=True):
-            mine.lerp_(its, weight)
-        for held, new in zip(self.vae.buffers(), vae.buffers(), strict=True):
-            held.copy_(new)
+        for averaged, parameter in zip(self.vae.parameters(), vae.parameters(), strict=True):
+            averaged.lerp_(parameter, weight)
+        for copied, buffer in zip(self.vae.buffers(), vae.buffers(), strict=True):
+            copied.copy_(buffer)

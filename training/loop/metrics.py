@@ -7,10 +7,10 @@ from typing import Any
 
 @dataclass(frozen=True)
 class EpochMetrics:
-    """One line of ``metrics.jsonl``. Means in nats over the epoch's rows, or the held-out ones.
+    """One line of ``metrics.jsonl``: means per row in nats, over the training or held-out rows.
 
-    ``loss`` is what the steps lowered and ``held_out_objective`` minus that of the held-out rows;
-    ``beta`` and ``learning_rate`` are those of the epoch's last step.
+    ``loss`` is the value that training minimises, ``held_out_objective`` is minus the loss on the
+    held-out rows. ``beta`` and ``learning_rate`` are those of the epoch's last step.
     """
 
     epoch: int
@@ -28,7 +28,7 @@ class EpochMetrics:
     images_per_second: float
 
     def as_json(self) -> dict[str, Any]:
-        """The fields; what is not finite is None, for JSON has no such number."""
+        """The fields. A number that is not finite becomes None, because JSON has no such number."""
         return {
             name: value if math.isfinite(value) else None for name, value in asdict(self).items()
         }

@@ -1,9 +1,9 @@
-"""What the networks compute in while a model is trained.
+"""The precision in which the networks compute during training.
 
-In bfloat16 the products of encoder and decoder are, as torch.autocast has it; the weights, what is
-between the two, p(x|z) and all sums stay float32 (Micikevicius et al. 2018, whose scaling of the
-loss bfloat16, with the exponents of float32, does without). A model is judged and exported in
-float32, whatever it was trained in.
+With bfloat16, torch.autocast runs the matrix products of encoder and decoder in bfloat16. Weights,
+latents, p(x|z) and all sums stay float32. Loss scaling (Micikevicius et al. 2018) is not needed,
+because bfloat16 has the exponent range of float32. A model is always evaluated and exported in
+float32.
 """
 
 from collections.abc import Iterator
@@ -13,11 +13,12 @@ import torch
 from torch import Tensor, nn
 
 from training.config.types import Precision
+from training.system.device import set_tf32, tf32_enabled
 from vae.networks import VAE
 
 
-class Mixed(nn.Module):
-    """A network whose products are in bfloat16, from float32 to float32."""
+class BFloat16Network(nn.Module):
+    """A network that computes matrix products in bfloat16; inputs and outputs are float32."""
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
@@ -25,30 +26,23 @@ class Mixed(nn.Module):
 
     def forward(self, rows: Tensor) -> Tensor:
         with torch.autocast(rows.device.type, torch.bfloat16):
-            answer: Tensor = self.network(rows)
-        return answer.float()
+            output: Tensor = self.network(rows)
+        return output.float()
 
 
-def computing_in(precision: Precision, vae: VAE) -> VAE:
-    """The VAE with its networks in that precision; it shares all weights with ``vae``."""
+def with_precision(precision: Precision, vae: VAE) -> VAE:
+    """The VAE with networks that compute in ``precision``; it shares all weights with ``vae``."""
     if precision != "bfloat16":
         return vae
-    return vae.with_networks(Mixed(vae.encoder), Mixed(vae.decoder))
+    return vae.with_networks(BFloat16Network(vae.encoder), BFloat16Network(vae.decoder))
 
 
 @contextmanager
-def rounding(precision: Precision) -> Iterator[None]:
-    """Let a GPU round to TF32, where that is the precision, and only meanwhile."""
-    before = torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32
-    asked = precision == "tf32"
-    _allow_tf32(convolutions=asked, products=asked)
+def tf32_if_requested(precision: Precision) -> Iterator[None]:
+    """Let a GPU round to TF32 inside the block if ``precision`` is tf32, else forbid it."""
+    before = tf32_enabled()
+    set_tf32(*[precision == "tf32"] * 2)
     try:
         yield
     finally:
-        convolutions, products = before
-        _allow_tf32(convolutions=convolutions, products=products)
-
-
-def _allow_tf32(*, convolutions: bool, products: bool) -> None:
-    torch.backends.cudnn.allow_tf32 = convolutions
-    torch.backends.cuda.matmul.allow_tf32 = products
+        set_tf32(*before)

@@ -1,4 +1,4 @@
-"""What a person sees of a run: a bar on a terminal, a few plain lines anywhere else."""
+"""The interface of everything that follows a run: console, loggers and the HTML report."""
 
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -12,7 +12,7 @@ from vae.networks import VAE
 
 
 class Reporter:
-    """Told of a run while its block lasts; overrides what it wants to hear of."""
+    """Receives the events of a run inside its ``with`` block. Subclasses override some."""
 
     def __enter__(self) -> Self:
         return self
@@ -23,33 +23,33 @@ class Reporter:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        """The run ended, by the error if there is one."""
+        """The run ended, with an error if there is one."""
 
     def step(self, rows: int) -> None:
-        """A step on so many rows was taken."""
+        """A training step on ``rows`` rows ended."""
 
     def epoch(self, metrics: EpochMetrics) -> None:
-        """An epoch ended, and its line is in ``metrics.jsonl``."""
+        """An epoch ended. Its line is already in ``metrics.jsonl``."""
 
     def checkpoint(self, vae: VAE) -> None:
-        """The checkpoint was replaced; ``vae`` has the weights of the epoch before."""
+        """The checkpoint was replaced. ``vae`` has the weights after the last epoch."""
 
     def published(self, evaluation: Evaluation, files: Sequence[Path]) -> None:
-        """The run's model was evaluated and its bundle written; these are the run's files."""
+        """The model was evaluated and its bundle was written. ``files`` describe the run."""
 
 
 class Reporters(Reporter):
-    """Several as one. They begin in order and end in reverse."""
+    """Several reporters as one. They are entered in order and left in reverse order."""
 
     def __init__(self, *reporters: Reporter) -> None:
         self._reporters = reporters
         self._open = ExitStack()
 
     def __enter__(self) -> Self:
-        with ExitStack() as opening:  # one that cannot begin ends those before it
-            for each in self._reporters:
-                opening.enter_context(each)
-            self._open = opening.pop_all()
+        with ExitStack() as entered:  # if one cannot be entered, leave those before it
+            for reporter in self._reporters:
+                entered.enter_context(reporter)
+            self._open = entered.pop_all()
         return self
 
     def __exit__(
@@ -61,17 +61,17 @@ class Reporters(Reporter):
         self._open.__exit__(kind, error, traceback)
 
     def step(self, rows: int) -> None:
-        for each in self._reporters:
-            each.step(rows)
+        for reporter in self._reporters:
+            reporter.step(rows)
 
     def epoch(self, metrics: EpochMetrics) -> None:
-        for each in self._reporters:
-            each.epoch(metrics)
+        for reporter in self._reporters:
+            reporter.epoch(metrics)
 
     def checkpoint(self, vae: VAE) -> None:
-        for each in self._reporters:
-            each.checkpoint(vae)
+        for reporter in self._reporters:
+            reporter.checkpoint(vae)
 
     def published(self, evaluation: Evaluation, files: Sequence[Path]) -> None:
-        for each in self._reporters:
-            each.published(evaluation, files)
+        for reporter in self._reporters:
+            reporter.published(evaluation, files)

@@ -1,11 +1,11 @@
-"""A run's directory: who holds it, what it was asked to do, and its metrics so far.
+"""The directory of a run: its lock, options, checkpoint and metrics.
 
-lock                     held while a process trains here; holds its number
-config.yaml              the resolved config; ``--config`` reads it
-checkpoint.safetensors   weights, optimiser and progress
-metrics.jsonl            one line an epoch
-report.html              written anew while the run goes on
-evaluation.json curves.png reconstructions.png samples.png README.md    when it is done
+lock                     locked by the process that trains here; contains its process id
+config.yaml              the resolved options, which ``--config`` can read
+checkpoint.safetensors   weights, optimiser state and progress
+metrics.jsonl            one line per epoch
+report.html              updated during the run
+evaluation.json curves.png reconstructions.png samples.png README.md    written at the end
 tensorboard/ mlflow_run_id    with --log
 """
 
@@ -20,7 +20,7 @@ from typing import IO, Any
 import yaml
 
 from training.config.file import read_file
-from training.config.options import TrainConfig, differences
+from training.config.train_config import TrainConfig, changed_options
 from training.errors import RunError
 from training.system.files import write_atomically
 
@@ -36,90 +36,91 @@ RESULTS = (
     "metrics.jsonl",
     CONFIG,
 )
-"""What is worth keeping of a run that is done, beside its bundle."""
+"""The files that describe a finished run, besides its bundle."""
 
 
-class Run:
-    """The record of a run, under ``path``."""
+class RunDirectory:
+    """The files of a run under ``path``."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.checkpoint = path / "checkpoint.safetensors"
         self.metrics = path / "metrics.jsonl"
 
-    def results(self) -> list[Path]:
-        """The files in which a run that is done can be read."""
+    def result_files(self) -> list[Path]:
+        """Those of RESULTS that exist."""
         return [path for name in RESULTS if (path := self.path / name).exists()]
+
+    def store_evaluation(self, figures: Mapping[str, Any]) -> None:
+        """Write ``evaluation.json``."""
+        write_atomically(self.path / "evaluation.json", json.dumps(figures, indent=2).encode())
 
     @property
     def exists(self) -> bool:
-        """Whether a run has begun here."""
+        """Whether a run was started here."""
         return (self.path / CONFIG).exists()
 
     def config(self) -> TrainConfig:
-        """The stored config. Raises RunError when there is none, ConfigError when it is damaged."""
+        """The stored options. Raises RunError if there are none, ConfigError if damaged."""
         if not self.exists:
             raise RunError(f"run {self.path} does not exist: it has no {CONFIG}")
         return TrainConfig(**read_file(self.path / CONFIG, TrainConfig))
 
-    def check(self, config: TrainConfig) -> None:
-        """Hold the resolved config against the one that is stored, if any.
-
-        Raises RunError, naming the options, when the stored run would have been another one.
-        """
+    def check_config(self, config: TrainConfig) -> None:
+        """Raise RunError if a run with other options is stored here. The message names them."""
         if not self.exists:
             return
         stored = self.config()
-        if changed := differences(stored, config, free=stored.free_to_change):
+        if changed := changed_options(stored, config, free=stored.changeable_on_resume):
             raise RunError(
-                f"run {self.path} was begun with other options and cannot be resumed with these: "
+                f"run {self.path} was started with other options and cannot be resumed with these: "
                 + "; ".join(changed)
             )
 
-    def begin(self, config: TrainConfig) -> None:
-        """Store the resolved config, which may change what is free to change. Raises like check."""
-        self.check(config)
+    def store_config(self, config: TrainConfig) -> None:
+        """Store the resolved options. Raises RunError like ``check_config``."""
+        self.check_config(config)
         text = yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
         write_atomically(self.path / CONFIG, text.encode())
 
-    def log(self, metrics: Mapping[str, Any]) -> None:
-        """Add a line to ``metrics.jsonl``."""
+    def append_metrics(self, metrics: Mapping[str, Any]) -> None:
+        """Append a line to ``metrics.jsonl``."""
         with self.metrics.open("a", encoding="utf-8") as file:
             file.write(json.dumps(metrics, allow_nan=False) + "\n")
 
-    def rewind(self, epochs: int) -> None:
-        """Forget the metrics of epochs after the checkpoint: they are about to be made again."""
+    def truncate_metrics(self, epochs: int) -> None:
+        """Remove the metrics of all epochs after ``epochs``: training repeats those epochs."""
         lines = [line for line in self.history() if line["epoch"] <= epochs]
         text = "".join(json.dumps(line) + "\n" for line in lines)
         write_atomically(self.metrics, text.encode())
 
     def history(self) -> list[dict[str, Any]]:
-        """The lines of ``metrics.jsonl``; one that a kill cut short is left out."""
+        """The lines of ``metrics.jsonl``, without one that is incomplete because of a kill."""
         if not self.metrics.exists():
             return []
         return list(_whole_lines(self.metrics.read_text("utf-8")))
 
 
 @contextmanager
-def hold(path: Path, *, resume: bool) -> Iterator[Run]:
-    """The run at ``path`` for this process alone, until the block ends.
+def lock_run_directory(path: Path, *, resume: bool) -> Iterator[RunDirectory]:
+    """Lock the run at ``path`` for this process until the block ends.
 
-    Raises RunError when another process holds it, or when a run has begun there and ``resume`` is
-    not asked for.
+    Raises RunError if another process has locked it, or if a run exists there and ``resume`` is
+    false.
     """
     path.mkdir(parents=True, exist_ok=True)
     with (path / "lock").open("a+") as lock:
-        _take(lock, path)
-        run = Run(path)
+        _acquire(lock, path)
+        run = RunDirectory(path)
         if run.exists and not resume:
             raise RunError(
-                f"{path} already holds a run; go on with it by --resume, or name another --run"
+                f"{path} already contains a run; continue it with --resume, or choose another --run"
             )
         yield run
 
 
-def _take(lock: IO[str], path: Path) -> None:
-    """The operating system lets go of the lock when the process ends, however it ends."""
+def _acquire(lock: IO[str], path: Path) -> None:
+    """The operating system releases the lock when the process ends, however it ends."""
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

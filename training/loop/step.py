@@ -1,4 +1,4 @@
-"""One training step: noise, loss, gradient and update."""
+"""One training step: binarise, draw noise, compute the loss, update the weights."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -8,69 +8,76 @@ from torch import Tensor
 
 from training.data.binarise import binarise
 from training.data.row_source import Batch
-from training.loop.optimiser import descend
-from training.loop.train_state import Learner
+from training.loop.optimiser import optimiser_step
+from training.loop.train_state import TrainState
 from training.objectives.objective import Loss
-from training.objectives.schedules import Now
+from training.objectives.schedules import ScheduledValues
 
 
-def learn(learner: Learner, batch: Batch, now: Now, noise: torch.Generator) -> Tensor:
-    """A step on this process's slice of the batch. Returns what ``step`` does.
+def train_step(
+    state: TrainState, batch: Batch, scheduled: ScheduledValues, noise: torch.Generator
+) -> Tensor:
+    """Take a step on this process's slice of the batch. Returns what ``update_weights`` returns.
 
-    Every process of the group draws the noise of all rows and takes its part.
+    Every process draws the noise of the whole batch and uses its own slice of it.
     """
-    vae, mine = learner.vae, learner.group.part(batch.rows)
+    local = state.group.local_slice(batch.rows)
     x = batch.x.to(noise.device).float()
-    if learner.limits:
+    if state.binarise_range:
         uniform = torch.rand((batch.rows, *x.shape[1:]), generator=noise, device=noise.device)
-        x = binarise(x, learner.limits, uniform[mine])
-    shape = (learner.objective.noises, batch.rows, vae.spec.latent_dim)
-    eps = torch.randn(shape, generator=noise, device=noise.device)[:, mine]
-    if learner.replayed and batch.rows == learner.replayed.rows:
-        return learner.replayed(partial(_on_tensors, learner), _tensors(x, eps, now, batch.c))
-    return step(learner, x, eps, now, share=len(x) / batch.rows, c=batch.c)
+        x = binarise(x, state.binarise_range, uniform[local])
+    shape = (state.objective.noise_samples, batch.rows, state.vae.spec.latent_dim)
+    eps = torch.randn(shape, generator=noise, device=noise.device)[:, local]
+    if state.captured_step and batch.rows == state.captured_step.rows:
+        step = partial(_update_from_tensors, state)
+        return state.captured_step(step, _as_tensors(x, eps, scheduled, batch.c))
+    return update_weights(state, x, eps, scheduled, share=len(x) / batch.rows, c=batch.c)
 
 
-def _tensors(x: Tensor, eps: Tensor, now: Now, c: Tensor | None) -> list[Tensor]:
-    """All that differs from step to step, on the device."""
-    numbers = [torch.full((), float(number), device=x.device) for number in now]
-    return [x, eps, *numbers] if c is None else [x, eps, *numbers, c]
-
-
-def _on_tensors(learner: Learner, tensors: Sequence[Tensor]) -> Tensor:
-    x, eps, beta, capacity, learning_rate, *c = tensors
-    return step(learner, x, eps, Now(beta, capacity, learning_rate), c=c[0] if c else None)
-
-
-def step(
-    learner: Learner,
+def update_weights(
+    state: TrainState,
     x: Tensor,
     eps: Tensor,
-    now: Now,
+    scheduled: ScheduledValues,
     share: float = 1.0,
     c: Tensor | None = None,
 ) -> Tensor:
-    """One step on a batch, of which x, with conditions c, is this process's ``share`` from 0 to 1.
+    """Update the weights from x, (slice, *shape), with conditions c and noise eps.
 
-    Returns (skipped, rows, ELBO, reconstruction, KL, loss) of the whole batch, the last four summed
-    over the rows; a skipped step counts no rows.
+    ``share`` is the fraction of the batch's rows that this process has, 0 to 1. Returns the tensor
+    (skipped, rows, ELBO, reconstruction, KL, loss) of the whole batch. The last four are sums over
+    rows, in nats. A skipped step counts no rows.
     """
-    loss = learner.objective(learner.computed.given(c), x, eps, now)
-    sums = _sums(loss)
-    bad = descend(
-        learner.optimiser,
+    loss = state.objective(state.forward_vae.given(c), x, eps, scheduled)
+    sums = _batch_sums(loss)
+    skipped = optimiser_step(
+        state.optimiser,
         share * loss.loss,
-        learner.parameters,
+        state.parameters,
         sums,
-        learning_rate=now.learning_rate,
-        clip_norm=learner.clip_norm,
-        group=learner.group,
+        learning_rate=scheduled.learning_rate,
+        clip_norm=state.clip_norm,
+        group=state.group,
     )
-    return torch.cat([bad.double().reshape(1), torch.where(bad, 0.0, sums)])
+    return torch.cat([skipped.double().reshape(1), torch.where(skipped, 0.0, sums)])
 
 
-def _sums(loss: Loss) -> Tensor:
-    """Rows, ELBO, reconstruction, KL and loss of the batch. A loss of no rows counts as none."""
+def _as_tensors(
+    x: Tensor, eps: Tensor, scheduled: ScheduledValues, c: Tensor | None
+) -> list[Tensor]:
+    """Everything that differs between steps, on the device: a CUDA graph reads only tensors."""
+    numbers = [torch.full((), float(number), device=x.device) for number in scheduled]
+    return [x, eps, *numbers] if c is None else [x, eps, *numbers, c]
+
+
+def _update_from_tensors(state: TrainState, tensors: Sequence[Tensor]) -> Tensor:
+    x, eps, beta, capacity, learning_rate, *c = tensors
+    scheduled = ScheduledValues(beta, capacity, learning_rate)
+    return update_weights(state, x, eps, scheduled, c=c[0] if c else None)
+
+
+def _batch_sums(loss: Loss) -> Tensor:
+    """Rows, ELBO, reconstruction, KL and loss, summed over rows. A slice may have 0 rows."""
     rows = len(loss.reconstruction)
     reconstruction, kl = loss.reconstruction.detach().sum(), loss.kl_per_latent.detach().sum()
     total = rows * loss.loss.detach() if rows else kl

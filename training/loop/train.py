@@ -1,13 +1,13 @@
-"""The training loop, to be read from top to bottom.
+"""The training loop: read it from top to bottom.
 
-The data lies on the device as it is in memory, uint8 or float32, and batches are picked by index;
-what does not fit into memory is read as it is needed (see data/windows.py).
-Nothing in a step waits for the device: losses, and whether a step was skipped, are added up there
-and read once an epoch. Order and noise of an epoch depend only on the seed and its number, so a
-killed run that goes on from a checkpoint does what it would have done (on CPU bit for bit; CUDA's
-convolutions and sums may differ in the last bits). Several processes (see group.py) draw the same
-order and noise, and each works on its slice of every batch: they do what one process would have
-done, but for the order in which sums are rounded.
+Data in memory lies on the device as uint8 or float32, and batches are selected by index. Data that
+does not fit into memory is streamed (data/windows.py). No step waits for the device: losses and
+skipped steps are summed on the device and read once per epoch.
+
+The order of rows and the noise of an epoch depend only on the seed and the epoch's number, so a run
+that was killed and resumed repeats what it would have done: bit for bit on a CPU, up to the last
+bits of convolutions and sums on CUDA. Several processes (system/distributed.py) use the same order
+and noise, and each works on its slice of every batch.
 """
 
 import math
@@ -16,87 +16,96 @@ from dataclasses import dataclass
 
 import torch
 
-from training.config.options import TrainConfig
-from training.data.row_source import InMemory, Rows
+from training.config.train_config import TrainConfig
+from training.data.row_source import InMemoryRows, RowSource
 from training.errors import RunError
-from training.evaluation.kl_decomposition import Decomposition, decomposition
+from training.evaluation.kl_decomposition import KLDecomposition, kl_decomposition
 from training.evaluation.validate import Validation, validate
-from training.loop.aggressive import random_batches, refine
+from training.loop.aggressive import random_batches, train_encoder
 from training.loop.checkpoint import Progress, Weights, load_checkpoint, save_checkpoint
-from training.loop.early_stopping import Patience
+from training.loop.early_stopping import EarlyStopping
 from training.loop.metrics import EpochMetrics
-from training.loop.precision import rounding
+from training.loop.precision import tf32_if_requested
 from training.loop.reporter import Reporter
-from training.loop.run_directory import Run
-from training.loop.step import learn
-from training.loop.train_state import Learner
+from training.loop.run_directory import RunDirectory
+from training.loop.step import train_step
+from training.loop.train_state import TrainState
 from training.objectives import schedules
-from training.objectives.schedules import Now
-from training.system.distributed import ALONE, Group
+from training.objectives.schedules import ScheduledValues
+from training.system.distributed import SINGLE_PROCESS, ProcessGroup
 from training.system.seeds import Purpose, generator
 from vae.networks import VAE
 
 
 def train(
     vae: VAE,
-    data: Rows,
-    held_out: InMemory,
+    data: RowSource,
+    held_out: InMemoryRows,
     config: TrainConfig,
-    run: Run,
+    run: RunDirectory,
     progress: Progress,
     reporter: Reporter,
-    group: Group = ALONE,
+    group: ProcessGroup = SINGLE_PROCESS,
 ) -> None:
-    """Fit ``vae`` to ``data`` from the run's last checkpoint to its last epoch.
+    """Fit ``vae`` to ``data``, from the run's last checkpoint to its last epoch.
 
-    All are on one device. Every process of ``group`` ends with the same weights; its main process
-    writes and reports. Raises RunError when more than ``config.max_skipped`` of an epoch's steps
-    had a loss or gradient that is not finite; the checkpoint stays that of the epoch before.
+    ``vae``, ``data`` and ``held_out`` are on the same device. Every process of ``group`` ends with
+    the same weights; the main process writes files and reports. Raises RunError if more than
+    ``config.max_skipped`` of an epoch's steps had a loss or gradient that is not finite. The last
+    checkpoint remains in that case.
     """
-    learner = Learner.start(vae, config, rows=len(data), group=group)
+    state = TrainState.create(vae, config, rows=len(data), group=group)
     x, c = held_out.x, held_out.c
-    judged = learner.judged
-    best = _copy(judged)
+    eval_vae = state.eval_vae
+    best = _copy_weights(eval_vae)
     if progress.epoch:
-        best = load_checkpoint(
-            run.checkpoint, vae, learner.optimiser, learner.average, learner.group
-        )
-    if group.main:
-        run.rewind(progress.epoch)
+        best = load_checkpoint(run.checkpoint, vae, state.optimiser, state.ema, state.group)
+    if group.is_main:
+        run.truncate_metrics(progress.epoch)
     saved = time.monotonic()
-    while progress.epoch < config.epochs and not progress.stopping.lost(config.patience):
+    while not _finished(progress, config):
         epoch = progress.epoch + 1
         began = time.monotonic()
-        aggressive = config.aggressive and not progress.information.lost(1)
-        decay = _decay(progress, config)
-        with rounding(config.precision):
-            totals = run_epoch(learner, data, config, epoch, reporter, decay, aggressive=aggressive)
+        aggressive = config.aggressive and not progress.mutual_information.should_stop(1)
+        with tf32_if_requested(config.precision):
+            totals = run_epoch(
+                state,
+                data,
+                config,
+                epoch,
+                reporter,
+                _plateau_factor(progress, config),
+                aggressive=aggressive,
+            )
         rate = len(data) / (time.monotonic() - began)
-        end = schedules.at_the_end(config)
-        validation = validate(judged, learner.objective, x, end, config.seed, group, c)
-        metrics = _metrics(totals, validation, epoch, rate)
-        if group.main:
-            run.log(metrics.as_json())
+        final = schedules.final_values(config)
+        validation = validate(eval_vae, state.objective, x, final, config.seed, group, c)
+        metrics = _epoch_metrics(totals, validation, epoch, rate)
+        if group.is_main:
+            run.append_metrics(metrics.as_json())
             reporter.epoch(metrics)
-        _refuse_divergence(metrics, totals.steps, config)
+        _check_divergence(metrics, totals.steps, config)
         if _is_best(validation.objective, progress, config):
-            best = _copy(judged)
+            best = _copy_weights(eval_vae)
             chosen = {"best_epoch": epoch, "best_objective": validation.objective}
             progress = progress.model_copy(update=chosen)
         progress = advance(progress, validation.objective, metrics.step, config)
         if aggressive:
-            progress = informed(progress, decomposition(judged, x, config.seed, group, c))
-        done = epoch == config.epochs or progress.stopping.lost(config.patience)
-        due = done or time.monotonic() - saved >= config.checkpoint_seconds
-        if group.main and due:
-            save_checkpoint(run.checkpoint, vae, learner.optimiser, best, progress, learner.average)
-            reporter.checkpoint(judged)
+            terms = kl_decomposition(eval_vae, x, config.seed, group, c)
+            progress = advance_aggressive(progress, terms)
+        due = time.monotonic() - saved >= config.checkpoint_seconds
+        if group.is_main and (due or _finished(progress, config)):
+            save_checkpoint(run.checkpoint, vae, state.optimiser, best, progress, state.ema)
+            reporter.checkpoint(eval_vae)
             saved = time.monotonic()
 
 
 @dataclass(frozen=True)
-class Totals:
-    """An epoch's sums over the rows of the steps that were not skipped; the last step's weights."""
+class EpochTotals:
+    """Sums over the rows of an epoch's steps, without skipped steps, in nats.
+
+    ``last`` are the scheduled values of the last step.
+    """
 
     steps: int
     skipped: int
@@ -105,73 +114,81 @@ class Totals:
     reconstruction: float
     kl: float
     loss: float
-    last: Now
+    last: ScheduledValues
 
 
 def run_epoch(
-    learner: Learner,
-    data: Rows,
+    state: TrainState,
+    data: RowSource,
     config: TrainConfig,
     epoch: int,
     reporter: Reporter,
-    decay: float = 1.0,
+    plateau_factor: float = 1.0,
     *,
     aggressive: bool = False,
-) -> Totals:
-    """One pass over the data in an order of its own; ``decay`` is on the learning rate.
+) -> EpochTotals:
+    """Pass over the data once, in an order of this epoch.
 
-    An ``aggressive`` pass trains the encoder before every step of the rest.
+    ``plateau_factor`` multiplies the learning rate. An ``aggressive`` epoch trains the encoder
+    before every step of the other parameters.
     """
-    device = next(learner.vae.parameters()).device
+    device = next(state.vae.parameters()).device
     noise = generator(config.seed, Purpose.NOISE, epoch, device)
     steps = -(-len(data) // config.batch_size)
     totals = torch.zeros(6, dtype=torch.float64, device=device)
-    encoder, rest = learner.split()
-    ahead = random_batches(data, config.batch_size, config.seed, epoch, learner.group)
-    batches = data.batches(config.batch_size, config.seed, epoch, learner.group)
+    encoder, rest = state.split()
+    encoder_batches = random_batches(data, config.batch_size, config.seed, epoch, state.group)
+    batches = data.batches(config.batch_size, config.seed, epoch, state.group)
     for number, batch in enumerate(batches):
-        now = schedules.at(config, epoch - 1 + number / steps, decay)
+        scheduled = schedules.values_at(config, epoch - 1 + number / steps, plateau_factor)
         if aggressive:
-            refine(encoder, ahead, now, noise)
-        totals += learn(rest if aggressive else learner, batch, now, noise)
-        if learner.average:
-            learner.average.update(learner.vae, (epoch - 1) * steps + number)
+            train_encoder(encoder, encoder_batches, scheduled, noise)
+        totals += train_step(rest if aggressive else state, batch, scheduled, noise)
+        if state.ema:
+            state.ema.update(state.vae, (epoch - 1) * steps + number)
         reporter.step(batch.rows)
-    skipped, counted, elbo, reconstruction, kl, loss = totals.tolist()
-    return Totals(steps, int(skipped), counted, elbo, reconstruction, kl, loss, now)
+    skipped, rows, elbo, reconstruction, kl, loss = totals.tolist()
+    return EpochTotals(steps, int(skipped), rows, elbo, reconstruction, kl, loss, scheduled)
 
 
 def advance(progress: Progress, objective: float, step: int, config: TrainConfig) -> Progress:
-    """The progress after one epoch more, with its held-out objective."""
-    stopping, plateau = progress.stopping.after(objective), progress.plateau.after(objective)
-    drop = config.learning_rate_schedule == "plateau" and plateau.lost(config.plateau_epochs)
+    """The progress after one more epoch, which ended with this held-out objective in nats."""
+    plateau = progress.plateau.update(objective)
+    by_plateau = config.learning_rate_schedule == "plateau"
+    drop = by_plateau and plateau.should_stop(config.plateau_epochs)
     return progress.model_copy(
         update={
             "epoch": progress.epoch + 1,
             "step": step,
-            "stopping": stopping,
-            "plateau": Patience(best=plateau.best) if drop else plateau,
-            "drops": progress.drops + drop,
+            "early_stopping": progress.early_stopping.update(objective),
+            "plateau": EarlyStopping(best=plateau.best) if drop else plateau,
+            "learning_rate_drops": progress.learning_rate_drops + drop,
         }
     )
 
 
-def informed(progress: Progress, terms: Decomposition | None) -> Progress:
-    """The progress after an aggressive epoch, which is the last one unless the mutual information
-    of x and z on the held-out rows has risen.
+def advance_aggressive(progress: Progress, terms: KLDecomposition | None) -> Progress:
+    """The progress after an aggressive epoch. Aggressive training ends if the mutual information of
+    x and z on the held-out rows has not risen.
     """
     if terms is None:
-        raise AssertionError("aggressive training of latents without terms. This is a bug.")
-    risen = progress.information.after(terms.mutual_information)
-    return progress.model_copy(update={"information": risen})
+        raise AssertionError("aggressive training without a KL decomposition. This is a bug.")
+    updated = progress.mutual_information.update(terms.mutual_information)
+    return progress.model_copy(update={"mutual_information": updated})
 
 
-def _decay(progress: Progress, config: TrainConfig) -> float:
-    """What plateaus have left of the learning rate."""
-    return float(config.plateau_factor**progress.drops)
+def _finished(progress: Progress, config: TrainConfig) -> bool:
+    stopped = progress.early_stopping.should_stop(config.patience)
+    return stopped or progress.epoch >= config.epochs
 
 
-def _metrics(totals: Totals, validation: Validation, epoch: int, rate: float) -> EpochMetrics:
+def _plateau_factor(progress: Progress, config: TrainConfig) -> float:
+    return float(config.plateau_factor**progress.learning_rate_drops)
+
+
+def _epoch_metrics(
+    totals: EpochTotals, validation: Validation, epoch: int, rate: float
+) -> EpochMetrics:
     rows = totals.rows or math.nan
     return EpochMetrics(
         epoch=epoch,
@@ -197,15 +214,15 @@ def _is_best(objective: float, progress: Progress, config: TrainConfig) -> bool:
     return first or config.keep == "last" or objective > progress.best_objective
 
 
-def _copy(vae: VAE) -> Weights:
+def _copy_weights(vae: VAE) -> Weights:
     return {name: tensor.detach().clone() for name, tensor in vae.state_dict().items()}
 
 
-def _refuse_divergence(metrics: EpochMetrics, steps: int, config: TrainConfig) -> None:
+def _check_divergence(metrics: EpochMetrics, steps: int, config: TrainConfig) -> None:
     if metrics.skipped > config.max_skipped * steps:
         raise RunError(
-            f"run {config.run} was ended in epoch {metrics.epoch}: {metrics.skipped} of {steps} "
-            "steps had a loss or gradient that is not finite, and max_skipped is "
-            f"{config.max_skipped:g}; try a lower learning rate than {config.learning_rate:g}, "
+            f"run {config.run} stopped in epoch {metrics.epoch}: {metrics.skipped} of {steps} "
+            "steps had a loss or gradient that is not finite, more than max_skipped "
+            f"{config.max_skipped:g} allows; try a learning rate below {config.learning_rate:g}, "
             "a smaller clip norm or scaled data"
         )

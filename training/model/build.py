@@ -1,26 +1,26 @@
-"""From the config and the data to a VAE with its first weights, and to what it is trained for."""
+"""Build a VAE with its initial weights."""
 
 import torch
 
-from training.data.row_source import Rows
-from training.system.seeds import Purpose, derive, generator
+from training.data.row_source import RowSource
+from training.system.seeds import Purpose, derive_seed, generator
 from vae.latents.priors import VampPrior
 from vae.manifest import ModelSpec
 from vae.networks import VAE
 
 
-def build(spec: ModelSpec, seed: int) -> VAE:
-    """The VAE with weights that ``seed`` decides; torch's own random state is left as it was."""
+def build_vae(spec: ModelSpec, seed: int) -> VAE:
+    """A VAE with initial weights from ``seed``. torch's global random state is unchanged."""
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(derive(seed, Purpose.WEIGHTS))
-        return fast(VAE(spec))
+        torch.manual_seed(derive_seed(seed, Purpose.WEIGHTS))
+        return channels_last(VAE(spec))
 
 
 @torch.no_grad()
-def place_pseudo_inputs(vae: VAE, rows: Rows, seed: int) -> VAE:
-    """The same VAE with a VampPrior's pseudo-inputs near some of the rows.
+def initialise_pseudo_inputs(vae: VAE, rows: RowSource, seed: int) -> VAE:
+    """Set the pseudo-inputs of a VampPrior to random rows plus noise. Returns the same VAE.
 
-    The noise keeps two that begin at the same row apart.
+    The noise separates pseudo-inputs that were set to the same row.
     """
     noise = generator(seed, Purpose.WEIGHTS, 1)
     for prior in vae.latents.modules():
@@ -30,9 +30,9 @@ def place_pseudo_inputs(vae: VAE, rows: Rows, seed: int) -> VAE:
     return vae
 
 
-def fast(vae: VAE) -> VAE:
-    """The same VAE with the weights of convolutions laid out channels last, in place.
+def channels_last(vae: VAE) -> VAE:
+    """Change the memory format of convolution weights to channels last. Returns the same VAE.
 
-    Images come that way, and on CPU a training step takes a fraction of the time.
+    Images have that format, and a training step on a CPU takes a fraction of the time.
     """
     return vae.to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]

@@ -1,4 +1,4 @@
-"""The VAE in a bundle."""
+"""Load the VAE of a bundle."""
 
 from pathlib import Path
 
@@ -9,8 +9,8 @@ from vae.manifest import ModelSpec
 from vae.networks import VAE
 
 
-def of_bundle(path: Path) -> VAE:
-    """The model of a version of a bundle. Raises BundleError."""
+def load_bundle_model(path: Path) -> VAE:
+    """The VAE of a version of a bundle. Raises BundleError if it is damaged or has no weights."""
     bundle = open_bundle(path)
     sections = {name: getattr(bundle.manifest, name) for name in ModelSpec.model_fields}
     vae = VAE(ModelSpec(**sections))

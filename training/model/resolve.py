@@ -1,7 +1,8 @@
 """Replace the options that say auto by what the data calls for."""
 
 from training.config.consistency import SCALINGS
-from training.config.options import DEFAULT_STEPS, TrainConfig
+from training.config.options import DEFAULT_STEPS
+from training.config.train_config import TrainConfig
 from training.config.types import Scaling
 from training.data.dataset import TrainingSet
 

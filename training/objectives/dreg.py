@@ -3,9 +3,9 @@
 import torch
 from torch import Tensor
 
-from training.objectives.iwae import importance_weighted
-from training.objectives.objective import Draws, Loss, draw
-from training.objectives.schedules import Now
+from training.objectives.iwae import importance_weighted_bound
+from training.objectives.objective import Loss, PosteriorSamples, sample_posterior
+from training.objectives.schedules import ScheduledValues
 from vae.latents.gaussian import log_normal, log_standard_normal
 from vae.networks import VAE
 
@@ -13,35 +13,36 @@ from vae.networks import VAE
 class DReG:
     """The bound of IWAE with doubly reparameterised gradients (Tucker et al. 2019, equation 8).
 
-    The encoder's gradient goes through z alone, each draw's weighted by the square of its share,
-    which keeps its signal as the number of draws grows; the decoder's is that of IWAE. For a
-    diagonal posterior and the standard normal prior.
+    The encoder's gradient passes through z only. The gradient of each draw is weighted by the
+    square of its normalised weight, so that the signal does not vanish as the number of draws
+    grows. The decoder's gradient is that of IWAE. The posterior must be diagonal, the prior
+    standard normal.
 
-    While β weighs log q(z|x) − log p(z), the score that is reparameterised a second time has the
-    weight β, too, and a draw's share s counts as (1 − β) s + β s², the square at β = 1.
+    With β, which multiplies log q(z|x) − log p(z), the second reparameterisation has the weight β,
+    too: a draw's normalised weight s becomes (1 − β) s + β s².
     """
 
-    of_rows = True
+    averages_rows = True
 
     def __init__(self, *, draws: int) -> None:
-        self.noises = draws
+        self.noise_samples = draws
 
-    def __call__(self, vae: VAE, x: Tensor, eps: Tensor, now: Now) -> Loss:
-        q = draw(vae, x, eps)
-        log_weights = q.log_px_z - now.beta * _ratio_through_z(q)
+    def __call__(self, vae: VAE, x: Tensor, eps: Tensor, scheduled: ScheduledValues) -> Loss:
+        q = sample_posterior(vae, x, eps)
+        log_weights = q.log_px_z - scheduled.beta * _ratio_through_z(q)
         share = torch.softmax(log_weights.detach(), dim=0)
         if q.z.requires_grad:
-            # The decoder's gradient at z is weighted by the share once, in the sum below.
-            again = 1 - now.beta + now.beta * share
+            # The sum below already weights the gradient at z by the share once.
+            again = 1 - scheduled.beta + scheduled.beta * share
             q.z.register_hook(  # type: ignore[no-untyped-call]
                 lambda gradient: gradient * again.unsqueeze(dim=2)
             )
         weighted = -(share * log_weights).sum(dim=0).mean()
-        bound = importance_weighted(log_weights).mean()
-        return q.loss(weighted - (weighted + bound).detach())
+        bound = importance_weighted_bound(log_weights).mean()
+        return q.to_loss(weighted - (weighted + bound).detach())
 
 
-def _ratio_through_z(q: Draws) -> Tensor:
-    """log q(z|x) − log p(z) as a function of z alone: mu and logvar are held fixed."""
+def _ratio_through_z(q: PosteriorSamples) -> Tensor:
+    """log q(z|x) − log p(z) as a function of z; mu and logvar are constants."""
     log_qz = log_normal(q.z, q.mu.detach(), q.logvar.detach())
     return (log_qz - log_standard_normal(q.z)).sum(dim=2)

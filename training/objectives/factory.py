@@ -1,8 +1,6 @@
-"""From the options to the objective that training minimises."""
+"""Build the objective that the options name."""
 
-from training.config.options import (
-    TrainConfig,
-)
+from training.config.train_config import TrainConfig
 from training.objectives.beta_tc import BetaTC
 from training.objectives.dreg import DReG
 from training.objectives.elbo import ELBO
@@ -11,8 +9,8 @@ from training.objectives.iwae import IWAE
 from training.objectives.objective import Objective
 
 
-def objective(config: TrainConfig, rows: int) -> Objective:
-    """What a resolved config trains for, on so many rows."""
+def make_objective(config: TrainConfig, rows: int) -> Objective:
+    """The objective of a resolved config; ``rows`` is the number of training rows."""
     match config.objective:
         case "elbo":
             capacity = config.capacity > 0

@@ -1,7 +1,6 @@
-"""What training minimises: draws from q(z|x), the evidence lower bound and its variants, in nats.
+"""The interface of an objective, and what all objectives share: z ~ q(z|x) and log p(x|z).
 
-An objective is called on a batch and gives a Loss. It says how much noise a row takes, and whether
-its loss is a mean over rows: only then is the gradient of a large batch the mean of its parts'.
+An objective maps a batch to a Loss. All terms are in nats.
 """
 
 from dataclasses import dataclass
@@ -9,13 +8,13 @@ from typing import Protocol
 
 from torch import Tensor
 
-from training.objectives.schedules import Now
+from training.objectives.schedules import ScheduledValues
 from vae.networks import VAE
 
 
 @dataclass(frozen=True, eq=False)
-class Draws:
-    """z ~ q(z|x), ``draws`` times for each row, and what every objective is made from."""
+class PosteriorSamples:
+    """z ~ q(z|x), ``draws`` times for each row, with the terms of the objectives."""
 
     mu: Tensor  # (rows, latent_dim)
     logvar: Tensor  # (rows, latent_dim)
@@ -24,16 +23,16 @@ class Draws:
     log_ratio: Tensor  # (draws, rows) log q(z|x) − log p(z) at z
     kl: Tensor  # (rows, parts) as vae.latents.latents.Draw has it, mean over the draws
 
-    def loss(self, loss: Tensor) -> "Loss":
-        """``loss`` with the parts that these draws give."""
+    def to_loss(self, loss: Tensor) -> "Loss":
+        """A Loss with the reconstruction and KL of these samples."""
         return Loss(loss, self.log_px_z.mean(dim=0), self.kl, self.mu, self.logvar)
 
 
 @dataclass(frozen=True, eq=False)
 class Loss:
-    """What a step minimises, and the parts of the ELBO, one value for each row.
+    """The scalar that a step minimises, and the terms of the ELBO for each row.
 
-    ``loss`` is a scalar with a gradient. ``elbo`` is the bound itself, whatever the objective.
+    ``elbo`` is the evidence lower bound itself, whatever the objective is.
     """
 
     loss: Tensor
@@ -49,30 +48,33 @@ class Loss:
 
     @property
     def elbo(self) -> Tensor:
-        """Of each row, (batch,)."""
+        """The ELBO of each row, (batch,)."""
         return self.reconstruction - self.kl
 
 
 class Objective(Protocol):
-    """The loss on x, (batch, *shape) in units of the data, with noise eps, (noises, batch,
-    latent_dim), and the weights that the schedules give.
+    """The loss of x, (batch, *shape) in units of the data, with noise eps, (noise_samples, batch,
+    latent_dim), and the scheduled weights.
+
+    ``noise_samples`` is the number of noise vectors that a row needs. ``averages_rows`` says that
+    the loss is a mean over rows, so that the gradient of a batch is the mean over its slices.
     """
 
-    noises: int
-    of_rows: bool
+    noise_samples: int
+    averages_rows: bool
 
-    def __call__(self, vae: VAE, x: Tensor, eps: Tensor, now: Now) -> Loss: ...
+    def __call__(self, vae: VAE, x: Tensor, eps: Tensor, scheduled: ScheduledValues) -> Loss: ...
 
 
-def draw(vae: VAE, x: Tensor, eps: Tensor) -> Draws:
-    """Encode x once and decode it for every draw: eps is (draws, rows, latent_dim)."""
+def sample_posterior(vae: VAE, x: Tensor, eps: Tensor) -> PosteriorSamples:
+    """Encode x once and decode every draw; eps is (draws, rows, latent_dim)."""
     flat = vae.preprocess(x)
     mu, logvar = vae.infer(flat)
-    drawn = vae.latents.draw(_every(mu, eps), _every(logvar, eps), eps.flatten(0, 1))
+    drawn = vae.latents.draw(_repeat_rows(mu, eps), _repeat_rows(logvar, eps), eps.flatten(0, 1))
     z = drawn.z.view(eps.shape)
-    # Decoded by way of z, so that all of the decoder's gradient comes through it.
-    log_px_z = vae.likelihood.log_prob(vae.decoder(z.flatten(0, 1)), _every(flat, eps))
-    return Draws(
+    # Decode from this view of z, so that the whole gradient of the decoder passes through it.
+    log_px_z = vae.likelihood.log_prob(vae.decoder(z.flatten(0, 1)), _repeat_rows(flat, eps))
+    return PosteriorSamples(
         mu=mu,
         logvar=logvar,
         z=z,
@@ -82,6 +84,6 @@ def draw(vae: VAE, x: Tensor, eps: Tensor) -> Draws:
     )
 
 
-def _every(rows: Tensor, eps: Tensor) -> Tensor:
-    """The rows once for every draw of eps, draws × rows of them; with one draw not copied."""
+def _repeat_rows(rows: Tensor, eps: Tensor) -> Tensor:
+    """Repeat the rows for every draw: (draws × rows, …). One draw needs no copy."""
     return rows.expand(len(eps), *rows.shape).flatten(0, 1)

@@ -1,7 +1,7 @@
-"""Numbers that change as training goes on: pure functions of the time since it began, in epochs.
+"""Schedules of β, the capacity and the learning rate: pure functions of the training time.
 
-Time is a step's number over the steps of an epoch, so that a schedule reads the same whatever the
-batch size, and a resumed run needs nothing stored to be where it was.
+Time is measured in epochs: a step's number divided by the steps per epoch. Therefore schedules do
+not depend on the batch size, and a resumed run needs no stored schedule state.
 """
 
 import math
@@ -9,48 +9,48 @@ from typing import NamedTuple
 
 from torch import Tensor
 
-from training.config.options import TrainConfig
+from training.config.train_config import TrainConfig
 
 SIGMOID_WIDTH = 12.5
-"""The rise of Bowman et al. 2016 goes from 0.002 to 0.998 of its height: ±6.25 of the logistic."""
+"""The sigmoid of Bowman et al. 2016 rises from 0.002 to 0.998: ±6.25 of the logistic curve."""
 
 STAGES = 8
 """Stages of Burda et al. 2016, section 5: 3^i epochs at a rate of 10^(−i/7), i = 0 … 7."""
 
 
-class Now(NamedTuple):
-    """What holds at one moment of a run: numbers, or tensors of one number, which a step that is
-    captured reads anew.
-    """
+class ScheduledValues(NamedTuple):
+    """The values of a step: numbers, or scalar tensors if the step is captured as a CUDA graph."""
 
     beta: float | Tensor
     capacity: float | Tensor
     learning_rate: float | Tensor
 
 
-def at(config: TrainConfig, time: float, decay: float = 1.0) -> Now:
-    """What holds ``time`` epochs after a resolved config's start; ``decay`` is what plateaus left
-    of the learning rate.
+def values_at(config: TrainConfig, time: float, plateau_factor: float = 1.0) -> ScheduledValues:
+    """The values ``time`` epochs after the start of training, from a resolved config.
+
+    ``plateau_factor`` is the part of the learning rate that plateaus have left.
     """
-    return Now(
-        beta=config.beta * kl_share(config, time),
+    return ScheduledValues(
+        beta=config.beta * kl_weight(config, time),
         capacity=config.capacity * linear(time, config.capacity_epochs),
         learning_rate=config.learning_rate
-        * decay
+        * plateau_factor
         * linear(time, config.warmup_epochs)
-        * learning_rate_share(config, time),
+        * learning_rate_factor(config, time),
     )
 
 
-def at_the_end(config: TrainConfig) -> Now:
-    """What a run is after, and is judged by: every weight at its full height."""
-    return Now(config.beta, config.capacity, config.learning_rate)
+def final_values(config: TrainConfig) -> ScheduledValues:
+    """The values that a run is validated with: β, capacity and learning rate at full height."""
+    return ScheduledValues(config.beta, config.capacity, config.learning_rate)
 
 
-def kl_share(config: TrainConfig, time: float) -> float:
-    """The part of beta that counts.
+def kl_weight(config: TrainConfig, time: float) -> float:
+    """The factor on β, 0 to 1 (KL annealing).
 
-    A low weight at first lets the decoder learn to use z before the KL term can switch latents off.
+    A low weight at the start lets the decoder learn to use z before the KL term can switch latents
+    off.
     """
     match config.kl_schedule:
         case "linear":
@@ -61,8 +61,8 @@ def kl_share(config: TrainConfig, time: float) -> float:
             return sigmoid(time, config.kl_anneal_epochs)
 
 
-def learning_rate_share(config: TrainConfig, time: float) -> float:
-    """The part of the learning rate that counts, warm-up and plateaus apart."""
+def learning_rate_factor(config: TrainConfig, time: float) -> float:
+    """The factor on the learning rate, without warm-up and plateaus."""
     match config.learning_rate_schedule:
         case "constant" | "plateau":
             return 1.0
@@ -73,14 +73,15 @@ def learning_rate_share(config: TrainConfig, time: float) -> float:
 
 
 def linear(time: float, length: float) -> float:
-    """A straight line from 0 that reaches 1 after ``length`` and stays (Bowman et al. 2016)."""
+    """Rise linearly from 0 to 1 over ``length``, then stay at 1 (Bowman et al. 2016)."""
     return 1.0 if time >= length else time / length
 
 
 def cyclical(time: float, length: float, cycles: int) -> float:
-    """``cycles`` times a straight line from 0 to 1, then 1 for as long, in all ``length``.
+    """In each of ``cycles`` cycles rise linearly from 0 to 1, then stay at 1 for the same time.
 
-    Equation 6 of Fu et al. 2019 with R = ½; after the last cycle it stays at 1.
+    All cycles together take ``length``; afterwards the factor stays at 1 (Fu et al. 2019,
+    equation 6 with R = ½).
     """
     if time >= length:
         return 1.0
@@ -88,19 +89,19 @@ def cyclical(time: float, length: float, cycles: int) -> float:
 
 
 def sigmoid(time: float, length: float) -> float:
-    """The logistic curve that rises within ``length`` (Bowman et al. 2016, figure 2)."""
+    """Rise from 0 to 1 along a logistic curve over ``length`` (Bowman et al. 2016, figure 2)."""
     return 1 / (1 + math.exp(SIGMOID_WIDTH * (0.5 - min(1.0, time / length))))
 
 
 def cosine(time: float, length: float) -> float:
-    """Half a cosine from 1 to 0 (Loshchilov and Hutter 2017, equation 5 without restarts)."""
+    """Fall from 1 to 0 along half a cosine (Loshchilov and Hutter 2017, equation 5)."""
     return 0.5 * (1 + math.cos(math.pi * min(1.0, time / length)))
 
 
 def staircase(time: float, length: float) -> float:
-    """The stages of Burda et al. 2016, stretched to ``length``; as published with 3,280 epochs.
+    """The stages of Burda et al. 2016, scaled from their 3,280 epochs to ``length``.
 
-    Stage i ends after 1 + 3 + … + 3^i = (3^(i+1) − 1) / 2 of the 3,280.
+    Stage i ends after 1 + 3 + … + 3^i = (3^(i+1) − 1) / 2 of the 3,280 epochs.
     """
     published = time / length * (3**STAGES - 1) / 2
     stage = next((i for i in range(STAGES) if published < (3 ** (i + 1) - 1) / 2), STAGES - 1)

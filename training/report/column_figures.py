@@ -1,4 +1,4 @@
-"""What a model of vectors makes: a table, each column's reconstruction and its samples."""
+"""The table of columns in the report of a model of vectors."""
 
 from collections.abc import Sequence
 
@@ -7,20 +7,20 @@ import numpy as np
 from training.report.axes import label
 from training.report.histogram import histogram
 from training.report.html import Html, tag
-from training.report.model_outputs import Findings, Floats
+from training.report.model_outputs import Floats, ModelOutputs
 
 SHOWN = 60
 WIDTH, HEIGHT = 120, 32
 
 
-def names(findings: Findings, most: int) -> Sequence[str]:
-    """The first columns by name, or by number where they have none."""
-    spec = findings.spec.input
+def column_names(outputs: ModelOutputs, most: int) -> Sequence[str]:
+    """The names of the first columns, ``x[3]`` if they have none."""
+    spec = outputs.spec.input
     return (spec.columns or [f"x[{index}]" for index in range(spec.size)])[:most]
 
 
-def columns(findings: Findings) -> Html:
-    """The figure of a model of vectors."""
+def column_table(outputs: ModelOutputs) -> Html:
+    """A table with statistics, reconstruction error and histogram of each column."""
     head = tag(
         "tr",
         tag("th", "column", scope="col"),
@@ -38,16 +38,16 @@ def columns(findings: Findings) -> Html:
             scope="col",
         ),
     )
-    rows = [_row(findings, index, name) for index, name in enumerate(names(findings, SHOWN))]
-    total = findings.spec.input.size
+    rows = [_row(outputs, index, name) for index, name in enumerate(column_names(outputs, SHOWN))]
+    total = outputs.spec.input.size
     more = f"; the first {SHOWN} of {total:,}" if total > SHOWN else ""
     caption = tag(
         "figcaption",
-        tag("h3", "Columns", tag("small", f" of {len(findings.x)} held-out rows{more}")),
+        tag("h3", "Columns", tag("small", f" of {len(outputs.x)} held-out rows{more}")),
         tag(
             "p",
-            "Error is the root mean square of what the reconstruction misses, in the column's own "
-            "units; R² is the share of its variance that the reconstruction explains.",
+            "Error is the root mean square error of the reconstruction in the column's units. R² "
+            "is the share of the column's variance that the reconstruction explains.",
         ),
     )
     listed = tag("div", tag("table", head, *rows), class_="scroll")
@@ -55,7 +55,7 @@ def columns(findings: Findings) -> Html:
 
 
 def r_squared(x: Floats, reconstructions: Floats) -> float:
-    """1 − residual / total sum of squares of one column; 1 for a constant one met exactly."""
+    """1 − residual / total sum of squares of a column; 1 for a constant column without error."""
     residual = float(np.square(x - reconstructions, dtype=np.float64).sum())
     total = float(np.square(x - x.mean(dtype=np.float64), dtype=np.float64).sum())
     if total == 0:
@@ -63,13 +63,13 @@ def r_squared(x: Floats, reconstructions: Floats) -> float:
     return 1 - residual / total
 
 
-def _row(findings: Findings, index: int, name: str) -> Html:
-    x, copy = findings.x[:, index], findings.reconstructions[:, index]
+def _row(outputs: ModelOutputs, index: int, name: str) -> Html:
+    x, copy = outputs.x[:, index], outputs.reconstructions[:, index]
     error = float(np.sqrt(np.square(x - copy, dtype=np.float64).mean()))
     explained = r_squared(x, copy)
     alt = f"{name}: histogram of the data and of samples"
     width = f"width:{100 * min(max(explained, 0.0), 1.0):.0f}%"
-    drawn = histogram(x, alt, samples=findings.samples[:, index], width=WIDTH, height=HEIGHT)
+    drawn = histogram(x, alt, samples=outputs.samples[:, index], width=WIDTH, height=HEIGHT)
     numbers = (label(float(x.mean())), label(float(x.std())), label(error), f"{explained:.3f}")
     return tag(
         "tr",

@@ -1,8 +1,8 @@
-"""A model in words, for the model card and the report."""
+"""Describe a model in words, for the model card and the report."""
 
 import json
 
-from training.config.options import TrainConfig
+from training.config.train_config import TrainConfig
 from vae.manifest import (
     AutoregressiveFlow,
     Classes,
@@ -21,27 +21,27 @@ from vae.manifest import (
 ADDRESS = "http://127.0.0.1:8000"
 
 
-def lede(config: TrainConfig, spec: ModelSpec, *, rows: int) -> str:
-    """One sentence: what the model is and what it was trained on."""
+def describe_model(config: TrainConfig, spec: ModelSpec, *, rows: int) -> str:
+    """One sentence about the model and its training data."""
     return (
-        f"A variational autoencoder of {_what(spec.input)}, with {spec.latent_dim} latent "
-        f"dimensions{_latents(spec)} and a {_likelihood(spec)} likelihood{_given(spec)}, "
-        f"trained on {rows:,} rows of {source(config)} for {config.epochs:,} epochs."
+        f"A variational autoencoder of {describe_input(spec.input)}, with {spec.latent_dim} latent "
+        f"dimensions{_latents(spec)} and a {_likelihood(spec)} likelihood{_autoregression(spec)}, "
+        f"trained on {rows:,} rows of {data_name(config)} for {config.epochs:,} epochs."
     )
 
 
-def usage(config: TrainConfig, spec: ModelSpec) -> str:
-    """The commands that serve the bundle and ask it for samples."""
+def usage_commands(config: TrainConfig, spec: ModelSpec) -> str:
+    """The shell commands that serve the bundle and request samples."""
     return f"python -m service --models {config.models}\n{_curl(config.name, spec)}"
 
 
-def source(config: TrainConfig) -> str:
-    """The data's own name: where it lay on the disk is nobody's business."""
+def data_name(config: TrainConfig) -> str:
+    """The name of the data without its path, which may be private."""
     return config.data.rstrip("/").rsplit("/", 1)[-1]
 
 
 def _latents(spec: ModelSpec) -> str:
-    """What is particular about the latents; nothing where they are as they come."""
+    """The latents in words; empty for a diagonal posterior and a standard normal prior."""
     ladder = spec.latents.ladder
     layers = f" in layers of {' and '.join(map(str, ladder.layers))}" if ladder else ""
     return layers + _posterior(spec) + _prior(spec) + _condition(spec)
@@ -77,7 +77,7 @@ def _prior(spec: ModelSpec) -> str:
             return f", a VampPrior of {components} pseudo-inputs"
 
 
-def _what(spec: InputSpec, *, one: bool = False) -> str:
+def describe_input(spec: InputSpec, *, one: bool = False) -> str:
     noun = "image" if spec.kind == "image" else "row"
     if spec.kind == "vector":
         columns = f" ({', '.join(spec.columns)})" if spec.columns and one else ""
@@ -100,14 +100,14 @@ def _likelihood(spec: ModelSpec) -> str:
             return section.kind.replace("-", " ").replace("bernoulli", "Bernoulli")
 
 
-def _given(spec: ModelSpec) -> str:
-    """What a pixel depends on beside z, and so what a decoded picture is."""
+def _autoregression(spec: ModelSpec) -> str:
+    """The pixels that a pixel depends on; empty if pixels are independent given z."""
     if spec.autoregression is None:
         return ""
     return (
         " of each pixel given z and the pixels before it "
         f"(up to {spec.autoregression.radius} rows above and columns to either side; "
-        "a decoded picture follows the mean of one pixel after another)"
+        "a decoded image is computed pixel by pixel from the conditional means)"
     )
 
 

@@ -1,35 +1,35 @@
-"""What the latents hold: KL of each, where the data lies in them, and what moves with each."""
+"""The figures of the latents: KL, projection, scores and traversals."""
 
 import numpy as np
 
 from training.evaluation.pixels import Pixels, sheet
 from training.report.axes import Scale, label, span
-from training.report.column_figures import names
+from training.report.column_figures import column_names
 from training.report.histogram import histogram
-from training.report.html import Html, data_uri, join, picture, tag
-from training.report.model_outputs import STEPS, Findings, Part
-from training.report.tiles import small, spaced
+from training.report.html import Html, concat, data_uri, image, tag
+from training.report.model_outputs import STEPS, LatentKL, ModelOutputs
+from training.report.tiles import spaced_grid, thumbnails
 
 BARS = 100
-"""Latents whose KL is drawn, the largest first."""
+"""Maximum number of latents in the KL chart, the largest first."""
 
 MOST_LABELS = 20
-"""Kinds that colours can tell apart; labels of more are numbers to a reader, not kinds."""
+"""Maximum number of labels that are shown as colours."""
 
 COLUMNS = 24
-"""Columns of a vector whose movement is told."""
+"""Maximum number of columns in the traversal table."""
 
 SIDE = 320
 MARGIN = 10
 SPRITE = 24
-"""Pixels of a thumbnail's longer side."""
+"""Size of a thumbnail's longer side in pixels."""
 
 
-def kl_bars(findings: Findings) -> Html:
-    """One bar for each latent, the largest KL first; latents that are not active are pale."""
-    parts = sorted(findings.parts, key=lambda part: part.kl, reverse=True)[:BARS]
+def kl_bars(outputs: ModelOutputs) -> Html:
+    """A bar chart of the KL of each latent, the largest first. Inactive latents are pale."""
+    parts = sorted(outputs.parts, key=lambda part: part.kl, reverse=True)[:BARS]
     top, bottom = (label(part.kl) for part in (parts[0], parts[-1]))
-    active = f"{findings.active_units} of {len(findings.spread)} latents are active"
+    active = f"{outputs.active_units} of {len(outputs.spread)} latents are active"
     summary = f"KL of {len(parts)} parts of z, largest first, from {top} to {bottom} nats; {active}"
     caption = tag(
         "figcaption",
@@ -41,20 +41,20 @@ def kl_bars(findings: Findings) -> Html:
     return tag("figure", caption, listed)
 
 
-def _bar(part: Part, *, height: float) -> Html:
+def _bar(part: LatentKL, *, height: float) -> Html:
     return tag(
         "li",
         tag("i", style=f"height:{100 * max(height, 0.0):.1f}%"),
         class_="active" if part.active else "idle",
-        title=f"{part.place}: {label(part.kl)} nats",
+        title=f"{part.name}: {label(part.kl)} nats",
     )
 
 
-def projection(findings: Findings) -> Html:
-    """z of held-out rows on its two principal axes; of images each point knows its picture."""
-    across = Scale(*span(findings.projection[:, 0].tolist()), MARGIN, SIDE - MARGIN)
-    up = Scale(*span(findings.projection[:, 1].tolist()), SIDE - MARGIN, MARGIN)
-    kinds = _kinds(findings)
+def projection(outputs: ModelOutputs) -> Html:
+    """z of held-out rows on the two principal axes. Points of images show a thumbnail."""
+    across = Scale(*span(outputs.projection[:, 0].tolist()), MARGIN, SIDE - MARGIN)
+    up = Scale(*span(outputs.projection[:, 1].tolist()), SIDE - MARGIN, MARGIN)
+    kinds = _kinds(outputs)
     points = [
         tag(
             "circle",
@@ -66,10 +66,10 @@ def projection(findings: Findings) -> Html:
             data_name=None if kinds is None else name,
         )
         for index, ((x, y), name) in enumerate(
-            zip(findings.projection.tolist(), _names(findings), strict=True)
+            zip(outputs.projection.tolist(), _names(outputs), strict=True)
         )
     ]
-    shares = " and ".join(f"{100 * share:.0f}%" for share in findings.explained)
+    shares = " and ".join(f"{100 * share:.0f}%" for share in outputs.explained)
     drawing = tag(
         "svg",
         *points,
@@ -84,42 +84,42 @@ def projection(findings: Findings) -> Html:
         tag("p", f"{len(points)} held-out rows; the two axes hold {shares} of the variance of z"),
         *([] if kinds is None else [_legend(kinds)]),
     )
-    stage = tag("div", drawing, _lens(findings), class_="stage")
+    stage = tag("div", drawing, _lens(outputs), class_="stage")
     return tag("figure", caption, stage, class_="tall")
 
 
-def scores(findings: Findings) -> Html:
-    """How the ELBO is spread over held-out rows: what a service takes its p-values from."""
-    low, high = float(findings.scores.min()), float(findings.scores.max())
+def score_histogram(outputs: ModelOutputs) -> Html:
+    """A histogram of the ELBO of held-out rows, from which a server computes p-values."""
+    low, high = float(outputs.scores.min()), float(outputs.scores.max())
     caption = tag(
         "figcaption",
         tag("h3", "ELBO of each row", tag("small", " nats")),
-        tag("p", f"{len(findings.scores)} held-out rows; a row far to the left is an anomaly"),
+        tag("p", f"{len(outputs.scores)} held-out rows; rows far to the left are anomalies"),
     )
     alt = f"Histogram of the ELBO of held-out rows, from {label(low)} to {label(high)} nats"
-    drawn = histogram(findings.scores, alt, width=360, height=120)
+    drawn = histogram(outputs.scores, alt, width=360, height=120)
     ends = tag("p", tag("span", label(low)), tag("span", label(high)), class_="ends")
     return tag("figure", caption, drawn, ends)
 
 
-def traversals(findings: Findings) -> Html:
-    """Images: one held-out picture as each latent moves. Vectors: how far each column moves."""
-    if findings.spec.input.kind == "image":
-        return _strips(findings)
-    return _slopes(findings)
+def traversals(outputs: ModelOutputs) -> Html:
+    """Images: one held-out image with one latent varied. Vectors: the change of each column."""
+    if outputs.spec.input.kind == "image":
+        return _strips(outputs)
+    return _slopes(outputs)
 
 
-def _names(findings: Findings) -> list[int]:
-    if findings.labels is None:
-        return [0] * len(findings.projection)
-    return [int(kind) for kind in findings.labels]
+def _names(outputs: ModelOutputs) -> list[int]:
+    if outputs.labels is None:
+        return [0] * len(outputs.projection)
+    return [int(kind) for kind in outputs.labels]
 
 
-def _kinds(findings: Findings) -> list[int] | None:
-    """The labels that occur, in order; None when there are none or too many for colours."""
-    if findings.labels is None:
+def _kinds(outputs: ModelOutputs) -> list[int] | None:
+    """The labels in order; None if there are none or too many for colours."""
+    if outputs.labels is None:
         return None
-    kinds = sorted(set(findings.labels.tolist()))
+    kinds = sorted(set(outputs.labels.tolist()))
     return kinds if 1 < len(kinds) <= MOST_LABELS else None
 
 
@@ -131,11 +131,11 @@ def _legend(kinds: list[int]) -> Html:
     return tag("p", *entries, class_="legend")
 
 
-def _lens(findings: Findings) -> Html:
-    """The thumbnails of all points on one sheet, of which the page's script shows one."""
-    if findings.spec.input.kind != "image":
+def _lens(outputs: ModelOutputs) -> Html:
+    """The thumbnails of all points in one image, from which the page's script shows one."""
+    if outputs.spec.input.kind != "image":
         return Html()
-    tiles = small(findings.x, findings.spec.input, SPRITE)
+    tiles = thumbnails(outputs.x, outputs.spec.input, SPRITE)
     columns = int(np.ceil(np.sqrt(len(tiles))))
     height, width = tiles.shape[1:3]
     uri = data_uri(sheet(tiles, columns))
@@ -150,22 +150,22 @@ def _lens(findings: Findings) -> Html:
     )
 
 
-def _strips(findings: Findings) -> Html:
-    shape = findings.traversals.shape
-    tiles = small(findings.traversals.reshape(-1, *shape[2:]), findings.spec.input)
+def _strips(outputs: ModelOutputs) -> Html:
+    shape = outputs.traversals.shape
+    tiles = thumbnails(outputs.traversals.reshape(-1, *shape[2:]), outputs.spec.input)
     strips = tiles.reshape(*shape[:2], *tiles.shape[1:])
     rows = [
-        _strip(strip, latent, float(findings.spread[latent]))
-        for strip, latent in zip(strips, findings.traversed, strict=True)
+        _strip(strip, latent, float(outputs.spread[latent]))
+        for strip, latent in zip(strips, outputs.traversed, strict=True)
     ]
     caption = tag(
         "figcaption",
         tag("h3", "Traversals", tag("small", " one latent at a time")),
         tag(
             "p",
-            f"One held-out image is encoded, then one latent is set to values from "
-            f"{label(STEPS[0])} to {label(STEPS[-1])}, left to right, and the others stay. Beside "
-            "each stands the variance of its mean over the data.",
+            f"One held-out image is encoded. Then one latent is set to values from "
+            f"{label(STEPS[0])} to {label(STEPS[-1])}, left to right; the others are unchanged. "
+            "The number is the variance of the latent over the data.",
         ),
     )
     return tag("figure", caption, tag("div", *rows, class_="strips"), class_="wide")
@@ -173,19 +173,19 @@ def _strips(findings: Findings) -> Html:
 
 def _strip(strip: Pixels, latent: int, spread: float) -> Html:
     name = f"z[{latent}]"
-    alt = f"What the decoder draws as {name} goes from {STEPS[0]:g} to {STEPS[-1]:g}"
-    return join(
+    alt = f"Decoded images as {name} goes from {STEPS[0]:g} to {STEPS[-1]:g}"
+    return concat(
         tag("span", name, tag("small", f" {spread:.2f}")),
-        picture(spaced(strip, len(strip)), alt, class_="pixels"),
+        image(spaced_grid(strip, len(strip)), alt, class_="pixels"),
     )
 
 
-def _slopes(findings: Findings) -> Html:
-    """A table, latents by columns: change of a column over the traversal in its deviations."""
-    deviation = findings.x.std(axis=0)
-    moved = findings.traversals[:, -1] - findings.traversals[:, 0]
+def _slopes(outputs: ModelOutputs) -> Html:
+    """A table of latents by columns: the change of a column in standard deviations."""
+    deviation = outputs.x.std(axis=0)
+    moved = outputs.traversals[:, -1] - outputs.traversals[:, 0]
     change = moved / np.where(deviation > 0, deviation, 1)
-    shown = names(findings, COLUMNS)
+    shown = column_names(outputs, COLUMNS)
     head = tag("tr", tag("td"), *(tag("th", name, scope="col", class_="number") for name in shown))
     rows = [
         tag(
@@ -193,15 +193,15 @@ def _slopes(findings: Findings) -> Html:
             tag("th", f"z[{latent}]", scope="row"),
             *(_cell(value) for value in row[: len(shown)].tolist()),
         )
-        for latent, row in zip(findings.traversed, change, strict=True)
+        for latent, row in zip(outputs.traversed, change, strict=True)
     ]
     caption = tag(
         "figcaption",
         tag("h3", "Traversals", tag("small", " one latent at a time")),
         tag(
             "p",
-            "How far each column moves, in its standard deviations, while one latent of a held-out "
-            f"row goes from {label(STEPS[0])} to {label(STEPS[-1])} and the others stay.",
+            "The change of each column, in its standard deviations, while one latent of a held-out "
+            f"row goes from {label(STEPS[0])} to {label(STEPS[-1])}; the others are unchanged.",
         ),
     )
     return tag(

@@ -1,4 +1,4 @@
-"""What the report asks a model: a few passes over a few held-out rows, as NumPy arrays."""
+"""The outputs of a model that the report shows: a few passes over a few held-out rows."""
 
 from dataclasses import dataclass
 
@@ -7,54 +7,55 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from training.data.conditions import conditions
+from training.data.conditions import condition_tensor
 from training.data.dataset import Dataset
-from training.evaluation.evaluate import ACTIVE, Evaluation, evaluate
-from training.evaluation.generate import draw, reconstruct
+from training.evaluation.evaluate import ACTIVE_VARIANCE, Evaluation, evaluate
+from training.evaluation.generate import reconstruct, sample_prior
 from training.system.seeds import Purpose, generator
 from vae.manifest import ModelSpec
 from vae.networks import VAE
 
 ROWS = 600
-"""Held-out rows that are looked at: enough for a projection, and quick while training waits."""
+"""Held-out rows in the report: enough for a projection, few enough not to delay training."""
 
 SAMPLES = 64
-LEAST, MOST = 3, 12
-"""Latents that are traversed: the active ones within these bounds, widest spread first."""
+MIN_TRAVERSED, MAX_TRAVERSED = 3, 12
+"""Number of traversed latents: the active ones within these bounds, largest variance first."""
 
 STEPS = tuple(np.linspace(-3.0, 3.0, 9).tolist())
-"""Values that a traversed latent takes: the prior's ±3 σ."""
+"""Values of a traversed latent: ±3 σ of the prior."""
 
 Floats = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
-class Part:
-    """A latent, or several that only together have a KL: its place in z, its KL in nats, and
-    whether any of it is active.
+class LatentKL:
+    """The KL in nats of a latent, or of several that have only a joint KL.
+
+    ``name`` is the position in z, for example ``z[3]``. ``active`` says whether any is active.
     """
 
-    place: str
+    name: str
     kl: float
     active: bool
 
 
 @dataclass(frozen=True, eq=False)
-class Findings:
-    """Arrays over ``rows`` held-out rows and ``latent_dim`` latents; x as in the data.
+class ModelOutputs:
+    """Arrays over ``rows`` held-out rows and ``latent_dim`` latents; x in units of the data.
 
-    z is the one that stands for a row, at the centre of q(z|x): mu where the posterior is diagonal.
-    ``projection`` holds its first two principal components and ``explained`` their shares of its
-    variance. ``traversals`` are decoded from z of the first row with one latent at a time,
-    ``traversed``, set to each of STEPS.
+    The z of a row is the one at eps = 0, which is mu if the posterior is diagonal. ``projection``
+    are its first two principal components and ``explained`` their shares of the variance.
+    ``traversals`` are decoded from z of the first row, with one latent of ``traversed`` at a time
+    set to each of STEPS.
     """
 
     spec: ModelSpec
     x: Floats  # (rows, *shape)
     reconstructions: Floats  # (rows, *shape)
     samples: Floats  # (SAMPLES, *shape), or (ROWS, D) of vectors
-    scores: Floats  # (rows,) ELBO in nats, of a single draw
-    parts: tuple[Part, ...]
+    scores: Floats  # (rows,) single-draw ELBO in nats
+    parts: tuple[LatentKL, ...]
     spread: Floats  # (latent_dim,) variance of z over x
     projection: Floats  # (rows, 2)
     explained: tuple[float, float]
@@ -64,58 +65,60 @@ class Findings:
 
     @property
     def active_units(self) -> int:
-        """Latents that are active, as ``Evaluation`` counts them."""
-        return int((self.spread > ACTIVE).sum())
+        """The number of active latents, as in ``Evaluation``."""
+        return int((self.spread > ACTIVE_VARIANCE).sum())
 
 
 @torch.inference_mode()
-def look(vae: VAE, held_out: Dataset, seed: int) -> Findings | None:
-    """Ask ``vae``, on any device, about the first held-out rows; torch's random state stays.
+def collect_outputs(vae: VAE, held_out: Dataset, seed: int) -> ModelOutputs | None:
+    """Run ``vae``, on any device, on the first held-out rows. torch's random state is unchanged.
 
-    None when its answers are not finite: there is nothing to be seen.
+    None if an output is not finite.
     """
     device = next(vae.parameters()).device
     x = held_out.x[:ROWS].to(device).float()
-    c = conditions(held_out, vae.spec)
-    given = None if c is None else c[:ROWS].to(device)
-    evaluation = evaluate(vae, x, samples=1, seed=seed, c=given)
+    c = condition_tensor(held_out, vae.spec)
+    conditioned = vae.given(None if c is None else c[:ROWS].to(device))
+    evaluation = evaluate(
+        vae, x, samples=1, seed=seed, c=None if c is None else c[:ROWS].to(device)
+    )
     if not evaluation.finite:
         return None
-    z = vae.latents.centre(*vae.given(given).encode(x))
+    z = vae.latents.centre(*conditioned.encode(x))
     spread = _array(z.var(dim=0, correction=0))
-    count = min(max(int((spread > ACTIVE).sum()), LEAST), MOST)
+    count = min(max(int((spread > ACTIVE_VARIANCE).sum()), MIN_TRAVERSED), MAX_TRAVERSED)
     traversed = np.argsort(-spread, kind="stable")[:count].tolist()
     projection, explained = project(_array(z))
     rows = SAMPLES if vae.spec.input.kind == "image" else ROWS
-    return Findings(
+    return ModelOutputs(
         spec=vae.spec,
         x=_array(x),
-        reconstructions=_array(reconstruct(vae.given(given), x)),
-        samples=_array(draw(vae, rows, generator(seed, Purpose.PICTURES), c)),
+        reconstructions=_array(reconstruct(conditioned, x)),
+        samples=_array(sample_prior(vae, rows, generator(seed, Purpose.IMAGES), c)),
         scores=evaluation.scores,
         parts=_parts(evaluation, spread),
         spread=spread,
         projection=projection,
         explained=explained,
         traversed=tuple(traversed),
-        traversals=_traverse(vae.given(given if given is None else given[:1]), z[0], traversed),
+        traversals=_traverse(vae.given(None if c is None else c[:1].to(device)), z[0], traversed),
         labels=None if held_out.labels is None else held_out.labels[:ROWS].numpy(),
     )
 
 
-def _parts(evaluation: Evaluation, spread: Floats) -> tuple[Part, ...]:
-    active = np.split(spread > ACTIVE, np.cumsum(evaluation.parts)[:-1])
+def _parts(evaluation: Evaluation, spread: Floats) -> tuple[LatentKL, ...]:
+    active = np.split(spread > ACTIVE_VARIANCE, np.cumsum(evaluation.parts)[:-1])
     return tuple(
-        Part(place, kl, bool(any_of.any()))
-        for (place, kl), any_of in zip(evaluation.kl_by_place().items(), active, strict=True)
+        LatentKL(name, kl, bool(any_of.any()))
+        for (name, kl), any_of in zip(evaluation.kl_by_latent().items(), active, strict=True)
     )
 
 
 def project(z: Floats) -> tuple[Floats, tuple[float, float]]:
     """The first two principal components of z, (rows, latent_dim), and their shares of variance.
 
-    The sign of a component, which is arbitrary, makes its largest weight positive, so that a report
-    does not flip over from one checkpoint to the next.
+    The arbitrary sign of a component is chosen so that its largest weight is positive. Therefore a
+    report does not flip between checkpoints.
     """
     centred = z - z.mean(axis=0)
     _, singular, axes = np.linalg.svd(centred, full_matrices=False)
@@ -130,7 +133,7 @@ def project(z: Floats) -> tuple[Floats, tuple[float, float]]:
 
 
 def _traverse(vae: VAE, first: Tensor, latents: list[int]) -> Floats:
-    """(latents, steps, *shape): what becomes of one row when one of its latents moves."""
+    """Decode one row with one latent varied at a time: (latents, steps, *shape)."""
     z = first.repeat(len(latents), len(STEPS), 1)
     steps = torch.tensor(STEPS, device=z.device, dtype=z.dtype)
     for row, latent in enumerate(latents):

@@ -1,13 +1,14 @@
-"""Writing a file so that a reader, or a run that was killed, sees the old one or the new one."""
+"""Write a file atomically: a reader, or a run that was killed, finds the old or the new file."""
 
 import os
 from pathlib import Path
 
 
 def write_atomically(path: Path, content: bytes) -> None:
-    """Write ``content`` beside ``path``, flush it to the disk, and rename it there.
+    """Write ``content`` to a temporary file beside ``path``, flush it to disk and rename it.
 
-    Raises OSError, naming ``path``, when the disk is full or not writable; nothing stays behind.
+    Raises OSError with the name of ``path`` if the disk is full or not writable. The temporary file
+    is removed then.
     """
     staging = path.with_name(f".{path.name}.writing")
     try:
@@ -23,7 +24,7 @@ def write_atomically(path: Path, content: bytes) -> None:
 
 
 def _sync_directory(path: Path) -> None:
-    """The rename itself reaches the disk only with its directory."""
+    """Flush the directory, or the rename could be lost in a crash."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from training.__main__ import main
+from training.cli import main
 from training.commands.recipes import Recipe, recipes
 from training.commands.train import TrainCommand
 from training.config.parse import parse

@@ -8,16 +8,16 @@ import torch
 from pydantic import ValidationError
 
 from training.commands.evaluate import EvaluateCommand
-from training.config.options import FREE_TO_CHANGE, TrainConfig, differences
+from training.config.train_config import CHANGEABLE_ON_RESUME, TrainConfig, changed_options
 from training.data.dataset import Dataset
 from training.errors import ConfigError
-from training.model.build import build
+from training.model.build import build_vae
 from training.model.resolve import resolve
 from training.model.spec import model_spec
 from training.objectives.beta_tc import BetaTC
 from training.objectives.dreg import DReG
 from training.objectives.elbo import ELBO
-from training.objectives.factory import objective
+from training.objectives.factory import make_objective
 from training.objectives.infovae import InfoVAE
 from training.objectives.iwae import IWAE
 from vae.manifest import InputSpec
@@ -75,17 +75,23 @@ def test_the_scaling_is_one_that_the_likelihood_allows(
 
 
 def test_a_scaling_that_the_likelihood_does_not_allow_is_refused() -> None:
-    with pytest.raises(ValidationError, match="poisson goes with scaling none, not range"):
+    with pytest.raises(ValidationError, match="poisson needs scaling none, not range"):
         TrainConfig(data="x", likelihood="poisson", scaling="range")
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"logistics": 5, "likelihood": "categorical"}, "logistics: is for .*, not categorical"),
-        ({"causal_layers": 3}, "causal_layers: is for a causal_radius, which is 0"),
-        ({"logistics": 5}, "logistics: is for the logistic likelihood"),
-        ({"variance": 0.5, "likelihood": "poisson"}, "variance: is for .*, not poisson"),
+        (
+            {"logistics": 5, "likelihood": "categorical"},
+            "logistics: has an effect only with the logistic likelihood",
+        ),
+        ({"causal_layers": 3}, "causal_layers: has an effect only with a causal_radius above 0"),
+        ({"logistics": 5}, "logistics: has an effect only with the logistic likelihood"),
+        (
+            {"variance": 0.5, "likelihood": "poisson"},
+            "variance: has an effect only with the gaussian likelihood",
+        ),
     ],
 )
 def test_an_option_of_another_likelihood_is_refused(
@@ -115,11 +121,11 @@ def test_resolving_twice_changes_nothing() -> None:
 
 def test_differences_name_what_would_change_the_result() -> None:
     before = TrainConfig(data="x")
-    free = before.free_to_change
-    assert differences(before, TrainConfig(data="y", epochs=9, threads=2), free=free) == []
+    free = before.changeable_on_resume
+    assert changed_options(before, TrainConfig(data="y", epochs=9, threads=2), free=free) == []
     other = TrainConfig(data="x", latent_dim=3)
-    assert differences(before, other, free=free) == ["latent_dim: 16 → 3"]
-    assert TrainConfig.model_fields.keys() >= FREE_TO_CHANGE
+    assert changed_options(before, other, free=free) == ["latent_dim: 16 → 3"]
+    assert TrainConfig.model_fields.keys() >= CHANGEABLE_ON_RESUME
 
 
 def test_the_epochs_of_a_curve_over_all_of_them_are_not_free_to_change() -> None:
@@ -130,24 +136,39 @@ def test_the_epochs_of_a_curve_over_all_of_them_are_not_free_to_change() -> None
             )
             for epochs in (9, 10)
         )
-        assert differences(nine, ten, free=nine.free_to_change) == changed
+        assert changed_options(nine, ten, free=nine.changeable_on_resume) == changed
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"free_bits": 0.1, "objective": "iwae", "draws": 2}, "free_bits: is for the elbo"),
-        ({"capacity": 5, "objective": "mmd"}, "capacity: is for the elbo objective, not mmd"),
-        ({"free_bits": 0.1, "capacity": 5}, "capacity: give it or free_bits"),
-        ({"capacity_epochs": 5}, "capacity_epochs: is for a capacity, which is 0"),
+        (
+            {"free_bits": 0.1, "objective": "iwae", "draws": 2},
+            "free_bits: has an effect only with objective elbo",
+        ),
+        ({"capacity": 5, "objective": "mmd"}, "capacity: has an effect only with objective elbo"),
+        ({"free_bits": 0.1, "capacity": 5}, "capacity: cannot be combined with free_bits"),
+        ({"capacity_epochs": 5}, "capacity_epochs: has an effect only with a capacity above 0"),
         ({"objective": "iwae"}, "draws: iwae needs 2 or more, not 1"),
-        ({"objective": "beta-tc", "draws": 2}, "draws: is for elbo, iwae and dreg, not beta-tc"),
-        ({"mmd_weight": 3.0}, "mmd_weight: is for the mmd objective, not elbo"),
-        ({"kl_schedule": "sigmoid"}, "kl_schedule: is for kl_anneal_epochs"),
-        ({"kl_cycles": 2, "kl_anneal_epochs": 4}, "kl_cycles: is for the cyclical"),
-        ({"cuda_graph": True}, "cuda_graph: is for cuda, not cpu"),
-        ({"cuda_graph": True, "device": "cuda", "aggressive": True}, "cuda_graph: is for steps of"),
-        ({"plateau_factor": 0.1}, "plateau_factor: is for the plateau learning_rate_schedule"),
+        (
+            {"objective": "beta-tc", "draws": 2},
+            "draws: has an effect only with objective elbo, iwae or dreg",
+        ),
+        ({"mmd_weight": 3.0}, "mmd_weight: has an effect only with objective mmd"),
+        ({"kl_schedule": "sigmoid"}, "kl_schedule: has an effect only with kl_anneal_epochs"),
+        (
+            {"kl_cycles": 2, "kl_anneal_epochs": 4},
+            "kl_cycles: has an effect only with kl_schedule cyclical",
+        ),
+        ({"cuda_graph": True}, "cuda_graph: has an effect only with device cuda"),
+        (
+            {"cuda_graph": True, "device": "cuda", "aggressive": True},
+            "cuda_graph: has an effect only with aggressive off",
+        ),
+        (
+            {"plateau_factor": 0.1},
+            "plateau_factor: has an effect only with learning_rate_schedule plateau",
+        ),
         ({"adam_betas": (0.9, 1.0)}, "adam_betas"),
         ({"ema": 1.0}, "ema"),
     ],
@@ -171,9 +192,9 @@ def test_options_that_would_be_ignored_or_contradict_are_refused(
 )
 def test_the_objective_is_the_one_asked_for(options: dict[str, Any], kind: type) -> None:
     config = TrainConfig.model_validate({"data": "x", **options})
-    found = objective(config, rows=100)
+    found = make_objective(config, rows=100)
     assert isinstance(found, kind)
-    assert found.noises == {IWAE: 5, DReG: 5, InfoVAE: 2}.get(kind, 1)
+    assert found.noise_samples == {IWAE: 5, DReG: 5, InfoVAE: 2}.get(kind, 1)
 
 
 def test_conv_takes_one_hidden_width() -> None:
@@ -192,7 +213,7 @@ def test_conv_takes_one_hidden_width() -> None:
         ({"causal_radius": 8}, IMAGES, "radius 8 needs images with more"),
         ({"likelihood": "categorical"}, TABLE, "categorical needs whole numbers .* are float32"),
         ({"likelihood": "logistic"}, TABLE, "logistic needs whole numbers .* are float32"),
-        ({"likelihood": "poisson"}, TABLE, "poisson needs counts, .* the training rows hold "),
+        ({"likelihood": "poisson"}, TABLE, "poisson needs counts: .* the training rows contain "),
     ],
 )
 def test_parts_that_do_not_fit_are_named(
@@ -207,7 +228,7 @@ def test_the_seed_alone_decides_the_first_weights() -> None:
     spec = model_spec(resolve(TrainConfig(data="x"), IMAGES), IMAGES)
     torch.manual_seed(5)
     before = torch.get_rng_state()
-    first, again, other = (build(spec, seed).state_dict() for seed in (1, 1, 2))
+    first, again, other = (build_vae(spec, seed).state_dict() for seed in (1, 1, 2))
     assert torch.equal(torch.get_rng_state(), before)
     assert all(torch.equal(first[name], again[name]) for name in first)
     assert not torch.equal(first["encoder.0.weight"], other["encoder.0.weight"])
@@ -216,10 +237,10 @@ def test_the_seed_alone_decides_the_first_weights() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({}, "run or bundle: give one of the two"),
-        ({"run": "a", "bundle": "b"}, "run or bundle: give one of the two"),
-        ({"bundle": "b"}, "data: a bundle has none"),
-        ({"run": "a", "binarise": True}, "binarise and seed: are for data"),
+        ({}, "run or bundle: exactly one is required"),
+        ({"run": "a", "bundle": "b"}, "run or bundle: exactly one is required"),
+        ({"bundle": "b"}, "data: is required with bundle"),
+        ({"run": "a", "binarise": True}, "binarise and seed: have an effect only with data"),
     ],
 )
 def test_an_evaluation_is_of_one_model_on_known_rows(options: dict[str, Any], message: str) -> None:

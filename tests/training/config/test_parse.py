@@ -68,8 +68,8 @@ def test_unknown_keys_of_a_file_are_refused_by_name(tmp_path: Path, name: str, t
     [
         ("a.yaml", "a: [1", "is not YAML"),
         ("a.toml", "a = ", "is not TOML"),
-        ("a.yaml", "- 1\n", "must be keys and values"),
-        ("a.yaml", "", "must be keys and values"),
+        ("a.yaml", "- 1\n", "must contain keys and values"),
+        ("a.yaml", "", "must contain keys and values"),
         ("missing.yaml", None, "cannot be read: No such file"),
     ],
 )

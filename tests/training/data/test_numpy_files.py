@@ -94,7 +94,7 @@ def test_range(values: list[Any], dtype: str, bounds: tuple[float, float] | None
         (np.array([["a", "b"]]), "expected real numbers"),
         (np.array([[1, 2], [3, np.nan]]), r"x\[1, 1\] is nan"),
         (np.array([[[1, -np.inf]]]), r"x\[0, 0, 1\] is -inf"),
-        (np.array([[1.0], [1e39]]), r"x\[1, 0\] is 1e\+39, which float32 does not hold"),
+        (np.array([[1.0], [1e39]]), r"x\[1, 0\] is 1e\+39, which is not finite in float32"),
     ],
 )
 def test_an_unusable_array_is_refused(array: np.ndarray[Any, Any], message: str) -> None:
@@ -120,7 +120,7 @@ def test_npz_with_one_array(tmp_path: Path) -> None:
 
 def test_npz_without_a_known_name_lists_what_there_is(tmp_path: Path) -> None:
     np.savez(tmp_path / "a.npz", before=np.eye(3), after=np.eye(3))
-    with pytest.raises(DataError, match=r"a\.npz holds before, after; expected"):
+    with pytest.raises(DataError, match=r"a\.npz contains before, after; expected"):
         load_arrays(tmp_path / "a.npz")
 
 

@@ -8,8 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from tests.training.models import mixture_vae
-from training.evaluation.evaluate import ROWS, evaluate
-from training.evaluation.kl_decomposition import decompose
+from training.evaluation.batches import BATCH_ROWS
+from training.evaluation.evaluate import evaluate
+from training.evaluation.kl_decomposition import decompose_kl
 from training.system.seeds import Purpose, generator
 from vae.likelihoods.gaussian import OptimalGaussian, SharedGaussian
 from vae.manifest import MLP, Bernoulli, Gaussian, InputSpec, ModelSpec
@@ -57,7 +58,7 @@ def test_with_one_sample_the_bound_is_the_elbo_on_average() -> None:
 
 
 def test_the_parts_add_up_and_rows_do_not_depend_on_the_chunk() -> None:
-    vae, x = make_vae(), torch.randn(ROWS + 10, 3)
+    vae, x = make_vae(), torch.randn(BATCH_ROWS + 10, 3)
     found = evaluate(vae, x, samples=1, seed=0)
     assert found.elbo == pytest.approx(found.reconstruction - found.kl)
     assert found.kl == pytest.approx(sum(found.kl_per_latent), rel=1e-6)
@@ -75,7 +76,7 @@ def test_scores_are_the_service_s_formula_on_the_first_draw() -> None:
 def test_the_seed_decides_the_noise() -> None:
     vae, x = make_vae(), torch.randn(20, 3)
     first, again, other = (evaluate(vae, x, samples=2, seed=s) for s in (1, 1, 2))
-    assert first.figures() == again.figures()
+    assert first.metrics() == again.metrics()
     assert first.elbo != other.elbo
 
 
@@ -138,13 +139,13 @@ def test_bernoulli_rows_of_bytes_are_evaluated_as_they_are() -> None:
 
 
 def test_the_terms_of_the_kl_are_those_of_the_whole_data() -> None:
-    vae, x = make_vae(), torch.randn(2 * ROWS + 3, 3)
+    vae, x = make_vae(), torch.randn(2 * BATCH_ROWS + 3, 3)
     found = evaluate(vae, x, samples=1, seed=0)
     with torch.no_grad():
         noise = generator(0, Purpose.DECOMPOSITION)
-        assert found.decomposition == decompose(*vae.encode(x), noise)
+        assert found.decomposition == decompose_kl(*vae.encode(x), noise)
     assert sum(found.terms.values()) == pytest.approx(found.kl, abs=0.2)
-    assert found.terms.items() <= found.figures().items()
+    assert found.terms.items() <= found.metrics().items()
 
 
 def test_latents_that_are_learned_have_no_terms() -> None:

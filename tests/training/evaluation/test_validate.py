@@ -4,12 +4,13 @@ import pytest
 import torch
 
 from tests.training.models import gaussian_vae, mixture_vae, now
-from training.evaluation.evaluate import ROWS, evaluate
+from training.evaluation.batches import BATCH_ROWS
+from training.evaluation.evaluate import evaluate
 from training.evaluation.validate import validate
 from training.objectives.elbo import ELBO
 from training.objectives.iwae import IWAE
 
-X = torch.randn(ROWS + 9, 5, generator=torch.Generator().manual_seed(0))
+X = torch.randn(BATCH_ROWS + 9, 5, generator=torch.Generator().manual_seed(0))
 
 
 def test_with_the_elbo_it_is_the_evaluation_by_one_draw() -> None:

@@ -68,7 +68,7 @@ class Cancelling(nn.Module):
 
 
 def check(graph: onnx.ModelProto, claimed: Graph = DECODER) -> None:
-    gate.check(claimed, graph.SerializeToString(), Double(), INPUTS, SIZES)
+    gate.check_graph(claimed, graph.SerializeToString(), Double(), INPUTS, SIZES)
 
 
 def test_a_good_graph_passes() -> None:
@@ -80,10 +80,10 @@ def test_no_more_is_asked_than_float32_can_give() -> None:
     graph = model().SerializeToString()
     lost = (Cancelling()(INPUTS["z"]) - 2 * INPUTS["z"]).abs().max()
     assert lost > gate.TOLERANCE
-    gate.check(DECODER, graph, Cancelling(), INPUTS, SIZES)
+    gate.check_graph(DECODER, graph, Cancelling(), INPUTS, SIZES)
     wrong = model(factor=2.001).SerializeToString()
     with pytest.raises(ExportError, match="differs by"):
-        gate.check(DECODER, wrong, Cancelling(), INPUTS, SIZES)
+        gate.check_graph(DECODER, wrong, Cancelling(), INPUTS, SIZES)
 
 
 def test_a_fixed_batch_is_refused() -> None:
@@ -116,7 +116,7 @@ def test_weights_in_a_second_file_are_refused(tmp_path: Path) -> None:
         split, tmp_path / "a.onnx", save_as_external_data=True, size_threshold=0, location="a.data"
     )
     kept = onnx.load(tmp_path / "a.onnx", load_external_data=False)
-    with pytest.raises(ExportError, match="decoder: the weights factor lie in a second file"):
+    with pytest.raises(ExportError, match="decoder: the weights factor are in a second file"):
         check(kept)
 
 
@@ -149,9 +149,9 @@ def test_a_graph_whose_rows_know_of_each_other_is_refused() -> None:
     node.input[1] = "largest"
     largest = helper.make_node("ReduceMax", ["z"], ["largest"], keepdims=0)
     together.graph.node.insert(0, largest)
-    gate.check_alone(DECODER, model().SerializeToString(), INPUTS, SIZES)
+    gate.check_batch_invariance(DECODER, model().SerializeToString(), INPUTS, SIZES)
     with pytest.raises(ExportError, match=r"mean of a row differs by .* a batch of 1 and of 257"):
-        gate.check_alone(DECODER, together.SerializeToString(), INPUTS, SIZES)
+        gate.check_batch_invariance(DECODER, together.SerializeToString(), INPUTS, SIZES)
 
 
 @pytest.mark.parametrize("module", [FrozenBatch(), Noisy()])

@@ -14,8 +14,8 @@ import torch
 from pydantic import ValidationError
 from torch import Tensor, nn
 
-from training.config.options import TrainConfig
-from training.data.conditions import conditions
+from training.config.train_config import TrainConfig
+from training.data.conditions import condition_tensor
 from training.data.dataset import Dataset
 from training.errors import ConfigError
 from training.export.gate import BATCH_SIZES
@@ -104,14 +104,14 @@ def pictures() -> Dataset:
     return Dataset(x, spec, torch.arange(rows) % 3)
 
 
-PICTURES = pictures()
+IMAGES = pictures()
 
 
 def spec_of(choice: Choice) -> ModelSpec:
     """The model of a choice, small. Raises what a user sees before training starts."""
-    config = resolve(TrainConfig(data="digits", latent_dim=2, **choice), PICTURES)
+    config = resolve(TrainConfig(data="digits", latent_dim=2, **choice), IMAGES)
     small = {name: value for name, value in SMALL.items() if name not in choice}
-    return model_spec(config.model_copy(update=small), PICTURES)
+    return model_spec(config.model_copy(update=small), IMAGES)
 
 
 def allowed(choice: Choice) -> bool:
@@ -134,8 +134,8 @@ def vae_of(choice: Choice) -> VAE:
 
 def exported(vae: VAE, part: Exported = Networks) -> bytes:
     """Through the gate, or ExportError."""
-    c = conditions(PICTURES, vae.spec)
-    inputs = gate_inputs(vae, PICTURES.x, 0, c)
+    c = condition_tensor(IMAGES, vae.spec)
+    inputs = gate_inputs(vae, IMAGES.x, 0, c)
     told = part.graph.given(CONDITION) if c is not None and part is Networks else part.graph
     return export_graph(told, part(vae), inputs, magnitudes(vae.spec))
 
@@ -240,7 +240,7 @@ def test_a_pixel_hundreds_of_scales_from_its_mean_has_a_finite_score() -> None:
 def test_engines_choose_alike_of_many_components_also_where_one_ends() -> None:
     vae = vae_of({"prior": "mixture", "prior_components": 500})
     (prior,) = (part for part in vae.latents.modules() if isinstance(part, SettledMixture))
-    module, inputs = MODULES[PRIOR.name](vae), gate_inputs(vae, PICTURES.x, 0)
+    module, inputs = MODULES[PRIOR.name](vae), gate_inputs(vae, IMAGES.x, 0)
     content = export_graph(PRIOR, module, inputs, magnitudes(vae.spec))
     noise, temperature = torch.zeros(499, 3), torch.ones(499)
     noise[:, 0] = prior.between

@@ -7,7 +7,7 @@ import safetensors.torch
 import torch
 
 from training.evaluation.evaluate import evaluate
-from training.export.onnx_model import Served
+from training.export.onnx_model import OnnxModel
 from vae.bundle import Bundle, open_bundle
 from vae.networks import VAE
 
@@ -21,7 +21,7 @@ def opened(path: Path) -> tuple[Bundle, VAE]:
 
 def test_it_computes_what_the_networks_do(digits_bundle: Path) -> None:
     bundle, vae = opened(digits_bundle)
-    served = Served(vae, bundle.files)
+    served = OnnxModel(vae, bundle.files)
     x = torch.from_numpy(bundle.arrays("golden.npz", "x")["x"])
     with torch.inference_mode():
         for found, expected in zip(served.encode(x), vae.encode(x), strict=True):
@@ -34,7 +34,7 @@ def test_it_computes_what_the_networks_do(digits_bundle: Path) -> None:
 def test_its_elbo_is_that_of_the_held_out_scores(digits_bundle: Path) -> None:
     bundle, vae = opened(digits_bundle)
     x = torch.randint(0, 17, (300, 8, 8))
-    served = Served(vae, bundle.files)
+    served = OnnxModel(vae, bundle.files)
     again, other = served.elbo(x, seed=0), served.elbo(x, seed=1)
     assert again.shape == (300,)
     assert torch.equal(again, served.elbo(x, seed=0))

@@ -5,7 +5,7 @@ from typing import get_args
 
 import pytest
 
-from training.config.options import TrainConfig
+from training.config.train_config import TrainConfig
 from training.config.types import LoggerName
 from training.errors import ConfigError
 from training.loggers.registry import LOGGERS, load_loggers

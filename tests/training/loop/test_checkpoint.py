@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from training.config.options import TrainConfig
+from training.config.train_config import TrainConfig
 from training.errors import RunError
 from training.loop.checkpoint import (
     Progress,
@@ -15,9 +15,9 @@ from training.loop.checkpoint import (
     save_checkpoint,
 )
 from training.loop.optimiser import make_optimiser
-from training.loop.step import step
-from training.loop.train_state import Learner
-from training.objectives.schedules import at_the_end
+from training.loop.step import update_weights
+from training.loop.train_state import TrainState
+from training.objectives.schedules import final_values
 from vae.manifest import MLP, Gaussian, InputSpec, ModelSpec
 from vae.networks import VAE
 
@@ -34,50 +34,52 @@ def make_spec(width: int = 4) -> ModelSpec:
 
 
 @pytest.fixture
-def trained(tmp_path: Path) -> tuple[Path, Learner]:
+def trained(tmp_path: Path) -> tuple[Path, TrainState]:
     torch.manual_seed(0)
     vae = VAE(make_spec())
-    learner = Learner.start(vae, CONFIG, rows=5)
+    state = TrainState.create(vae, CONFIG, rows=5)
     best = {name: tensor.clone() for name, tensor in vae.state_dict().items()}
-    step(learner, torch.randn(5, 3), torch.randn(1, 5, 2), at_the_end(CONFIG))
+    update_weights(state, torch.randn(5, 3), torch.randn(1, 5, 2), final_values(CONFIG))
     progress = Progress(spec=make_spec(), data="abc", epoch=4, step=9, best_epoch=3)
     path = tmp_path / "checkpoint.safetensors"
-    save_checkpoint(path, vae, learner.optimiser, best, progress)
-    return path, learner
+    save_checkpoint(path, vae, state.optimiser, best, progress)
+    return path, state
 
 
 def test_training_goes_on_bit_for_bit(
-    trained: tuple[Path, Learner],
+    trained: tuple[Path, TrainState],
 ) -> None:
-    path, learner = trained
-    other = Learner.start(VAE(make_spec()), CONFIG, rows=5)
+    path, state = trained
+    other = TrainState.create(VAE(make_spec()), CONFIG, rows=5)
     load_checkpoint(path, other.vae, other.optimiser)
     x, eps = torch.randn(5, 3), torch.randn(1, 5, 2)
-    for each in (learner, other):
-        step(each, x, eps, at_the_end(CONFIG))
-    pairs = zip(learner.vae.parameters(), other.vae.parameters(), strict=True)
+    for each in (state, other):
+        update_weights(each, x, eps, final_values(CONFIG))
+    pairs = zip(state.vae.parameters(), other.vae.parameters(), strict=True)
     assert all(torch.equal(*pair) for pair in pairs)
 
 
 def test_the_best_weights_are_kept_apart(
-    trained: tuple[Path, Learner],
+    trained: tuple[Path, TrainState],
 ) -> None:
-    path, learner = trained
+    path, state = trained
     best, progress = load_best(path)
     assert progress == Progress(spec=make_spec(), data="abc", epoch=4, step=9, best_epoch=3)
-    assert not torch.equal(next(best.parameters()), next(learner.vae.parameters()))
+    assert not torch.equal(next(best.parameters()), next(state.vae.parameters()))
 
 
-def test_the_same_state_gives_the_same_bytes(trained: tuple[Path, Learner], tmp_path: Path) -> None:
-    path, learner = trained
+def test_the_same_state_gives_the_same_bytes(
+    trained: tuple[Path, TrainState], tmp_path: Path
+) -> None:
+    path, state = trained
     again = tmp_path / "again.safetensors"
     best, progress = load_best(path)
-    save_checkpoint(again, learner.vae, learner.optimiser, best.state_dict(), progress)
+    save_checkpoint(again, state.vae, state.optimiser, best.state_dict(), progress)
     assert again.read_bytes() == path.read_bytes()
 
 
 @pytest.mark.parametrize("keep", [0, 4, 100, -1])
-def test_a_file_cut_short_is_named(trained: tuple[Path, Learner], keep: int) -> None:
+def test_a_file_cut_short_is_named(trained: tuple[Path, TrainState], keep: int) -> None:
     path, *_ = trained
     path.write_bytes(path.read_bytes()[:keep])
     with pytest.raises(RunError, match=rf"{path} (is damaged|cannot be read)"):
@@ -85,7 +87,7 @@ def test_a_file_cut_short_is_named(trained: tuple[Path, Learner], keep: int) -> 
 
 
 def test_a_missing_file_and_another_model_s_are_named(
-    trained: tuple[Path, Learner], tmp_path: Path
+    trained: tuple[Path, TrainState], tmp_path: Path
 ) -> None:
     path, *_ = trained
     with pytest.raises(RunError, match=r"none\.safetensors cannot be read"):

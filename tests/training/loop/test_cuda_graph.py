@@ -12,19 +12,19 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from training.config.options import TrainConfig
-from training.data.conditions import conditioned
+from training.config.train_config import TrainConfig
+from training.data.conditions import with_conditions
 from training.data.dataset import Dataset
 from training.data.digits import load_digits
-from training.loop.cuda_graph import WARM_UPS, Replayed
+from training.loop.cuda_graph import WARM_UPS, CapturedStep
 from training.loop.reporter import Reporter
-from training.loop.step import learn
-from training.loop.train import Totals, run_epoch
-from training.loop.train_state import Learner
-from training.model.build import build
+from training.loop.step import train_step
+from training.loop.train import EpochTotals, run_epoch
+from training.loop.train_state import TrainState
+from training.model.build import build_vae
 from training.model.resolve import resolve
 from training.model.spec import model_spec
-from training.objectives.schedules import at
+from training.objectives.schedules import values_at
 
 ROWS = 300
 """With batches of 64 the last one has 44, which no graph is for."""
@@ -82,30 +82,30 @@ def digits() -> Dataset:
     return replace(data, x=data.x[:ROWS], labels=data.labels[:ROWS])
 
 
-def start(data: Dataset, options: dict[str, Any]) -> tuple[Learner, TrainConfig]:
+def start(data: Dataset, options: dict[str, Any]) -> tuple[TrainState, TrainConfig]:
     given = {"data": "digits", "latent_dim": 4, "batch_size": 64, "epochs": 3}
     config = TrainConfig.model_validate({"hidden": (16,), **given, **options})
     config = resolve(config, data)
-    return Learner.start(build(model_spec(config, data), 0), config, rows=len(data)), config
+    return TrainState.create(build_vae(model_spec(config, data), 0), config, rows=len(data)), config
 
 
 def train(
-    data: Dataset, learner: Learner, config: TrainConfig
-) -> tuple[list[Tensor], list[Totals]]:
+    data: Dataset, state: TrainState, config: TrainConfig
+) -> tuple[list[Tensor], list[EpochTotals]]:
     """The weights after three epochs, and each epoch's figures."""
-    rows = conditioned(data, learner.vae.spec)
-    totals = [run_epoch(learner, rows, config, epoch, Reporter()) for epoch in (1, 2, 3)]
-    return list(learner.judged.state_dict().values()), totals
+    rows = with_conditions(data, state.vae.spec)
+    totals = [run_epoch(state, rows, config, epoch, Reporter()) for epoch in (1, 2, 3)]
+    return list(state.eval_vae.state_dict().values()), totals
 
 
 @EVERY
 def test_replayed_steps_are_the_steps(options: dict[str, Any], digits: Dataset) -> None:
     graph = Again()
-    learner, config = start(digits, options)
-    weights, totals = train(digits, learner, config)
-    learner, config = start(digits, options)
-    learner = replace(learner, replayed=Replayed(graph, config.batch_size))
-    weights_again, totals_again = train(digits, learner, config)
+    state, config = start(digits, options)
+    weights, totals = train(digits, state, config)
+    state, config = start(digits, options)
+    state = replace(state, captured_step=CapturedStep(graph, config.batch_size))
+    weights_again, totals_again = train(digits, state, config)
     assert (graph.warmed, graph.replays) == (WARM_UPS, 3 * (ROWS // 64) - WARM_UPS)
     for once, again in zip(totals, totals_again, strict=True):
         assert (once.steps, once.rows, once.last) == (again.steps, again.rows, again.last)
@@ -141,11 +141,11 @@ class Captured(Again):
 
 @EVERY
 def test_a_step_never_goes_by_way_of_the_host(options: dict[str, Any], digits: Dataset) -> None:
-    learner, config = start(digits, options)
-    rows = conditioned(digits, learner.vae.spec)
-    batch = next(iter(rows.batches(64, 0, 1, learner.group)))
+    state, config = start(digits, options)
+    rows = with_conditions(digits, state.vae.spec)
+    batch = next(iter(rows.batches(64, 0, 1, state.group)))
     graph = Captured()
-    learner = replace(learner, replayed=Replayed(graph, 64))
+    state = replace(state, captured_step=CapturedStep(graph, 64))
     for number in range(WARM_UPS + 1):
-        learn(learner, batch, at(config, number / 5), torch.Generator().manual_seed(0))
+        train_step(state, batch, values_at(config, number / 5), torch.Generator().manual_seed(0))
     assert graph.captured

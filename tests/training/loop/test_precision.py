@@ -4,18 +4,19 @@ import pytest
 import torch
 from torch import Tensor
 
-from training.config.options import TrainConfig
+from training.config.train_config import TrainConfig
 from training.config.types import Precision
-from training.data.conditions import conditioned
+from training.data.conditions import with_conditions
 from training.data.dataset import Dataset
 from training.data.digits import load_digits
-from training.loop.precision import Mixed, computing_in, rounding
+from training.loop.precision import BFloat16Network, tf32_if_requested, with_precision
 from training.loop.reporter import Reporter
 from training.loop.train import run_epoch
-from training.loop.train_state import Learner
-from training.model.build import build
+from training.loop.train_state import TrainState
+from training.model.build import build_vae
 from training.model.resolve import resolve
 from training.model.spec import model_spec
+from training.system.device import tf32_enabled
 from vae.networks import VAE
 
 NETWORKS = pytest.mark.parametrize(
@@ -36,21 +37,21 @@ def digits() -> Dataset:
     return load_digits()
 
 
-def start(data: Dataset, precision: Precision, options: dict[str, object]) -> Learner:
+def start(data: Dataset, precision: Precision, options: dict[str, object]) -> TrainState:
     given = {"data": "digits", "latent_dim": 4, "precision": precision, **options}
     config = resolve(TrainConfig.model_validate({"hidden": (32,), **given}), data)
-    return Learner.start(build(model_spec(config, data), 0), config, rows=len(data))
+    return TrainState.create(build_vae(model_spec(config, data), 0), config, rows=len(data))
 
 
 def learned(data: Dataset, precision: Precision, options: dict[str, object]) -> float:
     """The mean ELBO of the fourth epoch."""
-    learner = start(data, precision, options)
+    state = start(data, precision, options)
     config = TrainConfig.model_validate({"data": "digits", "batch_size": 64, "epochs": 4})
-    rows = conditioned(data, learner.vae.spec)
+    rows = with_conditions(data, state.vae.spec)
     for epoch in (1, 2, 3, 4):
-        totals = run_epoch(learner, rows, config, epoch, Reporter())
+        totals = run_epoch(state, rows, config, epoch, Reporter())
     assert totals.skipped == 0
-    assert {weight.dtype for weight in learner.vae.parameters()} == {torch.float32}
+    assert {weight.dtype for weight in state.vae.parameters()} == {torch.float32}
     return totals.elbo / totals.rows
 
 
@@ -70,17 +71,17 @@ def outputs(vae: VAE) -> list[Tensor]:
 
 def test_networks_round_and_answer_in_float32(digits: Dataset) -> None:
     vae = start(digits, "float32", {}).vae
-    for exact, rounded in zip(outputs(vae), outputs(computing_in("bfloat16", vae)), strict=True):
+    for exact, rounded in zip(outputs(vae), outputs(with_precision("bfloat16", vae)), strict=True):
         assert rounded.dtype == torch.float32
         assert not torch.equal(rounded, exact)
         torch.testing.assert_close(rounded, exact, rtol=2e-2, atol=2e-2)
 
 
 def test_only_a_step_computes_in_bfloat16(digits: Dataset) -> None:
-    learner = start(digits, "bfloat16", {})
-    assert isinstance(learner.computed.encoder, Mixed)
-    assert not isinstance(learner.judged.encoder, Mixed)
-    assert list(learner.vae.state_dict()) == list(start(digits, "float32", {}).vae.state_dict())
+    state = start(digits, "bfloat16", {})
+    assert isinstance(state.forward_vae.encoder, BFloat16Network)
+    assert not isinstance(state.eval_vae.encoder, BFloat16Network)
+    assert list(state.vae.state_dict()) == list(start(digits, "float32", {}).vae.state_dict())
 
 
 @pytest.mark.parametrize("precision", ["float32", "tf32"])
@@ -88,23 +89,20 @@ def test_other_precisions_leave_the_networks_as_they_are(
     precision: Precision, digits: Dataset
 ) -> None:
     vae = start(digits, "float32", {}).vae
-    assert computing_in(precision, vae) is vae
+    assert with_precision(precision, vae) is vae
 
 
 def test_tf32_is_allowed_only_when_asked_for_and_meanwhile() -> None:
-    def allowed() -> tuple[bool, bool]:
-        return torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32
-
-    before = allowed()
-    with rounding("tf32"):
-        assert allowed() == (True, True)
-        with rounding("bfloat16"):
-            assert allowed() == (False, False)
-        assert allowed() == (True, True)
-    assert allowed() == before
+    before = tf32_enabled()
+    with tf32_if_requested("tf32"):
+        assert tf32_enabled() == (True, True)
+        with tf32_if_requested("bfloat16"):
+            assert tf32_enabled() == (False, False)
+        assert tf32_enabled() == (True, True)
+    assert tf32_enabled() == before
 
 
 def test_tf32_is_refused_on_a_cpu() -> None:
-    with pytest.raises(ValueError, match="precision: a CPU does not have tf32"):
+    with pytest.raises(ValueError, match="precision: a CPU does not support tf32"):
         TrainConfig(data="digits", precision="tf32")
     assert TrainConfig(data="digits", precision="tf32", device="cuda").precision == "tf32"

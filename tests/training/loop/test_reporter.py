@@ -6,13 +6,15 @@ import pytest
 from rich.console import Console
 
 from tests.training.models import epoch_metrics
-from training.loggers.console import PLAIN_LINES, TerminalReporter, reporter
+from training.loggers.console import PLAIN_LINES, TerminalReporter, console_reporter
 
 
 @pytest.mark.parametrize("epochs", [1, 2, 19, 20, 21, 333])
 def test_plain_lines_are_few_and_have_the_first_and_the_last(epochs: int) -> None:
     stream = io.StringIO()
-    with reporter(Console(file=stream, width=40), rows=5, epochs=epochs, reached=0) as shown:
+    with console_reporter(
+        Console(file=stream, width=40), rows=5, epochs=epochs, epochs_done=0
+    ) as shown:
         for epoch in range(1, epochs + 1):
             shown.step(5)
             shown.epoch(epoch_metrics(epoch))
@@ -25,7 +27,7 @@ def test_plain_lines_are_few_and_have_the_first_and_the_last(epochs: int) -> Non
 def test_a_terminal_gets_a_bar_that_ends_full() -> None:
     stream = io.StringIO()
     console = Console(file=stream, force_terminal=True, width=200)
-    with reporter(console, rows=5, epochs=2, reached=1) as shown:
+    with console_reporter(console, rows=5, epochs=2, epochs_done=1) as shown:
         assert isinstance(shown, TerminalReporter)
         shown.step(5)
         shown.epoch(epoch_metrics(2))

@@ -17,7 +17,7 @@ from training.data.dataset import DataError
 from training.data.digits import load_digits
 from training.errors import RunError
 from training.loop.checkpoint import read_progress
-from training.loop.run_directory import Run
+from training.loop.run_directory import RunDirectory
 from vae.bundle import open_bundle, versions_in
 
 ROOT = Path(__file__).parents[3]
@@ -67,7 +67,7 @@ def start(root: Path) -> subprocess.Popen[bytes]:
     )
 
 
-def kill_after(process: subprocess.Popen[bytes], run: Run, epochs: int) -> None:
+def kill_after(process: subprocess.Popen[bytes], run: RunDirectory, epochs: int) -> None:
     deadline = time.monotonic() + 60
     while not run.metrics.exists() or run.metrics.read_bytes().count(b"\n") < epochs:
         assert process.poll() is None, "the run ended before it could be killed"
@@ -77,21 +77,21 @@ def kill_after(process: subprocess.Popen[bytes], run: Run, epochs: int) -> None:
     assert process.wait() == -signal.SIGKILL
 
 
-def without_rates(run: Run) -> list[dict[str, Any]]:
+def without_rates(run: RunDirectory) -> list[dict[str, Any]]:
     return [{k: v for k, v in line.items() if k != "images_per_second"} for line in run.history()]
 
 
 def test_killed_runs_end_like_one_that_never_was(tmp_path: Path) -> None:
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     run_train(command(whole), Console(quiet=True))
-    run = Run(broken / "run")
+    run = RunDirectory(broken / "run")
     for kill in range(1, KILLS + 1):
         kill_after(start(broken), run, epochs=kill * EPOCHS // (KILLS + 1))
         assert 0 < read_progress(run.checkpoint).epoch < EPOCHS
         assert not (broken / "models").exists()
     run_train(command(broken, resume=True), Console(quiet=True))
-    assert run.checkpoint.read_bytes() == Run(whole / "run").checkpoint.read_bytes()
-    assert without_rates(run) == without_rates(Run(whole / "run"))
+    assert run.checkpoint.read_bytes() == RunDirectory(whole / "run").checkpoint.read_bytes()
+    assert without_rates(run) == without_rates(RunDirectory(whole / "run"))
     first, second = (open_bundle(root / "models" / "digits" / "1") for root in (whole, broken))
     for name in ("checkpoint.safetensors", "calibration.npz", "encoder.onnx", "samples.png"):
         assert first.files[name] == second.files[name]
@@ -105,25 +105,28 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_a_finished_run_is_only_exported_again(finished: Path) -> None:
-    before = Run(finished / "run").metrics.read_text()
+    before = RunDirectory(finished / "run").metrics.read_text()
     run_train(command(finished, epochs=2, resume=True), Console(quiet=True))
-    assert Run(finished / "run").metrics.read_text() == before
+    assert RunDirectory(finished / "run").metrics.read_text() == before
     assert versions_in(finished / "models" / "digits")[-1] >= 2
 
 
 def test_resuming_where_nothing_is_starts_anew(finished: Path, tmp_path: Path) -> None:
     run_train(command(tmp_path, epochs=2, resume=True), Console(quiet=True))
-    assert without_rates(Run(tmp_path / "run")) == without_rates(Run(finished / "run"))[:2]
+    assert (
+        without_rates(RunDirectory(tmp_path / "run"))
+        == without_rates(RunDirectory(finished / "run"))[:2]
+    )
 
 
 def test_more_epochs_are_a_longer_run(finished: Path, tmp_path: Path) -> None:
     run_train(command(finished, epochs=4, resume=True), Console(quiet=True))
     run_train(command(tmp_path, epochs=4), Console(quiet=True))
     assert (
-        Run(finished / "run").checkpoint.read_bytes()
-        == Run(tmp_path / "run").checkpoint.read_bytes()
+        RunDirectory(finished / "run").checkpoint.read_bytes()
+        == RunDirectory(tmp_path / "run").checkpoint.read_bytes()
     )
-    with pytest.raises(RunError, match="has trained 4 epochs, which is more than 2"):
+    with pytest.raises(RunError, match="has already trained 4 epochs, more than 2"):
         run_train(command(finished, epochs=2, resume=True), Console(quiet=True))
 
 
@@ -132,7 +135,7 @@ def test_a_conv_network_goes_on_where_it_stopped(colour_folder: Path, tmp_path: 
     run_train(command(tmp_path / "whole", **conv, epochs=6), Console(quiet=True))
     run_train(command(tmp_path / "parts", **conv, epochs=3), Console(quiet=True))
     run_train(command(tmp_path / "parts", **conv, epochs=6, resume=True), Console(quiet=True))
-    whole, parts = (Run(tmp_path / name / "run") for name in ("whole", "parts"))
+    whole, parts = (RunDirectory(tmp_path / name / "run") for name in ("whole", "parts"))
     assert whole.checkpoint.read_bytes() == parts.checkpoint.read_bytes()
 
 
@@ -158,7 +161,7 @@ def test_other_options_and_other_data_are_refused(
 
 
 def test_a_torn_last_line_of_metrics_does_no_harm(finished: Path) -> None:
-    run = Run(finished / "run")
+    run = RunDirectory(finished / "run")
     with run.metrics.open("a") as file:
         file.write('{"epoch": 99, "elb')
     reached = read_progress(run.checkpoint).epoch

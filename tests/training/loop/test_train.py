@@ -9,24 +9,24 @@ import pytest
 import torch
 from rich.console import Console
 
-from training.config.options import TrainConfig
+from training.config.train_config import TrainConfig
 from training.data.dataset import Dataset
-from training.data.row_source import InMemory
+from training.data.row_source import InMemoryRows
 from training.errors import RunError
-from training.evaluation.kl_decomposition import Decomposition
+from training.evaluation.kl_decomposition import KLDecomposition
 from training.evaluation.validate import validate
 from training.loggers.console import PlainReporter
 from training.loop.checkpoint import Progress, load_best, read_progress
-from training.loop.run_directory import Run
-from training.loop.step import step
-from training.loop.train import informed, run_epoch, train
-from training.loop.train_state import Learner
-from training.model.build import build
+from training.loop.run_directory import RunDirectory
+from training.loop.step import update_weights
+from training.loop.train import advance_aggressive, run_epoch, train
+from training.loop.train_state import TrainState
+from training.model.build import build_vae
 from training.model.resolve import resolve
 from training.model.spec import model_spec
 from training.objectives.elbo import ELBO
 from training.objectives.objective import Loss
-from training.objectives.schedules import Now, at_the_end
+from training.objectives.schedules import ScheduledValues, final_values
 from vae.manifest import InputSpec
 from vae.networks import VAE
 
@@ -58,12 +58,12 @@ def make_config(run: Path, **options: object) -> TrainConfig:
     )
 
 
-def fit(config: TrainConfig, data: Dataset) -> tuple[VAE, Run]:
+def fit(config: TrainConfig, data: Dataset) -> tuple[VAE, RunDirectory]:
     config = resolve(config, data)
     spec = model_spec(config, data)
     config.run.mkdir(exist_ok=True)
-    run = Run(config.run)
-    vae = build(spec, config.seed)
+    run = RunDirectory(config.run)
+    vae = build_vae(spec, config.seed)
     progress = Progress(spec=spec, data="")
     train(vae, data.rows, make_data(64).rows, config, run, progress, QUIET)
     return vae, run
@@ -84,8 +84,8 @@ def test_the_loss_falls_and_the_metrics_say_so(tmp_path: Path) -> None:
 def test_every_row_counts_once_also_in_a_short_last_batch() -> None:
     data = make_data(100)
     config = resolve(make_config(Path(), batch_size=64), data)
-    vae = build(model_spec(config, data), 0)
-    totals = run_epoch(Learner.start(vae, config, rows=len(data)), data.rows, config, 1, QUIET)
+    vae = build_vae(model_spec(config, data), 0)
+    totals = run_epoch(TrainState.create(vae, config, rows=len(data)), data.rows, config, 1, QUIET)
     assert (totals.steps, totals.rows, totals.skipped) == (2, 100, 0)
 
 
@@ -103,20 +103,20 @@ def test_the_learned_variance_finds_the_noise(tmp_path: Path) -> None:
 def test_a_step_that_is_not_finite_leaves_weights_and_optimiser_alone() -> None:
     data = make_data()
     config = resolve(make_config(Path()), data)
-    vae = build(model_spec(config, data), 0)
-    learner, now = Learner.start(vae, config, rows=256), at_the_end(config)
+    vae = build_vae(model_spec(config, data), 0)
+    state, now = TrainState.create(vae, config, rows=256), final_values(config)
     good, eps = data.x[:8], torch.zeros(1, 8, 2)
     bad = good.clone()
     bad[3, 2] = torch.inf
-    step(learner, good, eps, now)
+    update_weights(state, good, eps, now)
     weights = [weight.clone() for weight in vae.parameters()]
-    moments = [state["exp_avg"].clone() for state in learner.optimiser.state.values()]
-    counts = step(learner, bad, eps, now)
+    moments = [moments_of["exp_avg"].clone() for moments_of in state.optimiser.state.values()]
+    counts = update_weights(state, bad, eps, now)
     assert counts.tolist() == [1, 0, 0, 0, 0, 0]
     assert all(torch.equal(*pair) for pair in zip(weights, vae.parameters(), strict=True))
-    after = [state["exp_avg"] for state in learner.optimiser.state.values()]
-    assert all(torch.equal(*pair) for pair in zip(moments, after, strict=True))
-    counts = step(learner, good, eps, now)
+    update = [moments_of["exp_avg"] for moments_of in state.optimiser.state.values()]
+    assert all(torch.equal(*pair) for pair in zip(moments, update, strict=True))
+    counts = update_weights(state, good, eps, now)
     assert counts[:2].tolist() == [0, 8]
     assert not torch.equal(weights[0], next(iter(vae.parameters())))
 
@@ -127,24 +127,24 @@ def test_skipped_steps_are_counted_and_left_out_of_the_means(tmp_path: Path) -> 
     x[17, 0] = torch.nan
     config = resolve(make_config(tmp_path, epochs=3, max_skipped=0.25), data)
     spec = model_spec(config, data)
-    run = Run(tmp_path)
-    unseen, fresh = InMemory(data.x[:9]), Progress(spec=spec, data="")
-    train(build(spec, 0), InMemory(x), unseen, config, run, fresh, QUIET)
+    run = RunDirectory(tmp_path)
+    unseen, fresh = InMemoryRows(data.x[:9]), Progress(spec=spec, data="")
+    train(build_vae(spec, 0), InMemoryRows(x), unseen, config, run, fresh, QUIET)
     assert [line["skipped"] for line in run.history()] == [1, 1, 1]
     assert all(line["elbo"] is not None for line in run.history())
 
 
 def test_too_many_skipped_steps_end_the_run(tmp_path: Path) -> None:
-    with pytest.raises(RunError, match=r"ended in epoch \d+: . of 4 steps .* learning rate"):
+    with pytest.raises(RunError, match=r"stopped in epoch \d+: . of 4 steps .* learning rate"):
         fit(make_config(tmp_path, learning_rate=1e30), make_data())
 
 
 def test_gradients_are_clipped() -> None:
     data = make_data()
     config = resolve(make_config(Path(), clip_norm=0.01), data)
-    vae = build(model_spec(config, data), 0)
-    learner = Learner.start(vae, config, rows=256)
-    step(learner, data.x, torch.zeros(1, 256, 2), at_the_end(config))
+    vae = build_vae(model_spec(config, data), 0)
+    state = TrainState.create(vae, config, rows=256)
+    update_weights(state, data.x, torch.zeros(1, 256, 2), final_values(config))
     norm = torch.nn.utils.get_total_norm([p.grad for p in vae.parameters() if p.grad is not None])
     assert norm.item() == pytest.approx(0.01, rel=1e-3)
 
@@ -167,10 +167,10 @@ def test_the_checkpoint_keeps_the_best_epoch_or_the_last(tmp_path: Path) -> None
 def test_the_means_of_an_epoch_are_those_of_the_objective() -> None:
     data = make_data(64)
     config = resolve(make_config(Path(), learning_rate=1e-30), data)
-    vae = build(model_spec(config, data), 0)
-    totals = run_epoch(Learner.start(vae, config, rows=len(data)), data.rows, config, 1, QUIET)
+    vae = build_vae(model_spec(config, data), 0)
+    totals = run_epoch(TrainState.create(vae, config, rows=len(data)), data.rows, config, 1, QUIET)
     with torch.no_grad():
-        expected = ELBO()(vae, data.x, torch.randn(1, 64, 2), at_the_end(config)).kl.sum().item()
+        expected = ELBO()(vae, data.x, torch.randn(1, 64, 2), final_values(config)).kl.sum().item()
     assert totals.kl == pytest.approx(expected, rel=1e-4)  # does not depend on the noise
 
 
@@ -224,20 +224,20 @@ def test_the_average_of_the_weights_is_what_is_judged_and_kept(tmp_path: Path) -
     vae, run = fit(config, make_data())
     kept, _ = load_best(run.checkpoint)
     assert not torch.equal(next(kept.parameters()), next(vae.parameters()))
-    found = validate(kept, ELBO(), make_data(64).x, at_the_end(config), config.seed)
+    found = validate(kept, ELBO(), make_data(64).x, final_values(config), config.seed)
     assert run.history()[-1]["held_out_elbo"] == pytest.approx(found.elbo)
 
 
 class Recorder:
     """An ELBO that keeps every batch that it saw."""
 
-    noises = 1
-    of_rows = True
+    noise_samples = 1
+    averages_rows = True
 
     def __init__(self) -> None:
         self.seen: list[torch.Tensor] = []
 
-    def __call__(self, vae: VAE, x: torch.Tensor, eps: torch.Tensor, now: Now) -> Loss:
+    def __call__(self, vae: VAE, x: torch.Tensor, eps: torch.Tensor, now: ScheduledValues) -> Loss:
         self.seen.append(x)
         return ELBO()(vae, x, eps, now)
 
@@ -250,8 +250,8 @@ def pictures_of(epoch: int, seed: int = 0) -> torch.Tensor:
     options = {"binarise": "dynamic", "likelihood": "bernoulli", "seed": seed, "batch_size": 30}
     config = resolve(make_config(Path(), **options), data)
     recorder = Recorder()
-    learner = Learner.start(build(model_spec(config, data), 0), config, rows=100)
-    run_epoch(replace(learner, objective=recorder), data.rows, config, epoch, QUIET)
+    state = TrainState.create(build_vae(model_spec(config, data), 0), config, rows=100)
+    run_epoch(replace(state, objective=recorder), data.rows, config, epoch, QUIET)
     return torch.cat(recorder.seen)
 
 
@@ -270,8 +270,8 @@ def test_aggressive_training_goes_on_where_it_stopped(tmp_path: Path) -> None:
     _, parts = fit(make_config(tmp_path / "parts", epochs=2, **options), data)
     config = resolve(make_config(tmp_path / "parts", epochs=4, **options), data)
     progress = read_progress(parts.checkpoint)
-    assert progress.information.best is not None
-    vae = build(progress.spec, config.seed)
+    assert progress.mutual_information.best is not None
+    vae = build_vae(progress.spec, config.seed)
     train(vae, data.rows, make_data(64).rows, config, parts, progress, QUIET)
     assert parts.checkpoint.read_bytes() == whole.checkpoint.read_bytes()
     assert whole.history()[-1]["elbo"] > whole.history()[0]["elbo"] + 0.1
@@ -282,6 +282,6 @@ def test_training_is_aggressive_until_the_mutual_information_stops_rising() -> N
     progress = Progress(spec=model_spec(resolve(make_config(Path()), data), data), data="")
     going_on = []
     for nats in (1.0, 2.0, 1.9):
-        progress = informed(progress, Decomposition(nats, 0.0, 0.0))
-        going_on.append(not progress.information.lost(1))
+        progress = advance_aggressive(progress, KLDecomposition(nats, 0.0, 0.0))
+        going_on.append(not progress.mutual_information.should_stop(1))
     assert going_on == [True, True, False]

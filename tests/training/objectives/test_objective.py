@@ -103,9 +103,9 @@ def test_the_capacity_pulls_the_mean_kl_from_both_sides(vae: VAE) -> None:
 
 
 def test_only_means_over_rows_add_up_over_parts_of_a_batch() -> None:
-    assert ELBO().of_rows
-    assert not ELBO(free_bits=0.1).of_rows
-    assert not ELBO(capacity=True).of_rows
+    assert ELBO().averages_rows
+    assert not ELBO(free_bits=0.1).averages_rows
+    assert not ELBO(capacity=True).averages_rows
 
 
 def test_the_free_bits_of_latents_with_one_density_are_those_of_all() -> None:

@@ -5,15 +5,15 @@ from typing import Any
 
 import pytest
 
-from training.config.options import TrainConfig
+from training.config.train_config import TrainConfig
 from training.objectives.schedules import (
-    at,
-    at_the_end,
     cosine,
     cyclical,
+    final_values,
     linear,
     sigmoid,
     staircase,
+    values_at,
 )
 
 
@@ -65,13 +65,13 @@ def test_the_staircase_is_the_published_one_with_the_published_epochs() -> None:
     ],
 )
 def test_beta_follows_its_schedule(options: dict[str, Any], time: float, beta: float) -> None:
-    assert at(config(**options), time).beta == pytest.approx(beta)
+    assert values_at(config(**options), time).beta == pytest.approx(beta)
 
 
 def test_the_capacity_rises_with_time() -> None:
     rising = config(capacity=20.0, capacity_epochs=10)
-    assert [at(rising, time).capacity for time in (0, 5, 50)] == [0, 10, 20]
-    assert at_the_end(rising).capacity == 20
+    assert [values_at(rising, time).capacity for time in (0, 5, 50)] == [0, 10, 20]
+    assert final_values(rising).capacity == 20
 
 
 @pytest.mark.parametrize(
@@ -88,12 +88,14 @@ def test_the_capacity_rises_with_time() -> None:
 def test_the_learning_rate_follows_its_schedule(
     options: dict[str, Any], time: float, rate: float
 ) -> None:
-    assert at(config(learning_rate=1.0, **options), time).learning_rate == pytest.approx(rate)
-    assert at(config(learning_rate=1.0, **options), time, decay=0.5).learning_rate == (
-        pytest.approx(0.5 * rate)
+    assert values_at(config(learning_rate=1.0, **options), time).learning_rate == pytest.approx(
+        rate
     )
+    assert values_at(
+        config(learning_rate=1.0, **options), time, plateau_factor=0.5
+    ).learning_rate == (pytest.approx(0.5 * rate))
 
 
 def test_the_end_has_everything_at_its_height() -> None:
     annealed = config(kl_anneal_epochs=math.pi, learning_rate_schedule="cosine")
-    assert at_the_end(annealed).beta == 2.0
+    assert final_values(annealed).beta == 2.0

@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from training.data.dataset import Dataset
-from training.model.build import build
-from training.report.model_outputs import LEAST, STEPS, look, project
+from training.model.build import build_vae
+from training.report.model_outputs import MIN_TRAVERSED, STEPS, collect_outputs, project
 from vae.manifest import MLP, Gaussian, InputSpec, ModelSpec
 from vae.networks import VAE
 
@@ -18,22 +18,22 @@ def make(latent_dim: int = 4, shape: tuple[int, ...] = (5,)) -> tuple[VAE, Datas
         input=spec, latent_dim=latent_dim, likelihood=Gaussian(), network=MLP(hidden=(8,))
     )
     x = torch.randn(20, *shape, generator=torch.Generator().manual_seed(1))
-    return build(model, seed=0), Dataset(x, spec, torch.arange(20) % 3)
+    return build_vae(model, seed=0), Dataset(x, spec, torch.arange(20) % 3)
 
 
 @pytest.mark.parametrize("shape", [(5,), (4, 6), (4, 6, 3)])
 @pytest.mark.parametrize("latent_dim", [1, 2, 9])
 def test_every_array_has_the_shape_that_it_says(shape: tuple[int, ...], latent_dim: int) -> None:
     vae, held_out = make(latent_dim, shape)
-    found = look(vae, held_out, seed=0)
+    found = collect_outputs(vae, held_out, seed=0)
     assert found is not None
     assert found.reconstructions.shape == found.x.shape == (20, *shape)
-    assert [part.place for part in found.parts] == [f"z[{index}]" for index in range(latent_dim)]
+    assert [part.name for part in found.parts] == [f"z[{index}]" for index in range(latent_dim)]
     assert found.spread.shape == (latent_dim,)
     assert found.active_units == sum(part.active for part in found.parts)
     assert found.projection.shape == (20, 2)
     assert found.traversals.shape == (len(found.traversed), len(STEPS), *shape)
-    assert len(found.traversed) >= min(LEAST, latent_dim)
+    assert len(found.traversed) >= min(MIN_TRAVERSED, latent_dim)
     assert found.labels is not None
     assert found.labels.tolist() == [row % 3 for row in range(20)]
 
@@ -41,7 +41,7 @@ def test_every_array_has_the_shape_that_it_says(shape: tuple[int, ...], latent_d
 def test_the_same_question_has_the_same_answer_and_leaves_the_random_state_alone() -> None:
     vae, held_out = make()
     before = torch.get_rng_state()
-    first, second = look(vae, held_out, seed=3), look(vae, held_out, seed=3)
+    first, second = collect_outputs(vae, held_out, seed=3), collect_outputs(vae, held_out, seed=3)
     assert first is not None
     assert second is not None
     assert np.array_equal(first.samples, second.samples)
@@ -50,7 +50,7 @@ def test_the_same_question_has_the_same_answer_and_leaves_the_random_state_alone
 
 def test_a_traversal_moves_one_latent_of_the_first_row() -> None:
     vae, held_out = make()
-    found = look(vae, held_out, seed=0)
+    found = collect_outputs(vae, held_out, seed=0)
     assert found is not None
     with torch.no_grad():
         z = vae.encode(held_out.x[:1])[0]
@@ -63,7 +63,7 @@ def test_a_model_whose_answers_are_not_finite_shows_nothing() -> None:
     vae, held_out = make()
     with torch.no_grad():
         next(vae.encoder.parameters()).fill_(torch.nan)
-    assert look(vae, held_out, seed=0) is None
+    assert collect_outputs(vae, held_out, seed=0) is None
 
 
 def test_the_projection_is_that_of_principal_components() -> None:

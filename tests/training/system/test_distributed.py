@@ -21,22 +21,22 @@ from torch import Tensor
 
 from tests.servers import ROOT
 from tests.training.loop.test_train import QUIET, make_config, make_data
-from training.commands.train import check_group
-from training.config.options import TrainConfig
-from training.data.dataset import Dataset, split
+from training.config.train_config import TrainConfig
+from training.data.dataset import Dataset, split_dataset
 from training.data.digits import load_digits
-from training.data.row_source import InMemory
-from training.errors import ConfigError, RunError
-from training.evaluation.evaluate import ROWS, evaluate
+from training.data.row_source import InMemoryRows
+from training.errors import ConfigError
+from training.evaluation.batches import BATCH_ROWS
+from training.evaluation.evaluate import evaluate
 from training.loop.checkpoint import Progress
-from training.loop.run_directory import Run
-from training.loop.train import Totals, run_epoch, train
-from training.loop.train_state import Learner
-from training.model.build import build
+from training.loop.run_directory import RunDirectory
+from training.loop.train import EpochTotals, run_epoch, train
+from training.loop.train_state import TrainState
+from training.model.build import build_vae
 from training.model.resolve import resolve
 from training.model.spec import model_spec
 from training.system.device import open_device
-from training.system.distributed import Group
+from training.system.distributed import ProcessGroup
 from vae.bundle import open_bundle
 from vae.networks import VAE
 
@@ -55,7 +55,7 @@ BUILDING = threading.Lock()
 """First weights come from torch's own generator, which threads share."""
 
 
-class Threads(Group):
+class Threads(ProcessGroup):
     """Processes of a group as threads of the test."""
 
     def __init__(
@@ -66,7 +66,7 @@ class Threads(Group):
         self._slots = slots
         self._barrier = barrier
 
-    def add(self, tensors: Sequence[Tensor]) -> None:
+    def all_reduce(self, tensors: Sequence[Tensor]) -> None:
         self._slots[self.rank] = [tensor.clone() for tensor in tensors]
         self._barrier.wait()
         for tensor, *parts in zip(tensors, *self._slots, strict=True):
@@ -74,7 +74,7 @@ class Threads(Group):
         self._barrier.wait()
 
 
-def together(size: int, work: Callable[[Group], Any]) -> list[Any]:
+def together(size: int, work: Callable[[ProcessGroup], Any]) -> list[Any]:
     """What ``work`` returns in each of ``size`` members of a group."""
     results: list[Any] = [None] * size
     slots: list[Sequence[Tensor]] = [[]] * size
@@ -91,13 +91,15 @@ def together(size: int, work: Callable[[Group], Any]) -> list[Any]:
     return results
 
 
-def epoch_on(data: Dataset, x: Tensor, **options: object) -> Callable[[Group], tuple[VAE, Totals]]:
-    def work(group: Group) -> tuple[VAE, Totals]:
+def epoch_on(
+    data: Dataset, x: Tensor, **options: object
+) -> Callable[[ProcessGroup], tuple[VAE, EpochTotals]]:
+    def work(group: ProcessGroup) -> tuple[VAE, EpochTotals]:
         config = resolve(make_config(Path(), **options), data)
         with BUILDING:
-            vae = build(model_spec(config, data), 0)
-        learner = Learner.start(vae, config, rows=len(x), group=group)
-        totals = run_epoch(learner, InMemory(x), config, 1, QUIET)
+            vae = build_vae(model_spec(config, data), 0)
+        state = TrainState.create(vae, config, rows=len(x), group=group)
+        totals = run_epoch(state, InMemoryRows(x), config, 1, QUIET)
         return vae, totals
 
     return work
@@ -115,14 +117,14 @@ from pathlib import Path
 import torch
 
 from training.errors import RunError
-from training.system.distributed import join
+from training.system.distributed import join_process_group
 
 try:
-    with join(torch.device("cpu")) as group:
+    with join_process_group(torch.device("cpu")) as group:
         torch.optim.AdamW([torch.zeros(1, requires_grad=True)])
-        group.add([torch.zeros(1)])
-        while sys.argv[1] == "lost" and group.main:
-            group.add([torch.zeros(1)])
+        group.all_reduce([torch.zeros(1)])
+        while sys.argv[1] == "lost" and group.is_main:
+            group.all_reduce([torch.zeros(1)])
 except RunError:
     print("lost")
 tasks = Path("/proc/self/task").iterdir()
@@ -144,15 +146,23 @@ def start(rank: int, port: int, *arguments: str) -> subprocess.Popen[str]:
     )
 
 
-def alone(root: Path, epochs: int) -> Run:
+def alone(root: Path, epochs: int) -> RunDirectory:
     """The run that one process makes of the same options, up to its last epoch."""
-    data, held_out = split(load_digits(), 0.1, 0)
+    data, held_out = split_dataset(load_digits(), 0.1, 0)
     options = OPTIONS | {"epochs": epochs, "run": root}
     config = resolve(TrainConfig.model_validate(options), data)
     spec = model_spec(config, data)
     fresh = Progress(spec=spec, data="")
-    train(build(spec, config.seed), data.rows, held_out.rows, config, Run(root), fresh, QUIET)
-    return Run(root)
+    train(
+        build_vae(spec, config.seed),
+        data.rows,
+        held_out.rows,
+        config,
+        RunDirectory(root),
+        fresh,
+        QUIET,
+    )
+    return RunDirectory(root)
 
 
 def free_port() -> int:
@@ -166,7 +176,7 @@ def test_two_processes_killed_and_resumed_give_the_curve_of_one(tmp_path: Path) 
     port = free_port()
     train_long = ["-m", "training", "train", *command(tmp_path / "two", epochs=4000)]
     both = [start(rank, port, *train_long) for rank in (0, 1)]
-    run = Run(tmp_path / "two" / "run")
+    run = RunDirectory(tmp_path / "two" / "run")
     deadline = time.monotonic() + 120
     while len(run.history()) < 3:
         assert both[0].poll() is None, both[0].communicate()
@@ -190,7 +200,7 @@ def test_two_processes_killed_and_resumed_give_the_curve_of_one(tmp_path: Path) 
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    assert done.stdout.count("trained in") == 1
+    assert done.stdout.count("Training took") == 1
 
     curves = [
         [line["elbo"] for line in run.history()] for run in (alone(tmp_path, reached + 5), run)
@@ -217,8 +227,8 @@ def test_a_group_takes_its_threads_with_it(end: str) -> None:
 def test_the_parts_of_a_batch_are_the_batch(rows: int, size: int) -> None:
     slots: list[Sequence[Tensor]] = [[]] * size
     members = [Threads(rank, slots, threading.Barrier(size)) for rank in range(size)]
-    parts = [range(rows)[member.part(rows)] for member in members]
-    assert [row for part in parts for row in part] == list(range(rows))
+    parts = [range(rows)[member.local_slice(rows)] for member in members]
+    assert [row for local_slice in parts for row in local_slice] == list(range(rows))
     assert max(map(len, parts)) - min(map(len, parts)) <= 1
 
 
@@ -226,7 +236,7 @@ def test_the_parts_of_a_batch_are_the_batch(rows: int, size: int) -> None:
 def test_a_group_takes_the_steps_of_one_process(rows: int) -> None:
     data = make_data(rows)
     work = epoch_on(data, data.x)
-    one, expected = work(Group())
+    one, expected = work(ProcessGroup())
     for vae, totals in together(3, work):
         assert astuple(totals)[:-1] == pytest.approx(astuple(expected)[:-1], rel=1e-5)
         for weight, same in zip(vae.parameters(), one.parameters(), strict=True):
@@ -245,46 +255,12 @@ def test_all_skip_the_step_that_is_not_finite_for_one() -> None:
 
 
 def test_an_evaluation_shared_out_is_the_same() -> None:
-    data = make_data(2 * ROWS + 10)
-    vae = build(model_spec(resolve(make_config(Path()), data), data), 0)
+    data = make_data(2 * BATCH_ROWS + 10)
+    vae = build_vae(model_spec(resolve(make_config(Path()), data), data), 0)
     whole = evaluate(vae, data.x, samples=3, seed=0)
     for found in together(2, lambda group: evaluate(vae, data.x, samples=3, seed=0, group=group)):
-        assert found.figures() == whole.figures()
+        assert found.metrics() == whole.metrics()
         np.testing.assert_array_equal(found.scores, whole.scores)
-
-
-class Second(Group):
-    """Process 1 of 2, beside a main process that says ``replies``."""
-
-    rank = 1
-    size = 2
-
-    def __init__(self, *replies: bytes) -> None:
-        self._replies = list(replies)
-
-    def broadcast(self, content: bytes) -> bytes:
-        return self._replies.pop(0)
-
-
-def test_what_differs_between_processes_is_named() -> None:
-    data = make_data()
-    config = resolve(make_config(Path("run")), data)
-    main = config.model_copy(update={"run": Path("elsewhere")}).model_dump_json().encode()
-    other = config.model_copy(update={"epochs": 3}).model_dump_json().encode()
-    check_group(config, Second(main))
-    with pytest.raises(RunError, match=r"process 1 of 2 .* other options .*: epochs: 3 → 20"):
-        check_group(config, Second(other))
-    with pytest.raises(RunError, match=r"process 1 of 2 has other rows .*: a is not b"):
-        Second(b"b").require_same("rows of training data", "a")
-    graph = config.model_copy(update={"cuda_graph": True})
-    with pytest.raises(ConfigError, match="cuda_graph: is for one process, not for 2"):
-        check_group(graph, Second(main))
-    few = config.model_copy(update={"batch_size": 1})
-    with pytest.raises(ConfigError, match="batch_size: 1 is too few rows for 2 processes"):
-        check_group(few, Second(main))
-    whole = config.model_copy(update={"free_bits": 0.1})
-    with pytest.raises(ConfigError, match="free_bits and capacity look at whole batches"):
-        check_group(whole, Second(main))
 
 
 def test_a_device_for_each_process(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -293,5 +269,5 @@ def test_a_device_for_each_process(monkeypatch: pytest.MonkeyPatch) -> None:
     assert open_device("cpu") == torch.device("cpu")
     with pytest.raises(ConfigError, match="cuda:0 is one device for 100 processes; name it cuda"):
         open_device("cuda:0")
-    with pytest.raises(ConfigError, match="device: cuda:99 is not there"):
+    with pytest.raises(ConfigError, match="device: cuda:99 does not exist"):
         open_device("cuda")

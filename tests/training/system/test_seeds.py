@@ -4,12 +4,12 @@ import itertools
 
 import torch
 
-from training.system.seeds import Purpose, derive, generator
+from training.system.seeds import Purpose, derive_seed, generator
 
 
 def test_every_seed_purpose_and_number_has_its_own_stream() -> None:
     keys = itertools.product((0, 1, 2**40), Purpose, range(5))
-    derived = [derive(*key) for key in keys]
+    derived = [derive_seed(*key) for key in keys]
     assert len(set(derived)) == len(derived)
 
 

@@ -10,8 +10,8 @@ import pytest
 import torch
 from PIL import Image
 
-from training.__main__ import main
-from training.commands.train import flushing
+from training.cli import main
+from training.commands.train import flush_denormals
 from training.evaluation.pixels import TILE
 from vae.bundle import open_bundle
 
@@ -61,8 +61,8 @@ def test_train_evaluate_and_export_on_a_table(
     assert evaluation["samples"] == 7
     assert len(evaluation["kl_per_latent"]) == 3
 
-    assert main(["evaluate", "--run=runs/people", "--picture=people.png"]) == 2
-    assert "rows of (3,), not of images of 3×3 or more" in capsys.readouterr().err
+    assert main(["evaluate", "--run=runs/people", "--image=people.png"]) == 2
+    assert "image: needs a model of images of 3×3 or more" in capsys.readouterr().err
 
     figures = []
     for model in ("--run=runs/people", "--bundle=models/people/1"):
@@ -72,7 +72,7 @@ def test_train_evaluate_and_export_on_a_table(
     assert "200 rows" in figures[0]
     assert json.loads((tmp_path / "runs/people/evaluation.json").read_text())["samples"] == 7
     assert main(["evaluate", "--bundle=models/people/1", "--data=digits"]) == 2
-    assert "rows of digits are (8, 8), those of the model (3,)" in capsys.readouterr().err
+    assert "rows of digits have shape (8, 8), but the model needs (3,)" in capsys.readouterr().err
 
     assert main(["export", "--run=runs/people"]) == 0
     assert "models/people/2" in capsys.readouterr().out
@@ -84,7 +84,7 @@ def test_the_evaluation_of_pictures_says_how_sharp_they_are(
     digits_bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     picture, run = tmp_path / "strip.png", digits_bundle.parents[2] / "run"
-    assert main(["evaluate", f"--run={run}", "--samples=1", f"--picture={picture}"]) == 0
+    assert main(["evaluate", f"--run={run}", "--samples=1", f"--image={picture}"]) == 0
     printed = capsys.readouterr().out
     for word in ("Laplacian variance", "high frequencies", "samples, E[x|z]", "PCA"):
         assert word in printed
@@ -117,13 +117,13 @@ def test_a_bundle_of_colour_pictures(conv_bundle: Path) -> None:
         (["train"], 2, "--data is required"),
         (["train", "--data=digits", "--latentdim=3"], 2, "--latentdim"),
         (["train", "--data=digits", "--beta=x"], 2, "--beta: "),
-        (["train", "--data=digits", "--device=cuda:99"], 2, "device: cuda:99 is not there"),
+        (["train", "--data=digits", "--device=cuda:99"], 2, "device: cuda:99 does not exist"),
         (["train", "--data=digits", "--config=none.yaml"], 2, "none.yaml cannot be read"),
         (["train", "--data=nowhere"], 1, "nowhere"),
         (["train", "--data=digits", "--run=/dev/null/run"], 1, "/dev/null/run"),
         (["evaluate", "--run=nowhere"], 1, "run nowhere does not exist"),
         (["export", "--run=nowhere"], 1, "run nowhere does not exist"),
-        (["export", "--run=nowhere", "--device=cuda:99"], 2, "device: cuda:99 is not there"),
+        (["export", "--run=nowhere", "--device=cuda:99"], 2, "device: cuda:99 does not exist"),
     ],
 )
 def test_a_mistake_is_told_without_a_traceback(
@@ -187,6 +187,6 @@ def test_a_full_disk_publishes_nothing_and_leaves_the_old_bundle(
 
 def test_training_alone_takes_numbers_near_0_for_0() -> None:
     tiny = torch.full((8,), 1e-30)
-    with flushing():
+    with flush_denormals():
         assert not (tiny * 1e-10).any()
     assert (tiny * 1e-10).any()
