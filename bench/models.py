@@ -14,25 +14,25 @@ from numpy.typing import NDArray
 
 from bench.paths import BUILD, ROOT
 from vae.bundle import MANIFEST, open_bundle, write_bundle
-from vae.engine import onnxruntime
 from vae.graphs import GRAPHS, Graph
 from vae.manifest import (
-    MLP,
-    Bernoulli,
-    Conv,
+    BernoulliSpec,
+    ConvSpec,
     InputSpec,
     Manifest,
+    MLPSpec,
     ModelSpec,
-    Network,
+    NetworkSpec,
     Preprocessing,
 )
+from vae.onnxruntime_no_telemetry import onnxruntime
 
 SEED: Final = 0
 CALIBRATION_ROWS: Final = 1024
 LATENT_DIM: Final = 20
-NETWORKS: Final[dict[str, Network]] = {
-    "mlp": MLP(hidden=(128,)),
-    "conv": Conv(channels=(128, 256), hidden=256),
+NETWORKS: Final[dict[str, NetworkSpec]] = {
+    "mlp": MLPSpec(hidden=(128,)),
+    "conv": ConvSpec(channels=(128, 256), hidden=256),
 }
 SOURCES: Final = ("bench/models.py", "training/export/*.py", "vae/**/*.py")
 
@@ -91,7 +91,7 @@ def _write(root: Path, name: str) -> None:
         input=InputSpec(kind="image", shape=(28, 28), dtype="uint8", range=(0, 255)),
         preprocessing=Preprocessing(scale=(255,)),
         latent_dim=LATENT_DIM,
-        likelihood=Bernoulli(),
+        likelihood=BernoulliSpec(),
         network=NETWORKS[name],
     )
     torch.manual_seed(SEED)

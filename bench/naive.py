@@ -16,7 +16,7 @@ from fastapi import FastAPI
 from pydantic import BaseModel
 
 from bench.plain import add_options, serve
-from vae.engine import onnxruntime
+from vae.onnxruntime_no_telemetry import onnxruntime
 
 
 class Images(BaseModel):

@@ -23,8 +23,8 @@ from bench.paths import ROOT
 from bench.table import table
 from service.runtimes.onnx import session_options
 from vae.bundle import Bundle, open_bundle
-from vae.engine import onnxruntime
 from vae.graphs import DECODER, ENCODER, Graph
+from vae.onnxruntime_no_telemetry import onnxruntime
 
 ROWS: Final = {"mlp": (1, 64, 256), "conv": (1, 16)}
 CALLS: Final = {"mlp": 50, "conv": 5}

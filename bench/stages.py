@@ -22,7 +22,7 @@ from bench.table import table
 from bench.workloads import Workload
 from service.arrays import Arrays
 from service.http.request import read
-from service.models.home import Home
+from service.models.loader import ModelLoader
 from service.models.model import Model
 from service.models.noise import standard_normal
 from service.models.options import PosteriorOptions, ScoreOptions
@@ -47,7 +47,7 @@ def stages(core: int) -> list[Stage]:
     reference, metrics = Reference(path), Metrics()
     settings = Settings.model_validate({"models": path})
     with thread_on((core,)):
-        home = Home(settings, metrics)
+        home = ModelLoader(settings, metrics)
         home.move_in([open_bundle(path)])
         model = home.models.get()
         return [

@@ -12,7 +12,7 @@ from bench.errors import BenchError
 from bench.exchange import Reply, Request
 from bench.models import Array, Reference, images
 from vae.graphs import DECODER, ENCODER, Graph
-from vae.parity import difference, magnitudes
+from vae.relative_error import output_magnitudes, relative_error
 
 JSON: Final = "application/json"
 SAFETENSORS: Final = "application/x-safetensors"
@@ -102,12 +102,12 @@ def check(workload: Workload, reply: Reply, reference: Reference) -> None:
             f"{reply.media_type}: {reply.body[:300]!r}"
         )
     found = _read(workload, reply.body)
-    sizes = magnitudes(reference.manifest)
+    sizes = output_magnitudes(reference.manifest)
     for name, graph_output, expected in _expected(workload, found, reference):
         if name not in found or found[name].size != expected.size:
             raise BenchError(f"{workload.name}: {name} of {expected.shape} is not in the reply")
         same_shape = found[name].reshape(expected.shape)
-        if not (off := difference(same_shape, expected, sizes[graph_output])) <= TOLERANCE:
+        if not (off := relative_error(same_shape, expected, sizes[graph_output])) <= TOLERANCE:
             raise BenchError(f"{workload.name}: {name} is off by {off:.3g}; {TOLERANCE:g} is fine")
 
 

@@ -1,8 +1,9 @@
-"""A bundle: the directory that training writes and a server loads, whole or not at all.
+"""Bundles: writing, opening and verifying the directory that training writes and a server loads.
 
-Writing goes to a temporary directory beside the target and is renamed, so that a reader sees a
-whole bundle or none. Opening reads every file once, checks it against the manifest, and hands out
-the verified bytes: nothing is read from the disk again, and nothing is executed or unpickled.
+``write_bundle`` writes to a temporary directory beside the target and renames it, so that a reader
+sees a complete bundle or none. ``open_bundle`` reads each file once, verifies it against the
+manifest and keeps the verified bytes in memory. It reads nothing from the disk again, and executes
+or unpickles nothing.
 """
 
 import hashlib
@@ -19,14 +20,14 @@ from typing import Any
 import numpy as np
 from pydantic import ValidationError
 
-from vae.manifest import SCHEMA_VERSION, Content, FileName, Manifest
+from vae.manifest import SCHEMA_VERSION, FileName, Manifest, ManifestContent
 
 MANIFEST = "manifest.json"
 Arrays = dict[str, np.ndarray[Any, Any]]
 
 
 class BundleError(Exception):
-    """A bundle cannot be used; the message names the place and the ``reason``."""
+    """A bundle cannot be used. The message gives its path and the ``reason``."""
 
     def __init__(self, path: Path, reason: str) -> None:
         super().__init__(f"bundle {path}: {reason}")
@@ -35,7 +36,7 @@ class BundleError(Exception):
 
 @dataclass(frozen=True)
 class Bundle:
-    """A verified bundle in memory."""
+    """A verified bundle in memory: ``files`` maps file names to their bytes."""
 
     path: Path
     manifest: Manifest
@@ -44,22 +45,22 @@ class Bundle:
     def arrays(self, file: str, *names: str) -> Arrays:
         """The arrays ``names`` of one of the bundle's ``.npz`` files.
 
-        Raises BundleError when the file is not of that format or lacks one of them.
+        Raises BundleError if ``file`` is not a valid ``.npz`` file or lacks one of the arrays.
         """
         try:
             with np.load(BytesIO(self.files[file]), allow_pickle=False) as stored:
                 return {name: stored[name] for name in names}
-        except Exception as error:  # of zip, zlib, NumPy and the parsers under them
+        except Exception as error:  # zip, zlib, NumPy and their parsers raise many types
             raise BundleError(
                 self.path, f"{file} does not hold {', '.join(names)}: {error}"
             ) from None
 
 
 def open_bundle(path: Path) -> Bundle:
-    """Read the bundle at ``path`` and verify it.
+    """Read the bundle at ``path`` and verify the manifest's digest and every file's SHA-256.
 
-    Raises BundleError when the manifest is missing, malformed, of another schema version or not
-    the one that was written, or when a file is missing or differs from its SHA-256.
+    Raises BundleError if the manifest is missing, malformed, of another schema version or does not
+    match its digest, or if a file is missing or does not match its SHA-256.
     """
     manifest = read_manifest(path)
     files: dict[str, bytes] = {}
@@ -67,15 +68,17 @@ def open_bundle(path: Path) -> Bundle:
         content = _read(path, name)
         found = hashlib.sha256(content).hexdigest()
         if found != sha256:
-            raise BundleError(
-                path, f"{name} is damaged: its SHA-256 is {found}, the manifest says {sha256}"
-            )
+            raise BundleError(path, f"{name} is damaged: its SHA-256 is {found}, expected {sha256}")
         files[name] = content
     return Bundle(path, manifest, files)
 
 
 def read_manifest(path: Path) -> Manifest:
-    """The manifest of the bundle at ``path``, by itself verified; raises BundleError."""
+    """Read and verify the manifest of the bundle at ``path``, without its files.
+
+    Raises BundleError if it is missing, malformed, of another schema version or does not match its
+    digest.
+    """
     try:
         content = json.loads(_read(path, MANIFEST))
     except (ValueError, RecursionError) as error:
@@ -96,7 +99,9 @@ def read_manifest(path: Path) -> Manifest:
 def write_bundle(root: Path, files: Mapping[FileName, bytes], **fields: Any) -> Path:
     """Write ``<root>/<name>/<version>/`` with the next free version and return its path.
 
-    ``fields`` are those of the manifest but ``version`` and ``files``, which are found here.
+    ``fields`` are the manifest's, without ``version`` and ``files``, which are computed here.
+    Raises ``pydantic.ValidationError`` if they are invalid and OSError if writing fails; both leave
+    no bundle behind. Concurrent writers get different versions.
     """
     model_directory = root / str(fields["name"])
     model_directory.mkdir(parents=True, exist_ok=True)
@@ -107,7 +112,7 @@ def write_bundle(root: Path, files: Mapping[FileName, bytes], **fields: Any) -> 
             _write(staging / name, content)
         while True:
             version = max(versions_in(model_directory), default=0) + 1
-            manifest = Content(version=version, files=hashes, **fields).seal()
+            manifest = ManifestContent(version=version, files=hashes, **fields).with_digest()
             _write(staging / MANIFEST, manifest.model_dump_json(indent=2).encode())
             target = model_directory / str(version)
             if _claim(staging, target):
@@ -117,7 +122,7 @@ def write_bundle(root: Path, files: Mapping[FileName, bytes], **fields: Any) -> 
 
 
 def versions_in(model_directory: Path) -> list[int]:
-    """The versions of one model that are on the disk, ascending: directories named 1, 2, 3, …"""
+    """The versions of one model on the disk, ascending: the directories named 1, 2, 3, …"""
     return sorted(
         int(entry.name)
         for entry in model_directory.iterdir()
@@ -126,7 +131,10 @@ def versions_in(model_directory: Path) -> list[int]:
 
 
 def to_npz(arrays: Arrays) -> bytes:
-    """The bytes of an ``.npz`` file with these arrays."""
+    """The bytes of an ``.npz`` file with these arrays.
+
+    Raises ValueError for an array of objects, which would have to be pickled.
+    """
     buffer = BytesIO()
     np.savez_compressed(buffer, allow_pickle=False, **arrays)
     return buffer.getvalue()
@@ -147,8 +155,8 @@ def _write(path: Path, content: bytes) -> None:
 
 
 def _claim(staging: Path, target: Path) -> bool:
-    """Rename onto ``target``; False when another writer took that version first."""
-    staging.chmod(0o755)  # mkdtemp's 0700 would shut out a server that runs as another user
+    """Rename ``staging`` to ``target``; False if another writer has taken that version."""
+    staging.chmod(0o755)  # mkdtemp sets 0700, with which a server of another user cannot read it
     try:
         staging.rename(target)
     except OSError:

@@ -1,8 +1,8 @@
-"""The graphs of a bundle: their names, inputs and outputs.
+"""The signatures of the ONNX graphs in a bundle: names, inputs and outputs.
 
-Export writes them, every runtime runs them and the golden outputs are stored under the same names,
-so the signatures stand here once. A name means the same array in every graph. Batch is always the
-first, symbolic dimension; noise is an input, never drawn inside a graph.
+Export, the runtimes and the golden outputs all use them. A name is the same array in every graph;
+``ModelSpec.row_shapes`` gives the shapes. The first dimension of every array is the symbolic batch.
+Noise is always an input and never drawn inside a graph.
 """
 
 from dataclasses import dataclass, replace
@@ -13,7 +13,10 @@ GraphFile = Literal["encoder.onnx", "decoder.onnx", "scorer.onnx", "posterior.on
 
 @dataclass(frozen=True)
 class Graph:
-    """A function of arrays, row by row: ``inputs`` and ``outputs`` name its arrays in order."""
+    """The signature of a graph, a function that maps each row independently.
+
+    ``inputs`` and ``outputs`` are the names of its arrays, in order.
+    """
 
     name: str
     inputs: tuple[str, ...]
@@ -21,11 +24,11 @@ class Graph:
 
     @property
     def file(self) -> GraphFile:
-        """The file of a bundle that holds this graph."""
+        """The name of the graph's file in a bundle."""
         return cast(GraphFile, f"{self.name}.onnx")
 
-    def given(self, name: str) -> "Graph":
-        """The same function with one input more, the last."""
+    def with_input(self, name: str) -> "Graph":
+        """The same signature with one more input, the last."""
         return replace(self, inputs=(*self.inputs, name))
 
 
@@ -35,13 +38,13 @@ SCORER = Graph("scorer", inputs=("x", "z"), outputs=("log_px_z",))
 GRAPHS: tuple[Graph, ...] = (ENCODER, DECODER, SCORER)
 
 POSTERIOR = Graph("posterior", inputs=("mu", "logvar", "eps"), outputs=("z", "kl"))
-"""From the encoder's outputs and N(0, 1) noise to a draw of q(z|x) and its KL from p(z) in nats."""
+"""The encoder's outputs and N(0, 1) noise to a draw of q(z|x) and its KL from p(z) in nats."""
 
 PRIOR = Graph("prior", inputs=("noise", "temperature"), outputs=("latents",))
-"""From N(0, 1) noise to a draw of p(z); ``temperature`` is one number a row."""
+"""N(0, 1) noise to a draw of p(z). ``temperature`` is one number for each row."""
 
 CONDITION = "c"
 """The last input of encoder, decoder and scorer of a conditional model."""
 
 LATENT_GRAPHS = (POSTERIOR, PRIOR)
-"""Only in bundles whose latents are not the closed form that a server computes by itself."""
+"""Only in bundles whose latents have no closed form; otherwise a server computes the formulas."""

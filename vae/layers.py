@@ -1,6 +1,6 @@
-"""What every network is made of: an activated layer, and a residual block around two of them.
+"""Building blocks of all networks: activations, activated layers, residual blocks, initialisation.
 
-Both work alike on rows, (batch, channels), and on pictures, (batch, channels, height, width).
+They work on rows, (batch, channels), and on images, (batch, channels, height, width).
 """
 
 from collections.abc import Callable
@@ -11,11 +11,11 @@ from torch import Tensor, nn
 from vae.manifest import Activation
 
 
-class Gate(nn.Module):
-    """a ⊙ σ(b) of the two halves of the channels (Dauphin et al. 2017), so that a layer with it is
-    h = A x ⊙ σ(B x), that of Tomczak and Welling 2018.
+class GatedLinearUnit(nn.Module):
+    """a ⊙ σ(b), where a and b are the two halves of the channels (Dauphin et al. 2017, equation 1).
 
-    torch's own GLU gives the same, and on CPU takes six times as long to go back.
+    Maps (batch, 2·channels, …) to (batch, channels, …). ``torch.nn.GLU`` computes the same, but its
+    backward pass takes six times as long on a CPU.
     """
 
     def forward(self, x: Tensor) -> Tensor:
@@ -23,42 +23,57 @@ class Gate(nn.Module):
         return torch.mul(a, torch.sigmoid(b))
 
 
-Linear = Callable[[int, int], nn.Module]
-"""A linear map from as many channels to as many: ``nn.Linear``, or a convolution of some size."""
+LinearFactory = Callable[[int, int], nn.Module]
+"""Makes a linear map from input channels to output channels: ``nn.Linear``, or a convolution."""
 
-FUNCTIONS: dict[Activation, Callable[[], nn.Module]] = {
+ACTIVATIONS: dict[Activation, Callable[[], nn.Module]] = {
     "relu": nn.ReLU,
     "tanh": nn.Tanh,
     "gelu": nn.GELU,
     "silu": nn.SiLU,
-    "gated": Gate,
+    "gated": GatedLinearUnit,
 }
 
 
-def function(activation: Activation) -> nn.Module:
-    """The activation alone; it takes ``width`` channels."""
-    return FUNCTIONS[activation]()
+def activation_function(activation: Activation) -> nn.Module:
+    """The activation as a module; its input has ``activation_inputs`` channels."""
+    return ACTIVATIONS[activation]()
 
 
-def width(channels: int, activation: Activation) -> int:
-    """How many channels ``function`` takes to give ``channels``."""
+def activation_inputs(channels: int, activation: Activation) -> int:
+    """The number of channels that the activation needs as input to put out ``channels``."""
     return 2 * channels if activation == "gated" else channels
 
 
-def layer(linear: Linear, inputs: int, outputs: int, activation: Activation) -> list[nn.Module]:
-    """A linear map and its activation, together from ``inputs`` channels to ``outputs``."""
-    return [linear(inputs, width(outputs, activation)), function(activation)]
+def activated_layer(
+    linear: LinearFactory, inputs: int, outputs: int, activation: Activation
+) -> list[nn.Module]:
+    """A linear map and its activation, together from ``inputs`` to ``outputs`` channels."""
+    return [linear(inputs, activation_inputs(outputs, activation)), activation_function(activation)]
 
 
-class Residual(nn.Module):
-    """x + W₂ φ(W₁ x), which is x at first (He et al. 2016; W₂ = 0 as in Zhang et al. 2019)."""
+class ResidualBlock(nn.Module):
+    """x + W₂ φ(W₁ x), where φ is the activation (He et al. 2016).
 
-    def __init__(self, linear: Linear, channels: int, activation: Activation) -> None:
+    W₂ and its bias start at 0, so that a new block is the identity (Zhang et al. 2019). Input and
+    output have ``channels`` channels.
+    """
+
+    def __init__(self, linear: LinearFactory, channels: int, activation: Activation) -> None:
         super().__init__()
         last = linear(channels, channels)
         for parameter in last.parameters():
             nn.init.zeros_(parameter)
-        self.body = nn.Sequential(*layer(linear, channels, channels, activation), last)
+        self.body = nn.Sequential(*activated_layer(linear, channels, channels, activation), last)
 
     def forward(self, x: Tensor) -> Tensor:
         return torch.add(x, self.body(x))
+
+
+def init_near_zero(layer: nn.Linear) -> None:
+    """Initialise the last layer of a network so that its outputs are close to 0.
+
+    The weights are small and not 0, so that the layers before it receive gradients.
+    """
+    nn.init.normal_(layer.weight, std=0.01)
+    nn.init.zeros_(layer.bias)

@@ -1,47 +1,40 @@
-"""The variational autoencoder, built from the manifest's sections.
+"""The variational autoencoder as a PyTorch module, built from the manifest's sections.
 
-Shapes: x is (batch, *shape) in the units of the data; everything between preprocessing and the
-likelihood works on flattened rows, (batch, size), in the order of x.
+Shapes: x is (batch, *shape) in the units of the data. Between preprocessing and likelihood
+everything works on flattened rows, (batch, size), in the order of x.
 """
 
 import copy
-from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from vae.autoregressive import Autoregressive
-from vae.condition import ConditionalEncoder, Given
-from vae.convolutional import ConvDecoder, ConvEncoder
-from vae.latents.build import build as build_latents
-from vae.likelihoods.base import Likelihood
-from vae.likelihoods.build import build as build_likelihood
-from vae.likelihoods.counts import LogCounts
-from vae.manifest import COUNTS, MLP, Conv, ModelSpec, Preprocessing, Vector
-from vae.perceptron import perceptron
+from vae.build_modules import build_latents, build_likelihood, build_networks
+from vae.conditional import ConditionedNetwork
+from vae.manifest import ModelSpec, Preprocessing, VectorCondition
+
+FORMER_NAMES = {"told.": "preprocess_condition.", "latents.rungs.": "latents.layers."}
+"""Prefixes of tensors in the checkpoints of older bundles, and what they are called now."""
 
 
 class VAE(nn.Module):
-    """Encoder, latents, decoder and likelihood p(x|z), with the preprocessing in the graph.
+    """Encoder, latents, decoder and likelihood p(x|z) of a model, with its preprocessing.
 
-    ``encode``, ``decode``, ``log_px_z``, ``posterior`` and ``prior`` are the graphs of a bundle, in
-    the units of the data; training works on the parts.
+    ``encode``, ``decode``, ``log_px_z``, ``posterior`` and ``prior`` are the graphs of a bundle,
+    with x in the units of the data. Training uses the parts. ``checkpoint.safetensors`` of a bundle
+    stores the state dict, so that the attribute names of all modules are part of its format.
     """
 
     def __init__(self, spec: ModelSpec) -> None:
         super().__init__()
         self.spec = spec
         self.preprocess = Preprocess(spec.preprocessing)
-        self.likelihood = _build_likelihood(spec)
-        self.encoder, self.decoder = _build_networks(spec, self.likelihood.params_per_element)
-        if spec.likelihood.kind in COUNTS:
-            self.encoder = nn.Sequential(LogCounts(), self.encoder)
-        if spec.condition:
-            self.encoder = ConditionalEncoder(
-                self.encoder, outputs=2 * spec.latent_dim, condition_dim=spec.condition_dim
-            )
-        self.told = _told(spec)
+        self.likelihood = build_likelihood(spec)
+        self.encoder, self.decoder = build_networks(spec, self.likelihood.params_per_element)
+        self.preprocess_condition = _preprocess_condition(spec)
         self.latents = build_latents(spec, self.infer)
+        self.register_load_state_dict_pre_hook(_rename_former)  # type: ignore[no-untyped-call]
 
     def infer(self, flat: Tensor) -> tuple[Tensor, Tensor]:
         """mu and logvar, each (batch, latent_dim), of preprocessed rows, (batch, size)."""
@@ -49,68 +42,85 @@ class VAE(nn.Module):
         return mu, logvar
 
     def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """mu and logvar, each (batch, latent_dim); of q(z|x) where that is diagonal."""
+        """mu and logvar = log σ², each (batch, latent_dim), of x, (batch, *shape).
+
+        They are the parameters of q(z|x) if it is a diagonal Gaussian; otherwise ``posterior``
+        takes them to a draw.
+        """
         return self.infer(self.preprocess(x))
 
     def decode(self, z: Tensor) -> Tensor:
-        """The mean of p(x|z), (batch, *shape): a posterior-mean picture, not a draw from p(x|z).
+        """E[x|z], (batch, *shape): the mean of p(x|z) and not a draw from it.
 
-        Of an autoregressive p(x|z) it is the path of the conditional means: Autoregressive.mean.
+        An autoregressive p(x|z) gives the path of conditional means; see
+        ``AutoregressiveLikelihood.mean``.
         """
         mean = self.likelihood.mean(self.decoder(z))
         return self.preprocess.invert(mean).reshape(-1, *self.spec.input.shape)
 
     def log_px_z(self, x: Tensor, z: Tensor) -> Tensor:
-        """log p(x|z) in nats of the preprocessed x, (batch,)."""
+        """log p(x|z) in nats, (batch,): a mass, or a density of the preprocessed x."""
         return self.likelihood.log_prob(self.decoder(z), self.preprocess(x))
 
-    def log_px_z_in_units(self, x: Tensor, z: Tensor) -> Tensor:
-        """log p(x|z) in nats of x in the units of the data, (batch,).
+    def log_px_z_in_data_units(self, x: Tensor, z: Tensor) -> Tensor:
+        """log p(x|z) in nats, (batch,), of x in the units of the data.
 
-        A mass where x are whole numbers, and comparable between likelihoods and scalings; see
-        Likelihood.log_prob_in_units.
+        It is a mass if x are whole numbers. Values of different likelihoods and scalings can be
+        compared; see ``Likelihood.log_prob_in_data_units``.
         """
         whole = self.spec.input.dtype == "uint8"
-        params, flat = self.decoder(z), self.preprocess(x)
-        return self.likelihood.log_prob_in_units(params, flat, self.preprocess.scale, whole=whole)
+        params, flat, scale = self.decoder(z), self.preprocess(x), self.preprocess.scale
+        return self.likelihood.log_prob_in_data_units(params, flat, scale, whole=whole)
 
     def posterior(self, mu: Tensor, logvar: Tensor, eps: Tensor) -> tuple[Tensor, Tensor]:
-        """z ~ q(z|x), (batch, latent_dim), and the draw's KL from p(z) in nats, (batch,)."""
-        draw = self.latents.draw(mu, logvar, eps)
+        """z ~ q(z|x), (batch, latent_dim), and an estimate of KL(q(z|x) ‖ p(z)) in nats, (batch,).
+
+        ``eps`` ~ N(0, I) is (batch, latent_dim).
+        """
+        draw = self.latents.sample_posterior(mu, logvar, eps)
         return draw.z, draw.kl.sum(dim=1)
 
     def prior(self, noise: Tensor, temperature: Tensor) -> Tensor:
-        """z ~ p(z) from noise, (batch, noise_dim), with deviations times temperature, (batch,)."""
-        return self.latents.sample(noise, temperature)
+        """z ~ p(z), (batch, latent_dim), from ``noise`` ~ N(0, I), (batch, noise_dim).
 
-    def given(self, c: Tensor | None) -> "VAE":
-        """The VAE of p(x|c) for rows with these conditions, (rows, condition_dim).
+        ``temperature``, (batch,), multiplies the standard deviations.
+        """
+        return self.latents.sample_prior(noise, temperature)
 
-        It shares all weights with this one, and is this one where the model has no condition.
+    def conditioned_on(self, c: Tensor | None) -> "VAE":
+        """The VAE of p(x|c) for rows with the conditions ``c``, (rows, condition_dim).
+
+        ``c`` is in the units of the data. The result shares all weights with this module. It is
+        this module itself if the model is not conditional or ``c`` is None.
         """
         if self.spec.condition is None or c is None:
             return self
-        c = self.told(c)
-        return self.with_networks(Given(self.encoder, c), Given(self.decoder, c))
+        c = self.preprocess_condition(c)
+        return self.with_networks(
+            ConditionedNetwork(self.encoder, c), ConditionedNetwork(self.decoder, c)
+        )
 
     def with_networks(self, encoder: nn.Module, decoder: nn.Module) -> "VAE":
-        """The same VAE by way of these networks. It shares all else with this one."""
+        """The same VAE with other networks. It shares everything else with this module."""
         other = copy.copy(self)
         other._modules = {**self._modules, "encoder": encoder, "decoder": decoder}
         return other
 
-    def settled(self) -> "VAE":
-        """A copy for weights that no longer change: what depends on them alone is computed once.
+    def frozen(self) -> "VAE":
+        """A copy in evaluation mode for inference, with what depends only on weights precomputed.
 
-        It is in evaluation mode.
+        Later changes of the weights do not reach the copy.
         """
-        settled = copy.deepcopy(self)
-        settled.latents = settled.latents.settled()
-        return settled.eval()
+        frozen = copy.deepcopy(self)
+        frozen.latents = frozen.latents.frozen()
+        return frozen.eval()
 
 
 class Preprocess(nn.Module):
-    """x ↦ (x − shift) / scale on flattened rows. A shift of 0 costs nothing."""
+    """x, (batch, *shape), ↦ (x − shift) / scale on flattened rows, (batch, size).
+
+    A shift of 0 is not subtracted, which saves an operation in the graphs.
+    """
 
     shift: Tensor
     scale: Tensor
@@ -126,39 +136,20 @@ class Preprocess(nn.Module):
         return (flat - self.shift if self._shifts else flat) / self.scale
 
     def invert(self, x: Tensor) -> Tensor:
-        """From the model's space back to the units of the data."""
+        """Preprocessed rows, (batch, size), back to the units of the data, (batch, size)."""
         scaled: Tensor = x * self.scale
         return scaled + self.shift if self._shifts else scaled
 
 
-def _told(spec: ModelSpec) -> nn.Module:
-    """What the networks are told of a condition in the units of the data."""
-    if isinstance(spec.condition, Vector):
+def _preprocess_condition(spec: ModelSpec) -> nn.Module:
+    """From a condition in the units of the data to the networks' input."""
+    if isinstance(spec.condition, VectorCondition):
         return Preprocess(spec.condition.preprocessing)
     return nn.Identity()
 
 
-def _build_likelihood(spec: ModelSpec) -> Likelihood:
-    likelihood = build_likelihood(spec)
-    if spec.autoregression is None:
-        return likelihood
-    scale = LogCounts() if spec.likelihood.kind in COUNTS else nn.Identity()
-    return Autoregressive(spec.autoregression, spec.input, likelihood, scale)
-
-
-def _build_networks(spec: ModelSpec, per_element: int) -> tuple[nn.Module, nn.Module]:
-    """Encoder and decoder; the latter puts out ``per_element`` numbers for each element of x."""
-    network = spec.network
-    match network:
-        case MLP():
-            widths = (spec.input.size, *network.hidden)
-            z = spec.latent_dim + spec.condition_dim
-            build = partial(
-                perceptron, activation=network.activation, residual_blocks=network.residual_blocks
-            )
-            return (
-                build((*widths, 2 * spec.latent_dim)),
-                build((z, *reversed(widths[1:]), widths[0] * per_element)),
-            )
-        case Conv():
-            return ConvEncoder(spec, network), ConvDecoder(spec, network, per_element)
+def _rename_former(_vae: nn.Module, state: dict[str, Tensor], prefix: str, *_details: Any) -> None:
+    """Rename tensors of an older checkpoint in place before they are loaded."""
+    for former, current in FORMER_NAMES.items():
+        for name in [name for name in state if name.startswith(prefix + former)]:
+            state[prefix + current + name.removeprefix(prefix + former)] = state.pop(name)

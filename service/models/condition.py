@@ -7,7 +7,7 @@ import numpy as np
 from service.arrays import Float32
 from service.errors import InvalidInput
 from service.models.options import Given
-from vae.manifest import Classes, Condition, Vector
+from vae.manifest import ClassCondition, Condition, VectorCondition
 
 LARGEST: Final = float(np.finfo(np.float32).max)
 
@@ -26,22 +26,22 @@ def conditions(told: Condition | None, given: Given, rows: int) -> tuple[Float32
     if given is None:
         raise InvalidInput("this model needs a condition", expected=_expected(told))
     match told:
-        case Classes():
+        case ClassCondition():
             return (_places(told, given, rows),)
-        case Vector():
+        case VectorCondition():
             return (_numbers(told, given, rows),)
 
 
 def _expected(told: Condition) -> str:
     names = ", ".join(told.names)
     match told:
-        case Classes():
+        case ClassCondition():
             return f"one of {names}, or one a row"
-        case Vector():
+        case VectorCondition():
             return f"numbers for {names}, or a list of such lists, one a row"
 
 
-def _places(told: Classes, given: Given, rows: int) -> Float32:
+def _places(told: ClassCondition, given: Given, rows: int) -> Float32:
     """1 at the place of each row's class and 0 elsewhere."""
     names = given if isinstance(given, list) else [given] * rows
     if len(names) != rows:
@@ -60,7 +60,7 @@ def _places(told: Classes, given: Given, rows: int) -> Float32:
     return c
 
 
-def _numbers(told: Vector, given: Given, rows: int) -> Float32:
+def _numbers(told: VectorCondition, given: Given, rows: int) -> Float32:
     """The numbers of each row."""
     one_a_row = isinstance(given, list) and any(isinstance(part, list) for part in given)
     vectors = given if isinstance(given, list) and one_a_row else [given]

@@ -7,7 +7,7 @@ import numpy as np
 from service.runtimes.runtime import Precision, Runtime, RuntimeUnusable
 from vae.bundle import Arrays, Bundle
 from vae.manifest import Manifest
-from vae.parity import difference, magnitudes
+from vae.relative_error import output_magnitudes, relative_error
 
 TOLERANCES: Final[dict[Precision, float]] = {"float32": 1e-4, "tf32": 4e-3, "bfloat16": 3e-2}
 """Relative. bfloat16 was seen to miss by up to 5e-3; TF32 has three more bits."""
@@ -17,10 +17,10 @@ def check_golden(bundle: Bundle, runtime: Runtime, precision: Precision = "float
     """Run every graph on the golden inputs.
 
     Raises RuntimeUnusable when a graph fails on them or misses a stored output by more than
-    TOLERANCES has for the precision, in the measure of ``vae.parity``.
+    TOLERANCES has for the precision, in the measure of ``vae.relative_error``.
     """
     allowed = TOLERANCES[precision]
-    sizes = magnitudes(bundle.manifest)
+    sizes = output_magnitudes(bundle.manifest)
     for graph in bundle.manifest.graphs:
         golden = bundle.arrays("golden.npz", *graph.inputs, *graph.outputs)
         _check_rows(bundle.manifest, golden)
@@ -34,7 +34,7 @@ def check_golden(bundle: Bundle, runtime: Runtime, precision: Precision = "float
                     f"{graph.name} gives {name} of shape {output.shape}, "
                     f"golden is {golden[name].shape}"
                 )
-            deviation = difference(output, golden[name], sizes[name])
+            deviation = relative_error(output, golden[name], sizes[name])
             if not deviation <= allowed:  # a NaN fails, too
                 raise RuntimeUnusable(
                     f"{graph.name} misses the golden {name} by {deviation:.3g} (relative); "

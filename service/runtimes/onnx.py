@@ -9,8 +9,8 @@ import numpy as np
 from service.runtimes.padded import SIZES, Padded, Rows
 from service.runtimes.runtime import Precision, RuntimeUnusable
 from vae.bundle import Bundle
-from vae.engine import onnxruntime
 from vae.graphs import Graph
+from vae.onnxruntime_no_telemetry import onnxruntime
 
 PROVIDERS: Final = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 TF32_OF: Final[Mapping[str, str]] = {"float32": "0", "tf32": "1"}

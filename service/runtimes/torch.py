@@ -31,7 +31,7 @@ class TorchRuntime:
         self, bundle: Bundle, *, device: str, threads: int, precision: Precision = "float32"
     ) -> None:
         _prepare(device, threads, precision)
-        vae = _load(bundle).to(device).settled()
+        vae = _load(bundle).to(device).frozen()
         if precision == "bfloat16":
             vae.encoder, vae.decoder = InBfloat16(vae.encoder), InBfloat16(vae.decoder)
         shapes = bundle.manifest.row_shapes
@@ -62,9 +62,9 @@ class InBfloat16(nn.Module):
 def functions_of(vae: VAE) -> dict[str, Function]:
     """What computes each graph of ``vae.graphs``, by its name."""
     return {
-        ENCODER.name: lambda x, c=None: vae.given(c).encode(x),
-        DECODER.name: lambda z, c=None: (vae.given(c).decode(z),),
-        SCORER.name: lambda x, z, c=None: (vae.given(c).log_px_z(x, z),),
+        ENCODER.name: lambda x, c=None: vae.conditioned_on(c).encode(x),
+        DECODER.name: lambda z, c=None: (vae.conditioned_on(c).decode(z),),
+        SCORER.name: lambda x, z, c=None: (vae.conditioned_on(c).log_px_z(x, z),),
         POSTERIOR.name: vae.posterior,
         PRIOR.name: lambda noise, temperature: (vae.prior(noise, temperature),),
     }

@@ -21,7 +21,7 @@ from service.wire.rows import RowSpec
 from tests.fakes import IMAGE, write_fake_bundle
 from tests.mutations import Mutator, attack, repair_npy, repair_png, repair_safetensors
 from vae.bundle import MANIFEST, Bundle, BundleError, open_bundle
-from vae.manifest import Content
+from vae.manifest import ManifestContent
 
 FEW = 300
 ROWS = np.arange(40, dtype=np.float32).reshape(2, 4, 5)
@@ -177,7 +177,12 @@ def reseal(content: bytes) -> bytes:
     try:
         fields = json.loads(content)
         del fields["digest"]
-        return Content.model_validate_json(json.dumps(fields)).seal().model_dump_json().encode()
+        return (
+            ManifestContent.model_validate_json(json.dumps(fields))
+            .with_digest()
+            .model_dump_json()
+            .encode()
+        )
     except Exception:
         return content
 

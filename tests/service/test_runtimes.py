@@ -13,9 +13,9 @@ from service.runtimes.onnx import bound, provider_options
 from service.runtimes.runtime import RUNTIMES, RuntimeUnusable, resolve
 from service.runtimes.torch import functions_of
 from vae.bundle import Bundle, open_bundle, to_npz
-from vae.engine import onnxruntime
 from vae.graphs import DECODER, ENCODER, SCORER, Graph
 from vae.networks import VAE
+from vae.onnxruntime_no_telemetry import onnxruntime
 
 BUNDLES = ("digits_bundle", "conv_bundle", "causal_bundle", "table_bundle", "ladder_bundle")
 
@@ -175,7 +175,7 @@ def test_cuda_rounds_to_tf32_only_when_asked() -> None:
 
 def test_no_graph_asks_the_device_for_a_value(bundle: Bundle) -> None:
     """Which a CUDA graph cannot: tensors without values fail where one is asked for."""
-    functions = functions_of(VAE(bundle.manifest).settled().to("meta"))
+    functions = functions_of(VAE(bundle.manifest).frozen().to("meta"))
     for graph, arrays in every_graph(bundle, 2):
         with torch.inference_mode():
             found = functions[graph.name](*(torch.tensor(a, device="meta") for a in arrays))

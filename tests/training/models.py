@@ -4,13 +4,20 @@ import torch
 
 from training.loop.metrics import EpochMetrics
 from training.objectives.schedules import ScheduledValues
-from vae.manifest import MLP, Gaussian, GaussianMixture, InputSpec, Latents, ModelSpec
+from vae.manifest import (
+    GaussianMixtureSpec,
+    GaussianSpec,
+    InputSpec,
+    LatentsSpec,
+    MLPSpec,
+    ModelSpec,
+)
 from vae.networks import VAE
 
-STANDARD = Latents()
+STANDARD = LatentsSpec()
 
 
-def gaussian_vae(size: int = 5, latent_dim: int = 3, latents: Latents = STANDARD) -> VAE:
+def gaussian_vae(size: int = 5, latent_dim: int = 3, latents: LatentsSpec = STANDARD) -> VAE:
     """A Gaussian VAE of ``size`` numbers with weights that are always the same."""
     with torch.random.fork_rng():
         torch.manual_seed(0)
@@ -18,8 +25,8 @@ def gaussian_vae(size: int = 5, latent_dim: int = 3, latents: Latents = STANDARD
             ModelSpec(
                 input=InputSpec(kind="vector", shape=(size,), dtype="float32"),
                 latent_dim=latent_dim,
-                likelihood=Gaussian(variance="learned"),
-                network=MLP(hidden=(7,)),
+                likelihood=GaussianSpec(variance="learned"),
+                network=MLPSpec(hidden=(7,)),
                 latents=latents,
             )
         )
@@ -27,7 +34,7 @@ def gaussian_vae(size: int = 5, latent_dim: int = 3, latents: Latents = STANDARD
 
 def mixture_vae() -> VAE:
     """The same with a mixture of Gaussians as its prior."""
-    return gaussian_vae(latents=Latents(prior=GaussianMixture(components=2)))
+    return gaussian_vae(latents=LatentsSpec(prior=GaussianMixtureSpec(components=2)))
 
 
 def now(beta: float = 1.0, capacity: float = 0.0) -> ScheduledValues:

@@ -122,10 +122,10 @@ def test_every_draw_of_a_row_has_the_row_s_condition() -> None:
     c = condition_tensor(data, vae.spec)
     assert c is not None
     eps = torch.randn(3, len(data), 2)
-    together = sample_posterior(vae.given(c), data.x, eps)
+    together = sample_posterior(vae.conditioned_on(c), data.x, eps)
     for row in (0, 1, 17):
         alone = sample_posterior(
-            vae.given(c[row : row + 1]), data.x[row : row + 1], eps[:, row : row + 1]
+            vae.conditioned_on(c[row : row + 1]), data.x[row : row + 1], eps[:, row : row + 1]
         )
         torch.testing.assert_close(together.log_px_z[:, row], alone.log_px_z[:, 0])
 

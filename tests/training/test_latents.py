@@ -72,11 +72,11 @@ def test_pseudo_inputs_begin_near_rows_of_the_data_and_apart() -> None:
 def test_a_settled_copy_gives_the_same_and_leaves_the_original() -> None:
     vae = make_vae(prior="vamp")
     before = {name: weight.clone() for name, weight in vae.state_dict().items()}
-    settled = vae.settled()
+    frozen = vae.frozen()
     noise, ones = torch.randn(9, 4), torch.ones(9)
-    torch.testing.assert_close(settled.prior(noise, ones), vae.prior(noise, ones))
+    torch.testing.assert_close(frozen.prior(noise, ones), vae.prior(noise, ones))
     with torch.no_grad():
-        for weight in settled.parameters():
+        for weight in frozen.parameters():
             weight.zero_()
     assert all(torch.equal(before[name], weight) for name, weight in vae.state_dict().items())
 
@@ -90,7 +90,7 @@ def test_a_settled_copy_gives_the_same_and_leaves_the_original() -> None:
         ({"ladder": (4,)}, "ladder"),
         ({"ladder": (4, 0)}, "ladder"),
         ({"ladder": (4, 4)}, r"layers \[4, 4\] have 8 dimensions together; latent_dim is 3"),
-        ({"prior": "vamp", "posterior": "iaf"}, "that of iaf is known at its own draws alone"),
+        ({"prior": "vamp", "posterior": "iaf"}, "density is known only at its own draws"),
     ],
 )
 def test_what_does_not_fit_is_refused_before_training(

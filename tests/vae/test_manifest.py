@@ -8,23 +8,23 @@ import pytest
 from pydantic import ValidationError
 
 from vae.manifest import (
-    MLP,
     REQUIRED_FILES,
-    Autoregression,
-    Bernoulli,
+    AutoregressionSpec,
+    BernoulliSpec,
     Calibration,
-    Categorical,
-    Content,
-    Conv,
-    Gaussian,
-    GaussianMixture,
+    CategoricalSpec,
+    ConvSpec,
+    GaussianMixtureSpec,
+    GaussianSpec,
     InputSpec,
-    Latents,
-    Logistic,
+    LatentsSpec,
+    LogisticMixtureSpec,
     Manifest,
+    ManifestContent,
+    MLPSpec,
     ModelSpec,
-    NegativeBinomial,
-    Poisson,
+    NegativeBinomialSpec,
+    PoissonSpec,
     Preprocessing,
 )
 
@@ -33,7 +33,7 @@ VECTOR: dict[str, Any] = {"kind": "vector", "shape": (3,), "dtype": "float32"}
 
 
 def make_manifest(**fields: Any) -> Manifest:
-    return Content(
+    return ManifestContent(
         **{
             "name": "digits",
             "version": 1,
@@ -44,11 +44,11 @@ def make_manifest(**fields: Any) -> Manifest:
             "files": dict.fromkeys(REQUIRED_FILES, "0" * 64),
             "input": InputSpec(**IMAGE),
             "latent_dim": 2,
-            "likelihood": Bernoulli(),
-            "network": MLP(hidden=(4,)),
+            "likelihood": BernoulliSpec(),
+            "network": MLPSpec(hidden=(4,)),
             **fields,
         }
-    ).seal()
+    ).with_digest()
 
 
 def test_a_manifest_survives_json() -> None:
@@ -80,7 +80,7 @@ WRITTEN_BEFORE_LATENTS = (
 
 def test_a_manifest_from_before_a_field_was_thought_of_is_read() -> None:
     manifest = Manifest.model_validate_json(WRITTEN_BEFORE_LATENTS)
-    assert manifest.latents == Latents()
+    assert manifest.latents == LatentsSpec()
     damaged = WRITTEN_BEFORE_LATENTS.replace('"latent_dim":2', '"latent_dim":3')
     with pytest.raises(ValidationError, match="digest is"):
         Manifest.model_validate_json(damaged)
@@ -90,7 +90,7 @@ def test_a_manifest_from_before_a_field_was_thought_of_is_read() -> None:
 
 
 def test_learned_latents_need_their_graphs() -> None:
-    latents = Latents(prior=GaussianMixture(components=2))
+    latents = LatentsSpec(prior=GaussianMixtureSpec(components=2))
     with pytest.raises(ValidationError, match=r"files lacks posterior\.onnx, prior\.onnx"):
         make_manifest(latents=latents)
     files = dict.fromkeys((*REQUIRED_FILES, "posterior.onnx", "prior.onnx"), "0" * 64)
@@ -164,11 +164,11 @@ def test_unknown_and_impossible_fields_are_refused(fields: dict[str, Any]) -> No
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({**VECTOR, "shape": (3, 4)}, "a vector has one dimension"),
-        ({**IMAGE, "shape": (8,)}, "an image is"),
-        ({**IMAGE, "shape": (8, 8, 1)}, "an image is"),
+        ({**VECTOR, "shape": (3, 4)}, r"needs a shape of one dimension, \(D,\); given \(3, 4\)"),
+        ({**IMAGE, "shape": (8,)}, r"an image needs shape \(H, W\) or .*; given \(8,\)"),
+        ({**IMAGE, "shape": (8, 8, 1)}, "an image needs shape"),
         ({**IMAGE, "range": (1, 1)}, "low < high"),
-        ({**VECTOR, "columns": ("a", "b")}, "2 columns are named"),
+        ({**VECTOR, "columns": ("a", "b")}, r"every element of shape \(3,\); given 2 names"),
         ({**VECTOR, "shape": ()}, "shape"),
         ({**VECTOR, "shape": (0,)}, "shape"),
     ],
@@ -185,32 +185,38 @@ def test_an_input_that_contradicts_itself_is_refused(fields: dict[str, Any], mes
             {"preprocessing": Preprocessing(scale=(1.0, 2.0))},
             "2 values; expected 1 or 3",
         ),
-        ({"network": Conv()}, "conv network needs images"),
-        ({"autoregression": Autoregression()}, "over the pixels of an image"),
+        ({"network": ConvSpec()}, "conv network needs images"),
+        ({"autoregression": AutoregressionSpec()}, "over the pixels of an image"),
         (
-            {"autoregression": Autoregression(radius=8), "input": InputSpec(**IMAGE)},
-            "radius 8 needs images with more rows",
+            {"autoregression": AutoregressionSpec(radius=8), "input": InputSpec(**IMAGE)},
+            "radius 8 needs images of 9×9 or more",
         ),
         *(
             (
                 {
-                    "autoregression": Autoregression(radius=1),
+                    "autoregression": AutoregressionSpec(radius=1),
                     "input": InputSpec(**IMAGE),
                     "likelihood": likelihood,
                 },
                 "the same for all pixels",
             )
-            for likelihood in (NegativeBinomial(), Gaussian(variance="per-element"))
-        ),
-        ({"likelihood": Categorical()}, "needs whole numbers of a known range"),
-        ({"likelihood": Logistic(), "input": InputSpec(**IMAGE)}, "levels scaled by range"),
-        (
-            {"likelihood": Poisson(), "preprocessing": Preprocessing(scale=(2.0,))},
-            "needs counts as they are",
+            for likelihood in (NegativeBinomialSpec(), GaussianSpec(variance="per-element"))
         ),
         (
-            {"network": Conv(), "input": InputSpec(**{**IMAGE, "shape": (7, 9)})},
-            "needs 8×8 or more",
+            {"likelihood": CategoricalSpec()},
+            "needs integers of a known range, .*; the input is float32",
+        ),
+        (
+            {"likelihood": LogisticMixtureSpec(), "input": InputSpec(**IMAGE)},
+            r"scaled to \[0, 1\], by shift 0 and scale 16; given shift",
+        ),
+        (
+            {"likelihood": PoissonSpec(), "preprocessing": Preprocessing(scale=(2.0,))},
+            r"needs counts without scaling; given shift \(0\.0,\) and scale \(2\.0,\)",
+        ),
+        (
+            {"network": ConvSpec(), "input": InputSpec(**{**IMAGE, "shape": (7, 9)})},
+            r"needs images of 8×8 or more; given \(7, 9\)",
         ),
     ],
 )
@@ -220,8 +226,8 @@ def test_parts_that_do_not_fit_are_refused(fields: dict[str, Any], message: str)
             **{
                 "input": InputSpec(**VECTOR),
                 "latent_dim": 2,
-                "likelihood": Bernoulli(),
-                "network": MLP(),
+                "likelihood": BernoulliSpec(),
+                "network": MLPSpec(),
                 **fields,
             }
         )

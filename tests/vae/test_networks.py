@@ -7,43 +7,46 @@ import torch
 from torch import Tensor
 
 from vae.manifest import (
-    MLP,
-    Bernoulli,
-    Conv,
-    Gaussian,
+    BernoulliSpec,
+    ConvSpec,
+    GaussianSpec,
     InputSpec,
+    LadderSpec,
+    LatentsSpec,
+    MLPSpec,
     ModelSpec,
-    Network,
+    NetworkSpec,
     Preprocessing,
+    VectorCondition,
 )
 from vae.networks import VAE, Preprocess
 
 SHAPES = [(8, 8), (9, 8), (28, 28), (8, 8, 3), (13, 17, 3), (33, 10, 3)]
-NETWORKS: list[Network] = [
-    MLP(hidden=()),
-    MLP(hidden=(5, 4)),
-    MLP(hidden=(5, 4), activation="gated", residual_blocks=1),
-    Conv(channels=(4,), hidden=6),
-    Conv(channels=(4, 6, 8), hidden=6),
-    Conv(channels=(4, 6), hidden=6, activation="gated", residual_blocks=1),
+NETWORKS: list[NetworkSpec] = [
+    MLPSpec(hidden=()),
+    MLPSpec(hidden=(5, 4)),
+    MLPSpec(hidden=(5, 4), activation="gated", residual_blocks=1),
+    ConvSpec(channels=(4,), hidden=6),
+    ConvSpec(channels=(4, 6, 8), hidden=6),
+    ConvSpec(channels=(4, 6), hidden=6, activation="gated", residual_blocks=1),
 ]
 
 
-def make_image_vae(shape: tuple[int, ...], network: Network) -> VAE:
+def make_image_vae(shape: tuple[int, ...], network: NetworkSpec) -> VAE:
     torch.manual_seed(0)
     return VAE(
         ModelSpec(
             input=InputSpec(kind="image", shape=shape, dtype="uint8", range=(0, 255)),
             preprocessing=Preprocessing(scale=(255.0,)),
             latent_dim=3,
-            likelihood=Bernoulli(),
+            likelihood=BernoulliSpec(),
             network=network,
         )
     ).eval()
 
 
 @pytest.mark.parametrize(("shape", "network"), [*itertools.product(SHAPES, NETWORKS)])
-def test_shapes(shape: tuple[int, ...], network: Network) -> None:
+def test_shapes(shape: tuple[int, ...], network: NetworkSpec) -> None:
     vae = make_image_vae(shape, network)
     x, z = 255 * torch.rand(2, *shape), torch.randn(2, 3)
     mu, logvar = vae.encode(x)
@@ -56,7 +59,9 @@ def test_shapes(shape: tuple[int, ...], network: Network) -> None:
 
 @pytest.mark.parametrize("shape", [(9, 8), (13, 17, 3)])
 @pytest.mark.parametrize("network", NETWORKS)
-def test_a_row_is_the_same_alone_and_in_a_batch(shape: tuple[int, ...], network: Network) -> None:
+def test_a_row_is_the_same_alone_and_in_a_batch(
+    shape: tuple[int, ...], network: NetworkSpec
+) -> None:
     vae = make_image_vae(shape, network)
     x, z = 255 * torch.rand(5, *shape), torch.randn(5, 3)
     together = (*vae.encode(x), vae.decode(z), vae.log_px_z(x, z))
@@ -68,7 +73,7 @@ def test_a_row_is_the_same_alone_and_in_a_batch(shape: tuple[int, ...], network:
 
 
 @pytest.mark.parametrize("network", NETWORKS)
-def test_colours_stay_with_their_pixels(network: Network) -> None:
+def test_colours_stay_with_their_pixels(network: NetworkSpec) -> None:
     vae = make_image_vae((8, 9, 3), network)
     x = torch.zeros(1, 8, 9, 3)
     x[0, 2, 5, 1] = 255
@@ -82,10 +87,10 @@ def test_colours_stay_with_their_pixels(network: Network) -> None:
 
 
 @pytest.mark.parametrize("network", NETWORKS)
-def test_the_parameters_of_an_element_lie_side_by_side(network: Network) -> None:
+def test_the_parameters_of_an_element_lie_side_by_side(network: NetworkSpec) -> None:
     """Two a colour: a mean and a log variance, of each colour of each pixel in turn."""
     spec = make_image_vae((8, 9, 3), network).spec
-    vae = VAE(spec.model_copy(update={"likelihood": Gaussian(variance="decoder")}))
+    vae = VAE(spec.model_copy(update={"likelihood": GaussianSpec(variance="decoder")}))
     last = [module for module in vae.decoder.modules() if hasattr(module, "bias")][-1]
     with torch.no_grad():
         last.weight.zero_()
@@ -97,7 +102,7 @@ def test_the_parameters_of_an_element_lie_side_by_side(network: Network) -> None
 
 
 def test_conv_sees_neighbours_as_neighbours() -> None:
-    vae = make_image_vae((16, 16, 3), Conv(channels=(4,), hidden=6))
+    vae = make_image_vae((16, 16, 3), ConvSpec(channels=(4,), hidden=6))
     planes: list[Tensor] = []
     vae.encoder.convolutions.register_forward_hook(lambda *call: planes.append(call[2]))
     x = torch.zeros(2, 16, 16, 3)
@@ -119,7 +124,30 @@ def test_preprocessing_goes_with_the_weights() -> None:
         input=InputSpec(kind="vector", shape=(2,), dtype="float32"),
         preprocessing=Preprocessing(shift=(5.0,), scale=(3.0,)),
         latent_dim=1,
-        likelihood=Gaussian(variance="learned"),
-        network=MLP(hidden=()),
+        likelihood=GaussianSpec(variance="learned"),
+        network=MLPSpec(hidden=()),
     )
     assert {"preprocess.shift", "preprocess.scale"} <= VAE(spec).state_dict().keys()
+
+
+def test_a_checkpoint_with_former_tensor_names_is_read() -> None:
+    spec = ModelSpec(
+        input=InputSpec(kind="vector", shape=(3,), dtype="float32"),
+        latent_dim=4,
+        likelihood=GaussianSpec(),
+        network=MLPSpec(hidden=(5,)),
+        latents=LatentsSpec(ladder=LadderSpec(layers=(2, 2), hidden=4)),
+        condition=VectorCondition(names=("a",), preprocessing=Preprocessing(scale=(2.0,))),
+    )
+    vae = VAE(spec)
+    former = {
+        name.replace("preprocess_condition.", "told.").replace(
+            "latents.layers.", "latents.rungs."
+        ): tensor
+        for name, tensor in vae.state_dict().items()
+    }
+    assert {"told.scale", "latents.rungs.0.prior.0.weight"} <= former.keys()
+    other = VAE(spec)
+    other.load_state_dict(former)
+    for name, tensor in other.frozen().state_dict().items():
+        assert torch.equal(tensor, vae.state_dict()[name])

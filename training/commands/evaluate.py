@@ -26,7 +26,7 @@ from training.model.bundle import load_bundle_model
 from training.system.device import open_device
 from training.system.distributed import ProcessGroup, join_process_group
 from training.system.files import write_atomically
-from vae.manifest import ModelSpec, Vector
+from vae.manifest import ModelSpec, VectorCondition
 from vae.networks import VAE
 
 IMAGE_COLUMNS = 12
@@ -108,7 +108,7 @@ def _rows_for(vae: VAE, command: EvaluateCommand) -> Dataset:
     source = command.data or ""
     is_table = Path(source).suffix.lower() in (".csv", ".parquet")
     condition = vae.spec.condition
-    condition_columns = condition.names if isinstance(condition, Vector) else None
+    condition_columns = condition.names if isinstance(condition, VectorCondition) else None
     rows = (
         load_dataset(source, columns=vae.spec.input.columns, condition_columns=condition_columns)
         if is_table

@@ -7,7 +7,7 @@ from torch.nn import functional as F
 from training.data.dataset import DataError, Dataset, TrainingSet
 from training.data.row_source import InMemoryRows
 from training.data.scaling import standardisation_section
-from vae.manifest import Classes, Condition, ModelSpec, Vector
+from vae.manifest import ClassCondition, Condition, ModelSpec, VectorCondition
 
 MAX_CLASSES = 1000
 """Each class is an input of both networks. More classes are probably not labels but numbers."""
@@ -20,7 +20,9 @@ def condition_section(train: TrainingSet) -> Condition:
     Raises DataError if there are neither, as for shards.
     """
     if isinstance(train, Dataset) and train.c is not None:
-        return Vector(names=train.c_names, preprocessing=standardisation_section(iter((train.c,))))
+        return VectorCondition(
+            names=train.c_names, preprocessing=standardisation_section(iter((train.c,)))
+        )
     if isinstance(train, Dataset) and train.labels is not None:
         return _classes(train, train.labels)
     raise DataError(
@@ -45,25 +47,25 @@ def condition_tensor(dataset: Dataset, spec: ModelSpec) -> Tensor | None:
     match spec.condition:
         case None:
             return None
-        case Vector(names=names):
+        case VectorCondition(names=names):
             if dataset.c is None or dataset.c_names != names:
                 found = ", ".join(dataset.c_names) or "nothing"
                 raise DataError(
                     f"the model needs the condition {', '.join(names)}; these rows have {found}"
                 )
             return dataset.c
-        case Classes(names=names):
+        case ClassCondition(names=names):
             return _one_hot(dataset, names)
 
 
-def _classes(train: Dataset, labels: Tensor) -> Classes:
+def _classes(train: Dataset, labels: Tensor) -> ClassCondition:
     """The classes of the labels, by name if the source has names, else by number."""
     names = tuple(_name(train, value) for value in torch.unique(labels).tolist())
     if not 2 <= len(names) <= MAX_CLASSES:
         raise DataError(
             f"a conditional model needs 2 to {MAX_CLASSES} classes; there are {len(names)}"
         )
-    return Classes(names=names)
+    return ClassCondition(names=names)
 
 
 def _one_hot(dataset: Dataset, classes: tuple[str, ...]) -> Tensor:

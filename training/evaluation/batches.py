@@ -37,7 +37,7 @@ def map_batches(
     for number in range(len(batches))[group.local_slice(len(batches))]:
         noise = generator(seed, Purpose.EVALUATION, number, x.device)
         rows = slice(number * BATCH_ROWS, (number + 1) * BATCH_ROWS)
-        conditioned = vae.given(None if c is None else c[rows])
+        conditioned = vae.conditioned_on(None if c is None else c[rows])
         outputs = work(conditioned, batches[number].float(), noise)
         for all_rows, output in zip(whole, outputs, strict=True):
             all_rows[rows] = output

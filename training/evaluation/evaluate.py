@@ -110,7 +110,7 @@ def evaluate(
     c are the conditions of a conditional model. The processes of ``group`` share the batches, and
     each gets the whole result.
     """
-    frozen = vae.settled()
+    frozen = vae.frozen()
 
     def work(conditioned: VAE, rows: Tensor, noise: torch.Generator) -> RowOutputs:
         return _evaluate_rows(conditioned, rows, samples, noise)
@@ -151,12 +151,12 @@ def _evaluate_rows(vae: VAE, x: Tensor, samples: int, noise: torch.Generator) ->
     log_sum = torch.full_like(reconstruction, -math.inf)
     for sample in range(samples):
         eps = torch.randn(mu.shape, generator=noise, device=mu.device)
-        draw = vae.latents.draw(mu, logvar, eps)
+        draw = vae.latents.sample_posterior(mu, logvar, eps)
         log_px_z = vae.log_px_z(x, draw.z)
         log_sum = torch.logaddexp(log_sum, log_px_z - draw.log_ratio)
         if sample == 0:
             score = log_px_z - draw.kl.sum(dim=1)
-            to_units = vae.log_px_z_in_units(x, draw.z) - log_px_z
+            to_units = vae.log_px_z_in_data_units(x, draw.z) - log_px_z
         kl = kl + draw.kl / samples
         reconstruction = reconstruction + log_px_z / samples
     bound = log_sum - math.log(samples)

@@ -11,7 +11,7 @@ def sample_prior(vae: VAE, rows: int, noise: torch.Generator, c: Tensor | None =
     hides what they show, and draws of p(x|z) for vectors. Conditions are rows of c.
     """
     device = next(vae.parameters()).device
-    vae = vae.given(None if c is None else sample_conditions(c, rows).to(device))
+    vae = vae.conditioned_on(None if c is None else sample_conditions(c, rows).to(device))
     eps = torch.randn(rows, vae.spec.noise_dim, generator=noise).to(device)
     z = vae.prior(eps, torch.ones(rows, device=device))
     if vae.spec.input.kind == "image":

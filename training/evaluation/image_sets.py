@@ -63,7 +63,7 @@ def make_image_sets(vae: VAE, held_out: Dataset, seed: int) -> ImageSets | None:
     spec = vae.spec.input
     if not supports_sharpness(spec):
         return None
-    vae = vae.settled()
+    vae = vae.frozen()
     rows = min(len(held_out), MAX_ROWS, max(1, MAX_VALUES // spec.size))
     x, c = held_out.x[:rows].float(), condition_tensor(held_out, vae.spec)
     bounds = spec.range or (float(x.min()), float(x.max()))
@@ -98,7 +98,7 @@ def _samples(vae: VAE, seed: int, c: Tensor | None) -> tuple[Tensor, Tensor]:
     decoded, drawn = [], []
     for start in range(0, SAMPLES, BATCH_ROWS):
         rows = range(SAMPLES)[start : start + BATCH_ROWS]
-        conditioned = vae.given(None if c is None else c[rows.start : rows.stop])
+        conditioned = vae.conditioned_on(None if c is None else c[rows.start : rows.stop])
         eps = torch.randn(len(rows), vae.spec.noise_dim, generator=noise, device=device)
         z = conditioned.prior(eps, torch.ones(len(rows), device=device))
         params = conditioned.decoder(z)

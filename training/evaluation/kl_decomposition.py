@@ -10,7 +10,8 @@ from training.evaluation.batches import RowOutputs, map_batches
 from training.objectives.beta_tc import log_aggregate_posterior
 from training.system.distributed import SINGLE_PROCESS, ProcessGroup
 from training.system.seeds import Purpose, generator
-from vae.latents.gaussian import log_normal, log_standard_normal, reparameterise
+from vae.latents.diagonal_gaussian import log_normal, log_standard_normal
+from vae.latents.reparameterisation import reparameterise
 from vae.networks import VAE
 
 CHUNK_ELEMENTS = 1 << 22

@@ -10,7 +10,7 @@ from torch import Tensor
 from training.errors import ConfigError
 from training.evaluation.evaluate import active_units, evaluate
 from training.evaluation.ppca import PPCA, fit_ppca, ppca_of_vae
-from vae.manifest import MLP, Gaussian, ModelSpec
+from vae.manifest import GaussianSpec, MLPSpec, ModelSpec
 from vae.networks import VAE
 
 
@@ -36,7 +36,7 @@ def compare_with_ppca(
     """
     _check_linear(vae.spec)
     likelihood = vae.spec.likelihood
-    free = isinstance(likelihood, Gaussian) and likelihood.variance in ("learned", "optimal")
+    free = isinstance(likelihood, GaussianSpec) and likelihood.variance in ("learned", "optimal")
     trained = ppca_of_vae(vae)
     rows, unseen = vae.preprocess(x.float()), vae.preprocess(held_out.float())
     best = fit_ppca(rows, vae.spec.latent_dim, None if free else trained.variance)
@@ -82,13 +82,13 @@ def _mean(model: PPCA, rows: Tensor) -> float:
 
 def _check_linear(spec: ModelSpec) -> None:
     """Raise ConfigError unless the VAE is linear with one σ², N(0, I) and a diagonal posterior."""
-    one = isinstance(spec.likelihood, Gaussian) and spec.likelihood.variance not in (
+    one = isinstance(spec.likelihood, GaussianSpec) and spec.likelihood.variance not in (
         "per-element",
         "decoder",
     )
     alone = spec.autoregression is None and spec.condition is None
     plain = alone and spec.latents.closed_form
-    linear = isinstance(spec.network, MLP) and not spec.network.hidden
+    linear = isinstance(spec.network, MLPSpec) and not spec.network.hidden
     if not (one and linear and plain):
         raise ConfigError(
             "exact needs a linear model: an mlp without hidden layers, a gaussian likelihood with "

@@ -43,7 +43,7 @@ def validate(
         return output.loss.expand(len(rows)), output.elbo, output.kl_per_latent, centre
 
     shapes = ((), (), (len(vae.latents.parts),), (vae.spec.latent_dim,))
-    loss, elbo, kl, z = map_batches(vae.settled(), x, work, shapes, seed, group, c)
+    loss, elbo, kl, z = map_batches(vae.frozen(), x, work, shapes, seed, group, c)
     return Validation(
         objective=-float(loss.double().mean()),
         elbo=float(elbo.double().mean()),

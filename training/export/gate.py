@@ -17,15 +17,15 @@ from onnx import AttributeProto, FunctionProto, GraphProto, NodeProto, TensorPro
 from torch import Tensor, nn
 
 from training.errors import ExportError
-from vae.engine import onnxruntime as ort
 from vae.graphs import Graph
-from vae.parity import difference
+from vae.onnxruntime_no_telemetry import onnxruntime as ort
+from vae.relative_error import relative_error
 
 Array = NDArray[np.float32]
 
 BATCH_SIZES = (1, 2, 3, 7, 64, 257)
 TOLERANCE = 1e-5
-"""Largest allowed difference between onnxruntime and torch, as vae.parity measures it.
+"""Largest allowed difference between onnxruntime and torch, as vae.relative_error measures it.
 
 If SLACK times the difference between torch in float32 and in float64 is larger, that is allowed:
 large weights that cancel, and pixels that depend on hundreds of earlier ones, lose digits in
@@ -56,7 +56,8 @@ def check_graph(
     """Compare the ONNX file with the torch module that it was exported from.
 
     ``inputs`` are at least max(BATCH_SIZES) rows for each of ``graph.inputs``, ``magnitudes`` the
-    scales of its outputs as in vae.parity. Raises ExportError with the graph's name and the reason.
+    scales of its outputs as in vae.relative_error. Raises ExportError with the graph's name and the
+    reason.
     """
     session = _checked_session(graph, content)
     double = copy.deepcopy(module).double()
@@ -67,7 +68,7 @@ def check_graph(
         found = _run(graph, session, batch, size)
         for name, a, b, c in zip(graph.outputs, found, expected, reference, strict=True):
             place = f"{graph.name}: at batch size {size} {name}"
-            allowed = max(TOLERANCE, SLACK * difference(b, c, magnitudes[name]))
+            allowed = max(TOLERANCE, SLACK * relative_error(b, c, magnitudes[name]))
             _check_close(place, a, b, magnitudes[name], allowed=allowed)
 
 
@@ -185,7 +186,7 @@ def _check_close(
         raise ExportError(
             f"{place} is {a.dtype}{list(a.shape)} in {one} and {b.dtype}{list(b.shape)} in {other}"
         )
-    if not (worst := difference(a, b, magnitude)) <= allowed:  # also rejects NaN
+    if not (worst := relative_error(a, b, magnitude)) <= allowed:  # also rejects NaN
         raise ExportError(
             f"{place} differs by {worst:.3g} between {one} and {other}; {allowed:.3g} is allowed"
         )

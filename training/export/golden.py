@@ -32,7 +32,7 @@ def gate_inputs(
     x = held_out.index_select(0, rows).float()
     c = None if c is None else c.index_select(0, rows)
     noise = generator(seed, Purpose.EXPORT, 0)
-    arrays = graph_arrays(vae.given(c), x, noise) | _condition_array(c)
+    arrays = graph_arrays(vae.conditioned_on(c), x, noise) | _condition_array(c)
     # Clones, because the exporter rejects tensors that were made in inference mode.
     return {name: array.clone() for name, array in arrays.items()}
 

@@ -20,21 +20,21 @@ class EncoderModule(GraphModule):
     """x → mu, logvar."""
 
     def forward(self, x: Tensor, c: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        return self.vae.given(c).encode(x)
+        return self.vae.conditioned_on(c).encode(x)
 
 
 class DecoderModule(GraphModule):
     """z → mean of p(x|z)."""
 
     def forward(self, z: Tensor, c: Tensor | None = None) -> Tensor:
-        return self.vae.given(c).decode(z)
+        return self.vae.conditioned_on(c).decode(z)
 
 
 class ScorerModule(GraphModule):
     """x, z → log p(x|z)."""
 
     def forward(self, x: Tensor, z: Tensor, c: Tensor | None = None) -> Tensor:
-        return self.vae.given(c).log_px_z(x, z)
+        return self.vae.conditioned_on(c).log_px_z(x, z)
 
 
 class PosteriorModule(GraphModule):

@@ -46,7 +46,7 @@ def reconstructions(vae: VAE, held_out: Tensor, c: Tensor | None = None) -> byte
     spec = vae.spec.input
     count = RECONSTRUCTIONS if spec.kind == "image" else POINTS
     x = held_out[:count].float()
-    decoded = reconstruct(vae.given(None if c is None else c[:count]), x)
+    decoded = reconstruct(vae.conditioned_on(None if c is None else c[:count]), x)
     if spec.kind == "vector":
         return _scatters(spec, x, decoded)
     originals, copies = to_pixels(x, spec), to_pixels(decoded, spec)

@@ -19,7 +19,7 @@ from training.export.graph_modules import MODULES
 from vae.graphs import Graph
 from vae.manifest import FileName
 from vae.networks import VAE
-from vae.parity import magnitudes
+from vae.relative_error import output_magnitudes
 
 EXAMPLE_ROWS = 3
 """Rows of the example inputs. The exporter treats a batch size of 0 or 1 as a constant."""
@@ -35,9 +35,9 @@ def export_files(
     ``vae`` is on the CPU; ``held_out`` is (rows, *shape) in units of the data, c its conditions.
     Raises ExportError, with the graph's name, if a graph does not compute what torch computes.
     """
-    frozen = vae.eval().settled()
+    frozen = vae.eval().frozen()
     inputs = gate_inputs(frozen, held_out, seed, c)
-    sizes = magnitudes(vae.spec)
+    sizes = output_magnitudes(vae.spec)
     golden_c = None if c is None else c[:GOLDEN_ROWS]
     golden_x = held_out[:GOLDEN_ROWS].float()
     graphs: dict[FileName, bytes] = {
@@ -47,7 +47,7 @@ def export_files(
     return {
         "checkpoint.safetensors": save(vae.state_dict()),
         **graphs,
-        "golden.npz": golden_file(frozen.given(golden_c), golden_x, seed, golden_c),
+        "golden.npz": golden_file(frozen.conditioned_on(golden_c), golden_x, seed, golden_c),
         "calibration.npz": calibration_file(evaluation.scores),
     }
 

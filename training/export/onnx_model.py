@@ -7,10 +7,10 @@ import torch
 from torch import Tensor
 
 from training.evaluation.batches import RowOutputs, map_batches
-from vae.engine import onnxruntime as ort
 from vae.graphs import DECODER, ENCODER, GRAPHS, SCORER, Graph
 from vae.manifest import FileName
 from vae.networks import VAE
+from vae.onnxruntime_no_telemetry import onnxruntime as ort
 
 
 class OnnxModel:

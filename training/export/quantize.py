@@ -27,11 +27,11 @@ from training.export.calibration import calibration_file
 from training.export.golden import GOLDEN_ROWS, gate_inputs, golden_file, graph_arrays
 from training.export.onnx_model import OnnxModel
 from training.system.seeds import Purpose, generator
-from vae.engine import quantization
 from vae.graphs import GRAPHS, Graph
 from vae.manifest import FileName, ModelSpec
 from vae.networks import VAE
-from vae.parity import magnitudes
+from vae.onnxruntime_no_telemetry import quantization
+from vae.relative_error import output_magnitudes
 
 TOLERANCE = 0.005
 """Largest allowed relative change of the held-out ELBO."""
@@ -108,9 +108,9 @@ def quantize(
     ``held_out``. Raises ExportError if a graph cannot be quantised, if the output of a row depends
     on its batch, or if the mean ELBO changes by more than TOLERANCE.
     """
-    frozen = vae.eval().settled()
+    frozen = vae.eval().frozen()
     scale_inputs = _scale_inputs(frozen, train, seed)
-    inputs, sizes = gate_inputs(frozen, held_out, seed), magnitudes(vae.spec)
+    inputs, sizes = gate_inputs(frozen, held_out, seed), output_magnitudes(vae.spec)
     graphs: dict[FileName, bytes] = {
         graph.file: quantize_graph(graph, files[graph.file], scale_inputs) for graph in GRAPHS
     }

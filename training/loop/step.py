@@ -48,7 +48,7 @@ def update_weights(
     (skipped, rows, ELBO, reconstruction, KL, loss) of the whole batch. The last four are sums over
     rows, in nats. A skipped step counts no rows.
     """
-    loss = state.objective(state.forward_vae.given(c), x, eps, scheduled)
+    loss = state.objective(state.forward_vae.conditioned_on(c), x, eps, scheduled)
     sums = _batch_sums(loss)
     skipped = optimiser_step(
         state.optimiser,

@@ -10,7 +10,7 @@ from training.data.conditions import condition_section
 from training.data.dataset import TrainingSet
 from training.data.scaling import preprocessing_section
 from training.errors import ConfigError
-from vae.manifest import COUNTS, ModelSpec
+from vae.manifest import COUNT_LIKELIHOODS, ModelSpec
 from vae.networks import Preprocess
 
 CLOSED_FORM_OBJECTIVES = frozenset({"dreg", "beta-tc", "mmd"})
@@ -104,7 +104,7 @@ def _check_values(spec: ModelSpec, train: TrainingSet, scaling: str) -> None:
                 f"likelihood {kind} needs values in [0, 1]; with scaling {scaling} the "
                 f"training rows reach from {low:g} to {high:g}"
             )
-    if kind in COUNTS:
+    if kind in COUNT_LIKELIHOODS:
         for rows in train.rows.pieces():
             invalid = rows[(rows < 0) | (rows != rows.round())]
             if len(invalid):

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from training.objectives.objective import Loss, sample_posterior
 from training.objectives.schedules import ScheduledValues
-from vae.latents.gaussian import log_normal
+from vae.latents.diagonal_gaussian import log_normal
 from vae.networks import VAE
 
 

@@ -6,7 +6,7 @@ from torch import Tensor
 from training.objectives.iwae import importance_weighted_bound
 from training.objectives.objective import Loss, PosteriorSamples, sample_posterior
 from training.objectives.schedules import ScheduledValues
-from vae.latents.gaussian import log_normal, log_standard_normal
+from vae.latents.diagonal_gaussian import log_normal, log_standard_normal
 from vae.networks import VAE
 
 

@@ -70,7 +70,9 @@ def sample_posterior(vae: VAE, x: Tensor, eps: Tensor) -> PosteriorSamples:
     """Encode x once and decode every draw; eps is (draws, rows, latent_dim)."""
     flat = vae.preprocess(x)
     mu, logvar = vae.infer(flat)
-    drawn = vae.latents.draw(_repeat_rows(mu, eps), _repeat_rows(logvar, eps), eps.flatten(0, 1))
+    drawn = vae.latents.sample_posterior(
+        _repeat_rows(mu, eps), _repeat_rows(logvar, eps), eps.flatten(0, 1)
+    )
     z = drawn.z.view(eps.shape)
     # Decode from this view of z, so that the whole gradient of the decoder passes through it.
     log_px_z = vae.likelihood.log_prob(vae.decoder(z.flatten(0, 1)), _repeat_rows(flat, eps))

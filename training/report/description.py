@@ -4,18 +4,18 @@ import json
 
 from training.config.train_config import TrainConfig
 from vae.manifest import (
-    AutoregressiveFlow,
-    Classes,
-    CouplingFlow,
-    Diagonal,
-    Gaussian,
-    GaussianMixture,
+    AutoregressiveFlowSpec,
+    ClassCondition,
+    CouplingFlowSpec,
+    DiagonalGaussianSpec,
+    GaussianMixtureSpec,
+    GaussianSpec,
     InputSpec,
-    Logistic,
+    LogisticMixtureSpec,
     ModelSpec,
-    StandardNormal,
-    VampPrior,
-    Vector,
+    StandardNormalSpec,
+    VampPriorSpec,
+    VectorCondition,
 )
 
 ADDRESS = "http://127.0.0.1:8000"
@@ -51,29 +51,29 @@ def _condition(spec: ModelSpec) -> str:
     match spec.condition:
         case None:
             return ""
-        case Classes(names=names):
+        case ClassCondition(names=names):
             return f", conditional on one of {len(names)} classes"
-        case Vector(names=names):
+        case VectorCondition(names=names):
             return f", conditional on {', '.join(names)}"
 
 
 def _posterior(spec: ModelSpec) -> str:
     match spec.latents.posterior:
-        case Diagonal():
+        case DiagonalGaussianSpec():
             return ""
-        case AutoregressiveFlow(layers=layers):
+        case AutoregressiveFlowSpec(layers=layers):
             return f", an inverse autoregressive flow of {layers} steps as posterior"
-        case CouplingFlow(layers=layers):
+        case CouplingFlowSpec(layers=layers):
             return f", a RealNVP flow of {layers} steps as posterior"
 
 
 def _prior(spec: ModelSpec) -> str:
     match spec.latents.prior:
-        case StandardNormal():
+        case StandardNormalSpec():
             return ""
-        case GaussianMixture(components=components):
+        case GaussianMixtureSpec(components=components):
             return f", a mixture of {components} Gaussians as prior"
-        case VampPrior(components=components):
+        case VampPriorSpec(components=components):
             return f", a VampPrior of {components} pseudo-inputs"
 
 
@@ -90,11 +90,11 @@ def describe_input(spec: InputSpec, *, one: bool = False) -> str:
 
 def _likelihood(spec: ModelSpec) -> str:
     match spec.likelihood:
-        case Gaussian(variance=str(variance)):
+        case GaussianSpec(variance=str(variance)):
             return f"Gaussian ({variance} variance)"
-        case Gaussian(variance=variance):
+        case GaussianSpec(variance=variance):
             return f"Gaussian (variance {variance:g})"
-        case Logistic(components=components):
+        case LogisticMixtureSpec(components=components):
             return f"logistic ({components} mixed)"
         case section:
             return section.kind.replace("-", " ").replace("bernoulli", "Bernoulli")
@@ -115,9 +115,9 @@ def _curl(name: str, spec: ModelSpec) -> str:
     image = spec.input.kind == "image"
     body: dict[str, object] = {"n": 64 if image else 3, "seed": 1}
     match spec.condition:
-        case Classes(names=names):
+        case ClassCondition(names=names):
             body["condition"] = names[0]
-        case Vector(preprocessing=scaled):
+        case VectorCondition(preprocessing=scaled):
             body["condition"] = [float(f"{mean:.4g}") for mean in scaled.shift]
     shell = json.dumps(body, ensure_ascii=False).replace("'", "'\\''")
     picture = " -H 'Accept: image/png' -o samples.png" if image else ""

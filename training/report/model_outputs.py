@@ -78,7 +78,7 @@ def collect_outputs(vae: VAE, held_out: Dataset, seed: int) -> ModelOutputs | No
     device = next(vae.parameters()).device
     x = held_out.x[:ROWS].to(device).float()
     c = condition_tensor(held_out, vae.spec)
-    conditioned = vae.given(None if c is None else c[:ROWS].to(device))
+    conditioned = vae.conditioned_on(None if c is None else c[:ROWS].to(device))
     evaluation = evaluate(
         vae, x, samples=1, seed=seed, c=None if c is None else c[:ROWS].to(device)
     )
@@ -101,7 +101,9 @@ def collect_outputs(vae: VAE, held_out: Dataset, seed: int) -> ModelOutputs | No
         projection=projection,
         explained=explained,
         traversed=tuple(traversed),
-        traversals=_traverse(vae.given(None if c is None else c[:1].to(device)), z[0], traversed),
+        traversals=_traverse(
+            vae.conditioned_on(None if c is None else c[:1].to(device)), z[0], traversed
+        ),
         labels=None if held_out.labels is None else held_out.labels[:ROWS].numpy(),
     )
 

@@ -5,7 +5,7 @@ import importlib.metadata
 import onnx
 import torch
 
-from vae.engine import onnxruntime as ort
+from vae.onnxruntime_no_telemetry import onnxruntime as ort
 
 
 def versions() -> dict[str, str]:

@@ -1,8 +1,8 @@
-"""Invertible steps that bend a Gaussian posterior: z to z, with the logarithm of the volume change.
+"""Invertible steps of a normalising flow: z ↦ z′, with the log-determinant of the Jacobian.
 
-Each step is a function of z and of a context, here the encoder's (mu, logvar), (batch, 2·dim), and
-goes from noise to z in one pass. Its inverse, which only the density of a given z would need, is
-never asked for: a posterior's density is always that of its own draw.
+Each step is a function of z and of a context, here the encoder's (mu, logvar), (batch, 2·dim). It
+maps noise to z in one pass. The inverse, needed only for the density of an arbitrary z, is not
+implemented: the density of a posterior is only evaluated at its own draws.
 """
 
 from abc import ABC, abstractmethod
@@ -11,62 +11,68 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from vae.latents.start import start_small
-from vae.likelihoods.special import log_sigmoid
+from vae.layers import init_near_zero
+from vae.likelihoods.special_functions import log_sigmoid
 
-START_OPEN = 2.0
-"""First value before the sigmoid of a gate: a step begins as little (Kingma et al. 2016)."""
+GATE_BIAS = 2.0
+"""Added before the sigmoid of a gate, so that a new step is close to the identity. Kingma et al.
+2016 recommend an initial value of about 1 or 2."""
 
 
-class Step(nn.Module, ABC):
+class FlowStep(nn.Module, ABC):
     """One invertible step."""
 
     @abstractmethod
     def forward(self, z: Tensor, context: Tensor) -> tuple[Tensor, Tensor]:
-        """The new z, (batch, dim), and log |det ∂new/∂z| of each row, (batch,)."""
+        """z′, (batch, dim), and log |det ∂z′/∂z| of each row, (batch,).
+
+        ``z`` is (batch, dim) and ``context`` (batch, 2·dim).
+        """
 
 
-class Autoregressive(Step):
-    """z ↦ σ·z + (1 − σ)·m, where (m, σ) of each latent follow from those before it and the context.
+class InverseAutoregressive(FlowStep):
+    """z ↦ σ ⊙ z + (1 − σ) ⊙ m, where m_i and σ_i are functions of z_<i and the context.
 
-    Inverse autoregressive flow, Kingma et al. 2016, equations 13 to 15, with the masked network of
-    Germain et al. 2015. ``reverse`` turns the order of the latents around.
+    The gated, numerically stable form of inverse autoregressive flow (Kingma et al. 2016,
+    section 4), with σ = sigmoid(s) and the masked network of MADE (Germain et al. 2015). With
+    ``reverse`` the latents are ordered from the last to the first.
     """
 
     def __init__(self, dim: int, hidden: int, *, reverse: bool) -> None:
         super().__init__()
         order = torch.arange(1, dim + 1)
         order = order.flip(0) if reverse else order
-        seen = torch.arange(hidden) * dim // hidden  # latents that a hidden unit may look at
-        self.first = Masked(order <= seen[:, None])
+        seen = torch.arange(hidden) * dim // hidden  # how many latents each hidden unit depends on
+        self.first = MaskedLinear(order <= seen[:, None])
         self.context = nn.Linear(2 * dim, hidden, bias=False)
-        self.last = Masked((seen < order[:, None]).repeat(2, 1))
-        start_small(self.last)
+        self.last = MaskedLinear((seen < order[:, None]).repeat(2, 1))
+        init_near_zero(self.last)
 
     def forward(self, z: Tensor, context: Tensor) -> tuple[Tensor, Tensor]:
         hidden = F.elu(self.first(z) + self.context(context))
         mean, gate = self.last(hidden).chunk(2, dim=1)
-        log_sigma = log_sigmoid(gate + START_OPEN)
+        log_sigma = log_sigmoid(gate + GATE_BIAS)
         sigma = log_sigma.exp()
         return sigma * z + (1 - sigma) * mean, log_sigma.sum(dim=1)
 
 
-class Coupling(Step):
-    """Every other latent is shifted and scaled by functions of the rest and the context.
+class AffineCoupling(FlowStep):
+    """z ↦ b ⊙ z + (1 − b) ⊙ (z ⊙ exp(s) + t), where s and t are functions of b ⊙ z and the context.
 
-    RealNVP, Dinh et al. 2017, equations 7 and 8; the scale lies between 1/e and e. ``odd`` says
-    which half moves.
+    RealNVP (Dinh et al. 2017, equation 9; the determinant follows from equation 6). The mask b
+    keeps every other latent: with ``odd`` those with even indices, so that the odd ones change.
+    s = tanh(·), so that one step scales by a factor between 1/e and e.
     """
 
     moves: Tensor
 
     def __init__(self, dim: int, hidden: int, *, odd: bool) -> None:
         super().__init__()
-        moves = (torch.arange(dim) % 2 == int(odd)).float()
+        moves = (torch.arange(dim) % 2 == int(odd)).float()  # 1 − b
         self.register_buffer("moves", moves, persistent=False)
         self.first = nn.Linear(3 * dim, hidden)
         self.last = nn.Linear(hidden, 2 * dim)
-        start_small(self.last)
+        init_near_zero(self.last)
 
     def forward(self, z: Tensor, context: Tensor) -> tuple[Tensor, Tensor]:
         kept = (1 - self.moves) * z
@@ -77,8 +83,8 @@ class Coupling(Step):
         return kept + moved, log_scale.sum(dim=1)
 
 
-class Masked(nn.Linear):
-    """A linear layer with the weights that ``mask``, (outputs, inputs), is true for."""
+class MaskedLinear(nn.Linear):
+    """A linear layer that uses only the weights where ``mask``, (outputs, inputs), is true."""
 
     mask: Tensor
 

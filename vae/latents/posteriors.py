@@ -1,4 +1,4 @@
-"""q(z|x): from the encoder's mu and logvar and from N(0, 1) noise to a draw and its density."""
+"""Approximate posteriors q(z|x): a draw from mu, logvar and noise, and its log-density."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
@@ -6,54 +6,45 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor, nn
 
-from vae import manifest
-from vae.latents.flows import Autoregressive, Coupling, Step
-from vae.latents.gaussian import log_standard_normal, reparameterise
+from vae.latents.flows import FlowStep
+from vae.latents.reparameterisation import log_prob_of_draw, reparameterise
 
 
 class Posterior(nn.Module, ABC):
-    """A family of distributions over z, (batch, dim)."""
+    """A family of distributions q(z|x) over z, (batch, dim)."""
 
     @abstractmethod
     def forward(self, mu: Tensor, logvar: Tensor, eps: Tensor) -> tuple[Tensor, Tensor]:
-        """A draw z ~ q(z|x), (batch, dim), and log q(z|x) there in nats, (batch,).
+        """A draw z ~ q(z|x), (batch, dim), and log q(z|x) at that draw in nats, (batch,).
 
-        mu, logvar and eps are (batch, dim).
+        ``mu`` and ``logvar`` are the encoder's outputs and ``eps`` is a draw from N(0, I), each
+        (batch, dim).
         """
 
 
-class Diagonal(Posterior):
-    """N(mu, diag(σ²))."""
+class DiagonalGaussian(Posterior):
+    """q(z|x) = N(mu, diag(σ²)) (Kingma and Welling 2014, equation 9)."""
 
     def forward(self, mu: Tensor, logvar: Tensor, eps: Tensor) -> tuple[Tensor, Tensor]:
-        # By eps, not by (z − mu)/σ, which is the same but for the digits that cancel.
-        log_qz = (log_standard_normal(eps) - 0.5 * logvar).sum(dim=1)
-        return reparameterise(mu, logvar, eps), log_qz
+        return reparameterise(mu, logvar, eps), log_prob_of_draw(logvar, eps).sum(dim=1)
 
 
 class Flow(Posterior):
-    """A draw from N(mu, diag(σ²)) through invertible steps (Rezende and Mohamed 2015)."""
+    """A diagonal Gaussian transformed by invertible steps (Rezende and Mohamed 2015).
 
-    def __init__(self, steps: Iterable[Step]) -> None:
+    log q(z_T|x) = log q(z_0|x) − Σ_t log |det ∂z_t/∂z_{t−1}|. Each step also receives mu and
+    logvar.
+    """
+
+    def __init__(self, steps: Iterable[FlowStep]) -> None:
         super().__init__()
-        self.base = Diagonal()
+        self.base = DiagonalGaussian()
         self.steps = nn.ModuleList(steps)
 
     def forward(self, mu: Tensor, logvar: Tensor, eps: Tensor) -> tuple[Tensor, Tensor]:
         context = torch.cat([mu, logvar], dim=1)
         z, log_qz = self.base(mu, logvar, eps)
         for step in self.steps:
-            z, log_volume = step(z, context)
-            log_qz = log_qz - log_volume
+            z, log_det = step(z, context)
+            log_qz = log_qz - log_det
         return z, log_qz
-
-
-def build(spec: manifest.Posterior, dim: int) -> Posterior:
-    """The module for the manifest's posterior of ``dim`` latents."""
-    match spec:
-        case manifest.Diagonal():
-            return Diagonal()
-        case manifest.AutoregressiveFlow(layers=layers, hidden=hidden):
-            return Flow(Autoregressive(dim, hidden, reverse=i % 2 == 1) for i in range(layers))
-        case manifest.CouplingFlow(layers=layers, hidden=hidden):
-            return Flow(Coupling(dim, hidden, odd=i % 2 == 1) for i in range(layers))

@@ -1,45 +1,55 @@
-"""p(z): its log-density in nats, and draws of it from N(0, 1) noise that is given."""
+"""Priors p(z): the log-density in nats, and draws as a function of N(0, 1) noise."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from vae import manifest
-from vae.latents.gaussian import log_normal_of_each, log_standard_normal, reparameterise
+from vae.latents.diagonal_gaussian import log_normal_pairwise, log_standard_normal
+from vae.latents.reparameterisation import reparameterise
 
 Encode = Callable[[Tensor], tuple[Tensor, Tensor]]
-"""Preprocessed rows, (batch, size), to mu and logvar."""
+"""Preprocessed rows, (batch, size), to mu and logvar, each (batch, latent_dim)."""
 
-Components = tuple[Tensor, Tensor, Tensor]
-"""mu and logvar of the components of a mixture, (components, dim), and their log weights."""
+
+class Components(NamedTuple):
+    """The Gaussians of a mixture and the logarithms of their weights."""
+
+    mu: Tensor  # (components, dim)
+    logvar: Tensor  # (components, dim)
+    log_weights: Tensor  # (components,)
 
 
 class Prior(nn.Module, ABC):
-    """A distribution over z, (batch, dim)."""
+    """A distribution p(z) over z, (batch, dim)."""
 
     noise_dim: int
-    """Numbers of noise that a draw takes."""
+    """How many N(0, 1) numbers one draw takes."""
 
     @abstractmethod
     def log_prob(self, z: Tensor) -> Tensor:
-        """log p(z) of each row: (batch, dim) to (batch,)."""
+        """log p(z) of each row in nats: (batch, dim) to (batch,)."""
 
     @abstractmethod
     def sample(self, noise: Tensor, temperature: Tensor) -> Tensor:
-        """z ~ p(z) from noise, (batch, noise_dim), with its deviations times temperature, (batch,).
+        """z ~ p(z), (batch, dim), from ``noise``, (batch, noise_dim).
 
-        Temperature 1 is p(z); 0 is the mean, of the component where there are several.
+        Standard deviations are multiplied by ``temperature``, (batch,): 1 gives p(z), 0 the mean
+        (in a mixture, the mean of the chosen component).
         """
 
-    def settled(self) -> "Prior":
-        """The same distribution for weights that no longer change: nothing is left to compute."""
+    def frozen(self) -> "Prior":
+        """The same distribution with everything that depends only on weights computed in advance.
+
+        Later changes of the weights do not reach it.
+        """
         return self
 
 
 class StandardNormal(Prior):
-    """N(0, I)."""
+    """p(z) = N(0, I) (Kingma and Welling 2014)."""
 
     def __init__(self, dim: int) -> None:
         super().__init__()
@@ -52,8 +62,8 @@ class StandardNormal(Prior):
         return temperature[:, None] * noise
 
 
-class Mixture(Prior):
-    """A mixture of diagonal Gaussians, whose first number of noise chooses the component."""
+class MixturePrior(Prior):
+    """p(z) = Σ_k w_k N(z; mu_k, diag(σ²_k)). The first noise number chooses the component."""
 
     def __init__(self, dim: int) -> None:
         super().__init__()
@@ -62,34 +72,37 @@ class Mixture(Prior):
 
     @abstractmethod
     def components(self) -> Components:
-        """What is mixed."""
+        """The Gaussians and their weights."""
 
     def log_prob(self, z: Tensor) -> Tensor:
         mu, logvar, log_weights = self.components()
-        return torch.logsumexp(log_normal_of_each(z, mu, logvar) + log_weights, dim=1)
+        return torch.logsumexp(log_normal_pairwise(z, mu, logvar) + log_weights, dim=1)
 
     def sample(self, noise: Tensor, temperature: Tensor) -> Tensor:
-        (mu, logvar, _), boundaries = self.divided()
+        (mu, logvar, _), boundaries = self.components_and_boundaries()
         chosen = (noise[:, :1] > boundaries).sum(dim=1)
         return reparameterise(mu[chosen], logvar[chosen], temperature[:, None] * noise[:, 1:])
 
-    def divided(self) -> tuple[Components, Tensor]:
-        """What is mixed, and the noise at which one component ends and the next begins.
+    def components_and_boundaries(self) -> tuple[Components, Tensor]:
+        """The components, and the noise values that separate them, (components − 1,).
 
-        That is (components − 1,): quantiles of N(0, 1) at the cumulative weights, without the last,
-        which is 1.
+        Boundary k is the N(0, 1) quantile of w_1 + … + w_k. Noise below the first boundary chooses
+        the first component.
         """
         components = self.components()
-        steps = torch.cumsum(components[2].double().exp(), dim=0)[:-1]
-        return components, torch.special.ndtri(steps.clamp(max=1)).float()
+        cumulative = torch.cumsum(components.log_weights.double().exp(), dim=0)[:-1]
+        return components, torch.special.ndtri(cumulative.clamp(max=1)).float()
 
     @torch.no_grad()
-    def settled(self) -> Prior:
-        return SettledMixture(self.dim, *self.divided())
+    def frozen(self) -> Prior:
+        return FrozenMixture(self.dim, *self.components_and_boundaries())
 
 
-class GaussianMixture(Mixture):
-    """Means, variances and weights are learned; they begin as draws from N(0, I), 1 and equal."""
+class GaussianMixture(MixturePrior):
+    """A mixture with learned means, variances and weights.
+
+    Means are initialised with draws from N(0, I), variances with 1, weights equally.
+    """
 
     def __init__(self, dim: int, components: int) -> None:
         super().__init__(dim)
@@ -98,64 +111,54 @@ class GaussianMixture(Mixture):
         self.logits = nn.Parameter(torch.zeros(components))
 
     def components(self) -> Components:
-        return self.mu, self.logvar, torch.log_softmax(self.logits, dim=0)
+        return Components(self.mu, self.logvar, torch.log_softmax(self.logits, dim=0))
 
 
-class VampPrior(Mixture):
+class VampPrior(MixturePrior):
     """A mixture of the posteriors of learned pseudo-inputs (Tomczak and Welling 2018, equation 9).
 
-    Pseudo-inputs live in the model's space, that is after preprocessing, and are not bounded.
-    They begin as one grey row, and in training near rows of the data. The weights are learned, too:
-    one that has strayed from all data, to where nothing pulls it back, would keep its share of
-    samples if all were equal, as they are at first.
+    Pseudo-inputs are preprocessed rows, (components, size), without bounds. They start near 0.5;
+    training moves them to rows of the data before the first step. The paper's weights are all
+    1/components. Here they are learned and start equal: a pseudo-input that drifts away from all
+    data receives no gradient that would bring it back, and would keep its share of the samples.
     """
 
     def __init__(self, dim: int, components: int, size: int, encode: Encode) -> None:
         super().__init__(dim)
         self.pseudo_inputs = nn.Parameter(0.5 + 0.01 * torch.randn(components, size))
         self.logits = nn.Parameter(torch.zeros(components))
-        # A bound method, not a module: the encoder's weights are the VAE's and stand there once.
+        # A bound method instead of the module, which would register the encoder's weights twice.
         self._encode = encode
 
     def components(self) -> Components:
         mu, logvar = self._encode(self.pseudo_inputs)
-        return mu[:, : self.dim], logvar[:, : self.dim], torch.log_softmax(self.logits, dim=0)
+        log_weights = torch.log_softmax(self.logits, dim=0)
+        return Components(mu[:, : self.dim], logvar[:, : self.dim], log_weights)
 
 
-class SettledMixture(Mixture):
-    """Components that no longer change, and the boundaries between them.
+class FrozenMixture(MixturePrior):
+    """A mixture with constant components and constant boundaries between them.
 
-    The noise is compared with constants, so that every engine chooses alike. If one had to compute
-    either side, its last bits would choose another component now and then, which is nowhere near.
+    Because the boundaries are constants of the exported graph, every runtime compares the noise
+    with the same numbers. If a runtime computed them, rounding could choose another component.
     """
 
     mu: Tensor
     logvar: Tensor
     log_weights: Tensor
-    between: Tensor
+    boundaries: Tensor
 
     def __init__(self, dim: int, components: Components, boundaries: Tensor) -> None:
         super().__init__(dim)
-        for name, value in zip(("mu", "logvar", "log_weights"), components, strict=True):
+        for name, value in components._asdict().items():
             self.register_buffer(name, value.clone())
-        self.register_buffer("between", boundaries)
+        self.register_buffer("boundaries", boundaries)
 
     def components(self) -> Components:
-        return self.mu, self.logvar, self.log_weights
+        return Components(self.mu, self.logvar, self.log_weights)
 
-    def divided(self) -> tuple[Components, Tensor]:
-        return self.components(), self.between
+    def components_and_boundaries(self) -> tuple[Components, Tensor]:
+        return self.components(), self.boundaries
 
-    def settled(self) -> Prior:
+    def frozen(self) -> Prior:
         return self
-
-
-def build(spec: manifest.Prior, dim: int, size: int, encode: Encode) -> Prior:
-    """The module for the manifest's prior of ``dim`` latents, of rows x of ``size`` elements."""
-    match spec:
-        case manifest.StandardNormal():
-            return StandardNormal(dim)
-        case manifest.GaussianMixture():
-            return GaussianMixture(dim, spec.components)
-        case manifest.VampPrior():
-            return VampPrior(dim, spec.components, size, encode)

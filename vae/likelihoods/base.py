@@ -1,4 +1,4 @@
-"""What every likelihood can do."""
+"""The interface of every likelihood p(x|z)."""
 
 from abc import ABC, abstractmethod
 
@@ -7,17 +7,17 @@ from torch import Tensor, nn
 
 
 class Likelihood(nn.Module, ABC):
-    """A distribution over x whose parameters the decoder puts out.
+    """A distribution p(x|z) over x whose parameters the decoder puts out.
 
-    ``x`` is (batch, size): flattened rows in the model's space, that is after preprocessing.
-    ``params`` is (batch, size · params_per_element), those of one element side by side.
+    ``x`` is (batch, size): flattened, preprocessed rows.
+    ``params`` is (batch, size · params_per_element): the parameters of one element are adjacent.
     """
 
     params_per_element: int = 1
 
     @abstractmethod
     def log_prob(self, params: Tensor, x: Tensor) -> Tensor:
-        """log p(x|z) of each row, (batch,), in nats: a mass, or a density in the model's space."""
+        """log p(x|z) of each row in nats, (batch,): a mass, or a density of the preprocessed x."""
 
     @abstractmethod
     def mean(self, params: Tensor) -> Tensor:
@@ -28,10 +28,10 @@ class Likelihood(nn.Module, ABC):
         """A draw from p(x|z) for each row, (batch, size)."""
 
     def own_parameters(self) -> list[nn.Parameter]:
-        """What is learned of the distribution itself, such as σ², and not by a network."""
+        """The learned parameters of the distribution itself, such as σ², without networks."""
         return list(self.parameters())
 
-    def log_prob_in_units(
+    def log_prob_in_data_units(
         self,
         params: Tensor,
         x: Tensor,
@@ -39,16 +39,19 @@ class Likelihood(nn.Module, ABC):
         *,
         whole: bool,  # noqa: ARG002
     ) -> Tensor:
-        """log p(x|z) in units of the data, (batch,), so that likelihoods can be compared.
+        """log p(x|z) in nats, (batch,), of the data before preprocessing, to compare likelihoods.
 
-        ``scale`` is that of the preprocessing; ``whole``: the data are whole numbers. A mass stays
-        what it is. A density is divided by the scale; of whole numbers it becomes a mass by
-        spreading each number evenly over its cell: E[log p(x + e)], e uniform on ±½, is a lower
-        bound on the log of the cell's mass (Theis et al. 2016, section 3.1).
+        ``scale`` is the preprocessing's, () or (size,). ``whole`` says that the data are whole
+        numbers. A mass is returned as it is. A density is divided by the scale. If the data are
+        whole numbers, it becomes a lower bound on the log mass of the cell around each number:
+        E[log p(x + e)] with e uniform on ±½ (Theis et al. 2016, section 3.1).
         """
         return self.log_prob(params, x)
 
 
-def log_volume(scale: Tensor, x: Tensor) -> Tensor:
-    """log |d(data) / dx| of a row, (batch,): what is taken off a density to have it in units."""
+def log_scale_volume(scale: Tensor, x: Tensor) -> Tensor:
+    """Σ log scale over the elements of a row, (batch,).
+
+    Subtracted from the log-density of the preprocessed x, it gives the log-density of the data.
+    """
     return scale.log().expand_as(x).sum(dim=1)

@@ -1,4 +1,4 @@
-"""Whole numbers of a known range, each with a probability of its own."""
+"""The categorical likelihood: whole numbers of a known range, each with its own probability."""
 
 import torch
 from torch import Tensor
@@ -7,9 +7,10 @@ from vae.likelihoods.base import Likelihood
 
 
 class Categorical(Likelihood):
-    """A probability for each level, from logits (van den Oord et al. 2016).
+    """A softmax over the levels of each element (van den Oord et al. 2016, "Pixel RNN").
 
-    Preprocessing brings the levels from 0 to 1; a value between two is taken for the nearest one.
+    ``params`` holds ``levels`` logits for each element. Preprocessing maps the levels to [0, 1]; a
+    value between two levels is rounded to the nearest.
     """
 
     def __init__(self, levels: int) -> None:
@@ -32,4 +33,5 @@ class Categorical(Likelihood):
         return level.reshape(p.shape[:2]) / (self.levels - 1)
 
     def _logits(self, params: Tensor) -> Tensor:
+        """(batch, size, levels)"""
         return torch.unflatten(params, 1, (-1, self.levels))

@@ -1,21 +1,25 @@
-"""Counts: 0, 1, 2 and so on without end, as they are in the data.
+"""Likelihoods of counts, 0, 1, 2, … without an upper limit: Poisson and negative binomial.
 
-Both in the saddle-point form of Loader 2000, in which large counts do not cancel, and ONNX needs no
-Γ function. A value that is no count is taken for the nearest one.
+Both use the saddle-point form of Loader 2000, in which the terms of large counts do not cancel and
+no Γ function is needed, which ONNX lacks. Values that are not counts are rounded to the nearest
+count. Counts are not scaled in preprocessing.
 """
 
 import torch
 from torch import Tensor, nn
 
 from vae.likelihoods.base import Likelihood
-from vae.likelihoods.special import deviance, log_ratio, stirling_excess
+from vae.likelihoods.special_functions import deviance, log_ratio, stirling_excess
 
 MAX_LOG_RATE = 30.0
 MIN_LOG_DISPERSION, MAX_LOG_DISPERSION = -10.0, 15.0
 
 
 class Poisson(Likelihood):
-    """Counts with mean and variance exp(params)."""
+    """Counts with mean and variance exp(params).
+
+    log p(k) = −deviance(k, m) − stirling_excess(k), the saddle-point form.
+    """
 
     def log_prob(self, params: Tensor, x: Tensor) -> Tensor:
         k = _count(x)
@@ -29,10 +33,10 @@ class Poisson(Likelihood):
 
 
 class NegativeBinomial(Likelihood):
-    """Counts with mean m = exp(params) and variance m + m² / r, r learned for each element.
+    """Counts with mean m = exp(params) and variance m + m²/r, where r is learned for each element.
 
-    A Poisson variable whose rate is Γ-distributed with shape r (Lopez et al. 2018 for the
-    expression of genes).
+    It is a Poisson variable whose rate is Γ-distributed with shape r (Lopez et al. 2018, who use it
+    for gene expression).
     """
 
     def __init__(self, size: int) -> None:
@@ -40,11 +44,14 @@ class NegativeBinomial(Likelihood):
         self.log_r = nn.Parameter(torch.zeros(size))
 
     def log_prob(self, params: Tensor, x: Tensor) -> Tensor:
-        """(k + r) log((k + r) / (m + r)) − k log(k / m), and what Stirling's formula leaves."""
+        """(k + r) log((k + r) / (m + r)) − k log(k / m) − log(1 + k / r) and Stirling excesses."""
         k, m, r = _count(x), self.mean(params), self._r()
-        some = k.clamp(min=1e-10)
+        positive = k.clamp(min=1e-10)
+        # Regrouped as r log((k + r) / (m + r)) + k log(m (k + r) / (k (m + r))).
         log_p = r * log_ratio(k + r, m + r, k - m)
-        log_p = log_p + some * log_ratio(m * (some + r), some * (m + r), r * (m - some))
+        log_p = log_p + positive * log_ratio(
+            m * (positive + r), positive * (m + r), r * (m - positive)
+        )
         excess = stirling_excess(k + r) - stirling_excess(r) - stirling_excess(k)
         return (log_p + excess - torch.log1p(k / r)).sum(dim=1)
 
@@ -61,7 +68,7 @@ class NegativeBinomial(Likelihood):
 
 
 class LogCounts(nn.Module):
-    """x ↦ log(1 + x), what an encoder sees of counts (Lopez et al. 2018)."""
+    """x ↦ log(1 + x): the encoder's input for counts (Lopez et al. 2018)."""
 
     def forward(self, x: Tensor) -> Tensor:
         return torch.log1p(x.clamp(min=0))

@@ -23,11 +23,11 @@ from tests.fakes import call, fake_service, fake_settings
 from tests.servers import Server, serving
 from tests.service.models.test_latents import digits
 from vae.bundle import Bundle, open_bundle
-from vae.manifest import Classes, Vector
+from vae.manifest import ClassCondition, VectorCondition
 from vae.networks import VAE
 
-PETS = Classes(names=("cat", "dog", "7"))
-BODY = Vector(names=("height", "age"))
+PETS = ClassCondition(names=("cat", "dog", "7"))
+BODY = VectorCondition(names=("height", "age"))
 
 
 def test_a_class_for_all_rows_or_one_a_row() -> None:
@@ -167,7 +167,7 @@ def test_the_golden_outputs_come_back(bundle: Bundle, runtime: Any) -> None:
 def test_the_verbs_are_those_of_the_networks_with_the_condition(run: Any, bundle: Bundle) -> None:
     vae = VAE(bundle.manifest)
     vae.load_state_dict(safetensors.torch.load(bundle.files["checkpoint.safetensors"]))
-    given = vae.eval().given(torch.eye(10)[[3, 1, 4]])
+    given = vae.eval().conditioned_on(torch.eye(10)[[3, 1, 4]])
     x, names = digits(3), ["3", "1", "4"]
     encoded = run(lambda model: model.encode(x, PosteriorOptions(condition=names)))
     mu, logvar = given.encode(torch.tensor(x))

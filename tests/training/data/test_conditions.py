@@ -12,7 +12,7 @@ from pyarrow import csv, parquet
 from training.data.conditions import condition_section, condition_tensor
 from training.data.dataset import DataError, Dataset, split_dataset
 from training.data.load import load_dataset
-from vae.manifest import MLP, Bernoulli, Condition, InputSpec, ModelSpec, Vector
+from vae.manifest import BernoulliSpec, Condition, InputSpec, MLPSpec, ModelSpec, VectorCondition
 
 ROW = InputSpec(kind="vector", shape=(1,), dtype="float32")
 
@@ -25,7 +25,7 @@ def dataset(labels: list[int] | None, names: tuple[str, ...] | None = None) -> D
 
 def spec(condition: Condition | None) -> ModelSpec:
     return ModelSpec(
-        input=ROW, latent_dim=1, likelihood=Bernoulli(), network=MLP(), condition=condition
+        input=ROW, latent_dim=1, likelihood=BernoulliSpec(), network=MLPSpec(), condition=condition
     )
 
 
@@ -90,7 +90,7 @@ def test_numbers_beside_x_are_told_as_they_are_and_scaled_by_the_model(tmp_path:
     np.savez(tmp_path / "data.npz", x=x, c=c, y=np.arange(50))
     train, held_out = split_dataset(load_dataset(str(tmp_path / "data.npz")), 0.2, 0)
     told = condition_section(train)
-    assert isinstance(told, Vector)
+    assert isinstance(told, VectorCondition)
     assert told.names == ("c0", "c1")
     assert train.c is not None
     np.testing.assert_allclose(told.preprocessing.shift, train.c.mean(0), rtol=1e-5)
@@ -105,7 +105,7 @@ def test_numbers_beside_x_are_told_as_they_are_and_scaled_by_the_model(tmp_path:
 def test_one_number_a_row_is_a_vector_of_one_and_a_constant_is_only_shifted(tmp_path: Path) -> None:
     np.savez(tmp_path / "data.npz", x=np.zeros((4, 3)), c=np.full(4, 7))
     told = condition_section(load_dataset(str(tmp_path / "data.npz")))
-    assert isinstance(told, Vector)
+    assert isinstance(told, VectorCondition)
     assert (told.names, told.preprocessing.shift, told.preprocessing.scale) == (("c0",), (7,), (1,))
 
 

@@ -13,7 +13,7 @@ from training.evaluation.evaluate import evaluate
 from training.evaluation.kl_decomposition import decompose_kl
 from training.system.seeds import Purpose, generator
 from vae.likelihoods.gaussian import OptimalGaussian, SharedGaussian
-from vae.manifest import MLP, Bernoulli, Gaussian, InputSpec, ModelSpec
+from vae.manifest import BernoulliSpec, GaussianSpec, InputSpec, MLPSpec, ModelSpec
 from vae.networks import VAE
 
 
@@ -22,8 +22,8 @@ def make_vae(dimensions: int = 3, latent_dim: int = 2) -> VAE:
     spec = ModelSpec(
         input=InputSpec(kind="vector", shape=(dimensions,), dtype="float32"),
         latent_dim=latent_dim,
-        likelihood=Gaussian(variance="unit"),
-        network=MLP(hidden=(8,)),
+        likelihood=GaussianSpec(variance="unit"),
+        network=MLPSpec(hidden=(8,)),
     )
     return VAE(spec)
 
@@ -130,8 +130,8 @@ def test_bernoulli_rows_of_bytes_are_evaluated_as_they_are() -> None:
     spec = ModelSpec(
         input=InputSpec(kind="image", shape=(2, 2), dtype="uint8", range=(0, 1)),
         latent_dim=1,
-        likelihood=Bernoulli(),
-        network=MLP(hidden=(4,)),
+        likelihood=BernoulliSpec(),
+        network=MLPSpec(hidden=(4,)),
     )
     found = evaluate(VAE(spec), torch.ones(4, 2, 2, dtype=torch.uint8), samples=1, seed=0)
     assert found.finite

@@ -24,12 +24,12 @@ from training.export.graph_modules import MODULES
 from training.export.onnx import export_graph
 from training.model.resolve import resolve
 from training.model.spec import model_spec
-from vae.engine import onnxruntime
 from vae.graphs import CONDITION, PRIOR, Graph
-from vae.latents.priors import SettledMixture
+from vae.latents.priors import FrozenMixture
 from vae.manifest import InputSpec, ModelSpec
 from vae.networks import VAE
-from vae.parity import magnitudes
+from vae.onnxruntime_no_telemetry import onnxruntime
+from vae.relative_error import output_magnitudes
 
 Choice = dict[str, Any]
 
@@ -56,7 +56,7 @@ class Networks(nn.Module):
         self.vae = vae
 
     def forward(self, x: Tensor, z: Tensor, c: Tensor | None = None) -> tuple[Tensor, ...]:
-        given = self.vae.given(c)
+        given = self.vae.conditioned_on(c)
         return *given.encode(x), given.decode(z), given.log_px_z(x, z)
 
 
@@ -129,15 +129,15 @@ def vae_of(choice: Choice) -> VAE:
     vae = VAE(spec_of(choice))
     for parameter in vae.parameters():
         nn.init.normal_(parameter, std=0.3)
-    return vae.eval().settled()
+    return vae.eval().frozen()
 
 
 def exported(vae: VAE, part: Exported = Networks) -> bytes:
     """Through the gate, or ExportError."""
     c = condition_tensor(IMAGES, vae.spec)
     inputs = gate_inputs(vae, IMAGES.x, 0, c)
-    told = part.graph.given(CONDITION) if c is not None and part is Networks else part.graph
-    return export_graph(told, part(vae), inputs, magnitudes(vae.spec))
+    told = part.graph.with_input(CONDITION) if c is not None and part is Networks else part.graph
+    return export_graph(told, part(vae), inputs, output_magnitudes(vae.spec))
 
 
 def makings(vae: VAE) -> dict[str, Exported]:
@@ -239,9 +239,9 @@ def test_a_pixel_hundreds_of_scales_from_its_mean_has_a_finite_score() -> None:
 
 def test_engines_choose_alike_of_many_components_also_where_one_ends() -> None:
     vae = vae_of({"prior": "mixture", "prior_components": 500})
-    (prior,) = (part for part in vae.latents.modules() if isinstance(part, SettledMixture))
+    (prior,) = (part for part in vae.latents.modules() if isinstance(part, FrozenMixture))
     module, inputs = MODULES[PRIOR.name](vae), gate_inputs(vae, IMAGES.x, 0)
-    content = export_graph(PRIOR, module, inputs, magnitudes(vae.spec))
+    content = export_graph(PRIOR, module, inputs, output_magnitudes(vae.spec))
     noise, temperature = torch.zeros(499, 3), torch.ones(499)
     noise[:, 0] = prior.between
     given = {"noise": noise.numpy(), "temperature": temperature.numpy()}

@@ -25,7 +25,7 @@ from training.export.quantize import (
 )
 from vae.bundle import Bundle, open_bundle
 from vae.graphs import DECODER, ENCODER, GRAPHS, SCORER
-from vae.manifest import MLP, Autoregression, Bernoulli, InputSpec, ModelSpec
+from vae.manifest import AutoregressionSpec, BernoulliSpec, InputSpec, MLPSpec, ModelSpec
 from vae.networks import VAE
 
 GRAY = InputSpec(kind="image", shape=(8, 8), dtype="uint8", range=(0, 16))
@@ -110,9 +110,9 @@ def test_a_loop_over_pixels_is_refused_before_training(
     spec = ModelSpec(
         input=GRAY,
         latent_dim=2,
-        likelihood=Bernoulli(),
-        network=MLP(),
-        autoregression=Autoregression(radius=2),
+        likelihood=BernoulliSpec(),
+        network=MLPSpec(),
+        autoregression=AutoregressionSpec(radius=2),
     )
     with pytest.raises(ConfigError, match="cannot be combined with"):
         check_quantizable(spec)

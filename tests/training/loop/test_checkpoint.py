@@ -18,7 +18,7 @@ from training.loop.optimiser import make_optimiser
 from training.loop.step import update_weights
 from training.loop.train_state import TrainState
 from training.objectives.schedules import final_values
-from vae.manifest import MLP, Gaussian, InputSpec, ModelSpec
+from vae.manifest import GaussianSpec, InputSpec, MLPSpec, ModelSpec
 from vae.networks import VAE
 
 CONFIG = TrainConfig(data="x", learning_rate=0.01)
@@ -28,8 +28,8 @@ def make_spec(width: int = 4) -> ModelSpec:
     return ModelSpec(
         input=InputSpec(kind="vector", shape=(3,), dtype="float32"),
         latent_dim=2,
-        likelihood=Gaussian(variance="learned"),
-        network=MLP(hidden=(width,)),
+        likelihood=GaussianSpec(variance="learned"),
+        network=MLPSpec(hidden=(width,)),
     )
 
 

@@ -5,7 +5,7 @@ import torch
 
 from tests.training.models import mixture_vae, now
 from training.objectives.elbo import ELBO
-from vae.manifest import MLP, Gaussian, InputSpec, ModelSpec
+from vae.manifest import GaussianSpec, InputSpec, MLPSpec, ModelSpec
 from vae.networks import VAE
 
 
@@ -16,8 +16,8 @@ def vae() -> VAE:
         ModelSpec(
             input=InputSpec(kind="vector", shape=(5,), dtype="float32"),
             latent_dim=3,
-            likelihood=Gaussian(variance="learned"),
-            network=MLP(hidden=(7,)),
+            likelihood=GaussianSpec(variance="learned"),
+            network=MLPSpec(hidden=(7,)),
         )
     )
 

@@ -7,7 +7,7 @@ import torch
 from training.data.dataset import Dataset
 from training.model.build import build_vae
 from training.report.model_outputs import MIN_TRAVERSED, STEPS, collect_outputs, project
-from vae.manifest import MLP, Gaussian, InputSpec, ModelSpec
+from vae.manifest import GaussianSpec, InputSpec, MLPSpec, ModelSpec
 from vae.networks import VAE
 
 
@@ -15,7 +15,7 @@ def make(latent_dim: int = 4, shape: tuple[int, ...] = (5,)) -> tuple[VAE, Datas
     kind = "vector" if len(shape) == 1 else "image"
     spec = InputSpec(kind=kind, shape=shape, dtype="float32")
     model = ModelSpec(
-        input=spec, latent_dim=latent_dim, likelihood=Gaussian(), network=MLP(hidden=(8,))
+        input=spec, latent_dim=latent_dim, likelihood=GaussianSpec(), network=MLPSpec(hidden=(8,))
     )
     x = torch.randn(20, *shape, generator=torch.Generator().manual_seed(1))
     return build_vae(model, seed=0), Dataset(x, spec, torch.arange(20) % 3)

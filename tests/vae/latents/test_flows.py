@@ -7,8 +7,9 @@ import torch
 from torch import Tensor
 
 from vae import manifest
-from vae.latents.flows import Autoregressive, Coupling, Step
-from vae.latents.posteriors import Diagonal, Flow, Posterior, build
+from vae.build_modules import build_posterior
+from vae.latents.flows import AffineCoupling, FlowStep, InverseAutoregressive
+from vae.latents.posteriors import DiagonalGaussian, Flow, Posterior
 
 DIMS = (1, 2, 3, 5)
 
@@ -21,19 +22,19 @@ def stir(module: torch.nn.Module, seed: int = 0) -> None:
             weight.normal_(std=0.7)
 
 
-def steps(dim: int, hidden: int = 7) -> list[Step]:
-    found: list[Step] = [
-        Autoregressive(dim, hidden, reverse=False),
-        Autoregressive(dim, hidden, reverse=True),
-        Coupling(dim, hidden, odd=False),
-        Coupling(dim, hidden, odd=True),
+def steps(dim: int, hidden: int = 7) -> list[FlowStep]:
+    found: list[FlowStep] = [
+        InverseAutoregressive(dim, hidden, reverse=False),
+        InverseAutoregressive(dim, hidden, reverse=True),
+        AffineCoupling(dim, hidden, odd=False),
+        AffineCoupling(dim, hidden, odd=True),
     ]
     for step in found:
         stir(step.double())
     return found
 
 
-def jacobian(step: Step, z: Tensor, context: Tensor) -> Tensor:
+def jacobian(step: FlowStep, z: Tensor, context: Tensor) -> Tensor:
     found = torch.func.jacrev(lambda row: step(row[None], context[None])[0][0])(z)
     assert isinstance(found, Tensor)
     return found
@@ -74,20 +75,20 @@ def test_every_latent_that_moves_looks_at_the_context(dim: int) -> None:
 def test_couplings_keep_the_other_half() -> None:
     z, context = torch.randn(4, 5), torch.randn(4, 10)
     for odd in (False, True):
-        moved = Coupling(5, 6, odd=odd)(z, context)[0] != z
+        moved = AffineCoupling(5, 6, odd=odd)(z, context)[0] != z
         assert moved.all(dim=0).tolist() == [(i % 2 == 1) == odd for i in range(5)]
 
 
-def flow(spec: manifest.Posterior) -> Posterior:
-    posterior = build(spec, 2).double()
+def flow(spec: manifest.PosteriorSpec) -> Posterior:
+    posterior = build_posterior(spec, 2).double()
     stir(posterior, seed=3)
     return posterior
 
 
 POSTERIORS = [
-    flow(manifest.Diagonal()),
-    flow(manifest.AutoregressiveFlow(layers=3, hidden=6)),
-    flow(manifest.CouplingFlow(layers=3, hidden=6)),
+    flow(manifest.DiagonalGaussianSpec()),
+    flow(manifest.AutoregressiveFlowSpec(layers=3, hidden=6)),
+    flow(manifest.CouplingFlowSpec(layers=3, hidden=6)),
 ]
 
 
@@ -111,10 +112,10 @@ def test_the_density_of_a_posterior_integrates_to_one(posterior: Posterior) -> N
 def test_a_flow_begins_as_nearly_the_diagonal_posterior() -> None:
     torch.manual_seed(0)
     mu, logvar, eps = torch.randn(3, 100, 4)
-    plain = Diagonal()(mu, logvar, eps)
-    couplings = Flow(Coupling(4, 8, odd=i % 2 == 1) for i in range(4))
+    plain = DiagonalGaussian()(mu, logvar, eps)
+    couplings = Flow(AffineCoupling(4, 8, odd=i % 2 == 1) for i in range(4))
     for found, expected in zip(couplings(mu, logvar, eps), plain, strict=True):
         assert (found - expected).abs().max() < 0.5
-    z, _ = Flow([Autoregressive(4, 8, reverse=False)])(mu, logvar, eps)
+    z, _ = Flow([InverseAutoregressive(4, 8, reverse=False)])(mu, logvar, eps)
     kept = 1 / (1 + math.exp(-2))
     assert (z - kept * plain[0]).abs().max() < 0.5

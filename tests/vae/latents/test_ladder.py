@@ -5,8 +5,8 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import MultivariateNormal, Normal, kl_divergence
 
-from vae.latents.ladder import Ladder, Rung, precision_weighted
-from vae.latents.latents import Normal as NormalLatents
+from vae.latents.ladder import LadderLatents, LadderLayer, precision_weighted
+from vae.latents.single_layer import ClosedFormLatents
 
 A = torch.tensor([[0.7, -1.1], [0.3, 0.5], [-0.8, 0.2]], dtype=torch.float64)
 B = torch.tensor([0.1, -0.4, 0.6], dtype=torch.float64)
@@ -20,11 +20,11 @@ class Linear(nn.Module):
         return torch.cat([above @ A.T + B, LOGVAR.expand(len(above), 3)], dim=1)
 
 
-def ladder() -> Ladder:
+def ladder() -> LadderLatents:
     """Two latents above three."""
-    rung = Rung(2, 3, 4)
-    rung.prior = Linear()  # type: ignore[assignment]
-    return Ladder(NormalLatents(2), [rung])
+    layer = LadderLayer(2, 3, 4)
+    layer.prior = Linear()  # type: ignore[assignment]
+    return LadderLatents(ClosedFormLatents(2), [layer])
 
 
 def joint(top: Normal, weights: Tensor, bias: Tensor, variance: Tensor) -> MultivariateNormal:
@@ -53,10 +53,12 @@ def test_the_ratio_of_each_draw_is_that_of_the_joint_densities() -> None:
     torch.manual_seed(0)
     mu, logvar, eps = torch.randn(3, 5, dtype=torch.float64)
     q, p = distributions(mu, logvar)
-    draws = ladder().draw(mu.expand(9, 5), logvar.expand(9, 5), torch.randn(9, 5).double())
+    draws = ladder().sample_posterior(
+        mu.expand(9, 5), logvar.expand(9, 5), torch.randn(9, 5).double()
+    )
     expected = q.log_prob(draws.z) - p.log_prob(draws.z)
     torch.testing.assert_close(draws.log_ratio, expected)
-    assert ladder().draw(mu[None], logvar[None], eps[None]).kl.shape == (1, 5)
+    assert ladder().sample_posterior(mu[None], logvar[None], eps[None]).kl.shape == (1, 5)
 
 
 def test_the_kl_is_on_average_that_of_the_joint_densities() -> None:
@@ -64,7 +66,7 @@ def test_the_kl_is_on_average_that_of_the_joint_densities() -> None:
     mu, logvar = torch.randn(2, 5, dtype=torch.float64)
     q, p = distributions(mu, logvar)
     rows = 200_000
-    draws = ladder().draw(
+    draws = ladder().sample_posterior(
         mu.expand(rows, 5), logvar.expand(rows, 5), torch.randn(rows, 5, dtype=torch.float64)
     )
     expected = kl_divergence(q, p).item()
@@ -77,10 +79,10 @@ def test_draws_of_the_prior_are_jointly_gaussian() -> None:
     torch.manual_seed(2)
     _, p = distributions(torch.zeros(5).double(), torch.zeros(5).double())
     noise = torch.randn(300_000, 5, dtype=torch.float64)
-    z = ladder().sample(noise, torch.ones(len(noise)).double())
+    z = ladder().sample_prior(noise, torch.ones(len(noise)).double())
     torch.testing.assert_close(z.mean(0), p.mean, atol=0.02, rtol=0)
     torch.testing.assert_close(torch.cov(z.T), p.covariance_matrix, atol=0.03, rtol=0.02)
-    cold = ladder().sample(noise[:1], torch.zeros(1).double())
+    cold = ladder().sample_prior(noise[:1], torch.zeros(1).double())
     torch.testing.assert_close(cold[0], torch.cat([torch.zeros(2).double(), B]))
 
 
@@ -114,10 +116,10 @@ def test_precisions_far_apart_do_not_overflow() -> None:
 
 def test_three_layers_see_all_that_is_above_them() -> None:
     torch.manual_seed(4)
-    three = Ladder(NormalLatents(2), [Rung(2, 1, 4), Rung(3, 2, 4)])
+    three = LadderLatents(ClosedFormLatents(2), [LadderLayer(2, 1, 4), LadderLayer(3, 2, 4)])
     assert (three.noise_dim, three.parts) == (5, (1,) * 5)
     z = torch.zeros(1, 5)
-    above = torch.func.jacrev(lambda eps: three.sample(eps, torch.ones(1)).sum(0))(z)[:, 0]
+    above = torch.func.jacrev(lambda eps: three.sample_prior(eps, torch.ones(1)).sum(0))(z)[:, 0]
     assert (
         (above != 0)
         == torch.tensor(

@@ -106,25 +106,25 @@ def test_a_pseudo_input_that_strays_from_all_data_loses_its_samples() -> None:
 
 def test_settled_it_no_longer_asks_the_encoder() -> None:
     prior = vamp()
-    settled = prior.settled()
+    frozen = prior.frozen()
     z, noise = torch.randn(20, 2), torch.randn(20, 3)
     before = prior.log_prob(z), prior.sample(noise, torch.ones(20))
     with torch.no_grad():
         prior.pseudo_inputs.zero_()
-    torch.testing.assert_close(settled.log_prob(z), before[0])
-    torch.testing.assert_close(settled.sample(noise, torch.ones(20)), before[1])
+    torch.testing.assert_close(frozen.log_prob(z), before[0])
+    torch.testing.assert_close(frozen.sample(noise, torch.ones(20)), before[1])
 
 
 def test_settled_mixtures_choose_as_their_originals_and_stay_as_they_are() -> None:
     prior = mixture()
-    settled = prior.settled()
+    frozen = prior.frozen()
     noise = torch.randn(500, 3)
     expected = prior.sample(noise, torch.ones(500))
     with torch.no_grad():
         prior.mu.zero_()
         prior.logits.zero_()
-    assert torch.equal(settled.sample(noise, torch.ones(500)), expected)
-    assert settled.settled() is settled
+    assert torch.equal(frozen.sample(noise, torch.ones(500)), expected)
+    assert frozen.frozen() is frozen
 
 
 def test_a_component_begins_where_the_weights_before_it_end() -> None:

@@ -48,7 +48,7 @@ def test_the_mean_of_the_continuous_bernoulli_is_not_its_lambda() -> None:
 
 def test_binary_rows_in_units_are_masses() -> None:
     logits, x = torch.randn(5, 7), torch.randint(0, 2, (5, 7)).float()
-    found = Bernoulli().log_prob_in_units(logits, x, BYTE, whole=True)
+    found = Bernoulli().log_prob_in_data_units(logits, x, BYTE, whole=True)
     assert torch.equal(found, Bernoulli().log_prob(logits, x))
 
 
@@ -59,7 +59,7 @@ def test_grey_levels_in_units_are_a_lower_bound_on_masses(
 ) -> None:
     levels = torch.linspace(0, 1, 256).unsqueeze(1)
     params = torch.full((256, 1), logit)
-    log_mass = likelihood.log_prob_in_units(params, levels, BYTE, whole=True)
+    log_mass = likelihood.log_prob_in_data_units(params, levels, BYTE, whole=True)
     total = log_mass.double().exp().sum().item()
     assert 0.99 < total <= 1 + 1e-5
     inner = (ContinuousBernoulli().log_prob(params, levels) - math.log(255))[1:-1]
@@ -70,5 +70,5 @@ def test_real_values_in_units_are_a_density() -> None:
     logits, x = torch.randn(5, 7), torch.rand(5, 7)
     expected = ContinuousBernoulli().log_prob(logits, x) - 7 * math.log(255)
     for likelihood in (Bernoulli(), ContinuousBernoulli()):
-        found = likelihood.log_prob_in_units(logits, x, BYTE, whole=False)
+        found = likelihood.log_prob_in_data_units(logits, x, BYTE, whole=False)
         torch.testing.assert_close(found, expected)

@@ -8,10 +8,10 @@ from torch import Tensor, distributions
 
 from vae.likelihoods.gaussian import (
     MIN_LOG_VARIANCE,
+    DecoderVarianceGaussian,
     Gaussian,
-    GaussianByDecoder,
-    GaussianByElement,
     OptimalGaussian,
+    PerElementGaussian,
     SharedGaussian,
 )
 
@@ -41,7 +41,7 @@ def test_the_best_learned_variance_is_the_mean_squared_error() -> None:
 
 
 def test_a_variance_for_each_element() -> None:
-    gaussian = GaussianByElement(3)
+    gaussian = PerElementGaussian(3)
     gaussian.log_variance.data = torch.tensor([-2.0, 0.0, 3.0])
     params, x = torch.randn(2, 20, 3)
     torch.testing.assert_close(
@@ -55,13 +55,13 @@ def test_a_variance_for_each_element() -> None:
 def test_a_variance_by_the_decoder_lies_beside_its_mean() -> None:
     params = torch.tensor([[1.0, -2.0, 5.0, 0.5]])
     x = torch.tensor([[1.5, 4.0]])
-    gaussian = GaussianByDecoder()
+    gaussian = DecoderVarianceGaussian()
     assert gaussian.mean(params).tolist() == [[1, 5]]
     expected = reference(torch.tensor([[1.0, 5.0]]), torch.tensor([-2.0, 0.5]), x)
     torch.testing.assert_close(gaussian.log_prob(params, x), expected, rtol=1e-4, atol=1e-4)
 
 
-@pytest.mark.parametrize("gaussian", [GaussianByElement(1), GaussianByDecoder()])
+@pytest.mark.parametrize("gaussian", [PerElementGaussian(1), DecoderVarianceGaussian()])
 def test_a_constant_element_has_no_infinite_density(gaussian: Gaussian) -> None:
     for parameter in gaussian.parameters():
         parameter.data.fill_(-1e3)
@@ -111,7 +111,7 @@ def test_whole_numbers_in_units_are_a_lower_bound_on_masses(sigma: float) -> Non
     scale = torch.tensor([100.0])
     gaussian = SharedGaussian((sigma / 100) ** 2)
     x = torch.arange(-300.0, 301.0).unsqueeze(1)
-    log_mass = gaussian.log_prob_in_units(torch.zeros(601, 1), x / 100, scale, whole=True)
+    log_mass = gaussian.log_prob_in_data_units(torch.zeros(601, 1), x / 100, scale, whole=True)
     normal = distributions.Normal(0, sigma)
     exact = (normal.cdf(x + 0.5) - normal.cdf(x - 0.5)).squeeze(1)
     held = exact > 1e-5
@@ -122,7 +122,7 @@ def test_whole_numbers_in_units_are_a_lower_bound_on_masses(sigma: float) -> Non
 def test_real_values_in_units_are_a_density_whatever_the_scale() -> None:
     mean, x = torch.randn(2, 5, 3)
     scale = torch.tensor([2.0, 0.1, 30.0])
-    found = SharedGaussian(0.5).log_prob_in_units(mean, x, scale, whole=False)
+    found = SharedGaussian(0.5).log_prob_in_data_units(mean, x, scale, whole=False)
     sigma = math.sqrt(0.5) * scale
     expected = distributions.Normal(mean * scale, sigma).log_prob(x * scale).sum(1)
     torch.testing.assert_close(found, expected)
