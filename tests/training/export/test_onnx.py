@@ -202,8 +202,8 @@ def test_nothing_is_refused_but_what_has_no_graph() -> None:
 @pytest.mark.parametrize(
     ("choice", "message"),
     [
-        ({"prior": "vamp", "posterior": "iaf"}, "that of iaf is known at its own draws alone"),
-        ({"prior": "vamp", "conditional": True}, "have no condition for a conditional encoder"),
+        ({"prior": "vamp", "posterior": "iaf"}, "density is known only at its own draws"),
+        ({"prior": "vamp", "conditional": True}, "a conditional model cannot have the vamp prior"),
         (
             {"likelihood": "negative-binomial", "causal_radius": 1},
             "needs a likelihood that is the same for all pixels",
@@ -243,7 +243,7 @@ def test_engines_choose_alike_of_many_components_also_where_one_ends() -> None:
     module, inputs = MODULES[PRIOR.name](vae), gate_inputs(vae, IMAGES.x, 0)
     content = export_graph(PRIOR, module, inputs, output_magnitudes(vae.spec))
     noise, temperature = torch.zeros(499, 3), torch.ones(499)
-    noise[:, 0] = prior.between
+    noise[:, 0] = prior.boundaries
     given = {"noise": noise.numpy(), "temperature": temperature.numpy()}
     (found,) = onnxruntime.InferenceSession(content).run(None, given)
     torch.testing.assert_close(torch.from_numpy(found), module(noise, temperature))
