@@ -34,7 +34,7 @@ NETWORKS: Final[dict[str, NetworkSpec]] = {
     "mlp": MLPSpec(hidden=(128,)),
     "conv": ConvSpec(channels=(128, 256), hidden=256),
 }
-SOURCES: Final = ("bench/models.py", "training/export.py", "vae/**/*.py")
+SOURCES: Final = ("bench/models.py", "training/export/*.py", "vae/**/*.py")
 
 Array = NDArray[np.float32]
 
@@ -81,8 +81,10 @@ def _write(root: Path, name: str) -> None:
     # Here, since torch takes seconds to load and is not needed once the bundles are there.
     import torch
 
-    from training.evaluate import evaluate
-    from training.export import calibration, export, versions
+    from training.evaluation.evaluate import evaluate
+    from training.export.calibration import calibration_section
+    from training.export.onnx import export_files
+    from training.system.versions import versions
     from vae.networks import VAE
 
     spec = ModelSpec(
@@ -98,12 +100,12 @@ def _write(root: Path, name: str) -> None:
     evaluation = evaluate(vae, x, samples=1, seed=SEED)
     write_bundle(
         root,
-        export(vae, x, evaluation, SEED),
+        export_files(vae, x, evaluation, SEED),
         **{field: getattr(spec, field) for field in ModelSpec.model_fields},
         name=name,
         created=datetime.now(UTC),
         metrics=_operations(vae, x[:1]),
-        calibration=calibration(evaluation.scores),
+        calibration=calibration_section(evaluation.scores),
         versions=versions(),
     )
 

@@ -25,12 +25,15 @@ from torch.utils.data import DataLoader
 from bench.aims import TRAINING_AIMS, Speeds
 from bench.models import LATENT_DIM
 from bench.table import table
-from training.build import build, model_spec
-from training.config import Precision, TrainConfig, resolve
+from training.config.train_config import TrainConfig
+from training.config.types import Precision
 from training.data.dataset import Dataset
-from training.learner import Learner
-from training.progress import Reporter
-from training.train import run_epoch
+from training.loop.reporter import Reporter
+from training.loop.train import run_epoch
+from training.loop.train_state import TrainState
+from training.model.build import build_vae
+from training.model.resolve import resolve
+from training.model.spec import model_spec
 from vae.manifest import InputSpec
 
 PIXELS: Final = 784
@@ -108,8 +111,8 @@ def ours(pixels: Bytes, batch: int, precision: Precision = "float32") -> Work:
         ),
         data,
     )
-    learner = Learner.start(build(model_spec(config, data), 0), config, rows=len(data))
-    return lambda: run_epoch(learner, data.rows, config, 1, Reporter())
+    state = TrainState.create(build_vae(model_spec(config, data), 0), config, rows=len(data))
+    return lambda: run_epoch(state, data.rows, config, 1, Reporter())
 
 
 def products(rows: int, batch: int) -> Work:

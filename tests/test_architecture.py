@@ -28,6 +28,30 @@ IN_SERVICE = {
 }
 """What each folder of the service may import of the others."""
 
+IN_TRAINING = {
+    "system": set(),
+    "config": set(),
+    "objectives": {"config"},
+    "data": {"config", "system"},
+    "model": {"config", "data", "system"},
+    "evaluation": {"data", "objectives", "system"},
+    "loop": {"config", "data", "evaluation", "model", "objectives", "system"},
+    "loggers": {"config", "evaluation", "loop", "system"},
+    "report": {"config", "data", "evaluation", "loop", "system"},
+    "export": {"config", "data", "evaluation", "loop", "report", "system"},
+    "commands": {
+        "config",
+        "data",
+        "evaluation",
+        "export",
+        "loggers",
+        "loop",
+        "model",
+        "system",
+    },
+}
+"""What each folder of training may import of the others."""
+
 NO_TORCH = (
     "vae/bundle.py",
     "vae/graphs.py",
@@ -60,13 +84,33 @@ def test_arrows_between_packages(package: str) -> None:
         assert imported(path) & OURS <= ALLOWED[package], path
 
 
-def test_arrows_within_the_service() -> None:
-    folders = {path.parent.name for path in modules("service")} - {"service"}
-    assert folders == IN_SERVICE.keys()
-    for path in modules("service"):
+@pytest.mark.parametrize(
+    ("package", "layers"), [("service", IN_SERVICE), ("training", IN_TRAINING)]
+)
+def test_folders_are_layers(package: str, layers: dict[str, set[str]]) -> None:
+    folders = {path.parent.name for path in modules(package)} - {package}
+    assert folders == layers.keys()
+    for path in modules(package):
         if path.parent.name in folders:
-            found = {target.parent.name for target in _edges(path)} & folders
-            assert found - {path.parent.name} <= IN_SERVICE[path.parent.name], path
+            ours = {edge for edge in _edges(path) if edge.is_relative_to(ROOT / package)}
+            found = {edge.parent.name for edge in ours} - {path.parent.name}
+            assert found <= layers[path.parent.name] | {package}, path
+
+
+def test_no_class_of_training_has_the_name_of_another() -> None:
+    packages = [path for package in ("vae", "training", "service") for path in modules(package)]
+    places: dict[str, list[Path]] = {}
+    for path in packages:
+        for node in ast.parse(path.read_text()).body:
+            if isinstance(node, ast.ClassDef):
+                places.setdefault(node.name, []).append(path)
+    twice = {name: paths for name, paths in places.items() if len(paths) > 1}
+    ours = {
+        name
+        for name, paths in twice.items()
+        if any(path.is_relative_to(ROOT / "training") for path in paths)
+    }
+    assert not ours
 
 
 def test_the_seam_needs_no_torch() -> None:

@@ -1,70 +1,8 @@
-"""``python -m training COMMAND``, installed as ``vae-train``: the table of commands."""
+"""``python -m training``, installed as ``vae-train``."""
 
 import sys
-from collections.abc import Callable, Sequence
 
-from pydantic import BaseModel
-from rich.console import Console
-
-from training.commands.evaluate import EvaluateCommand, run_evaluate
-from training.commands.exact import ExactCommand, run_exact
-from training.commands.export import ExportCommand, run_export
-from training.commands.recipes import RecipesCommand, run_recipes
-from training.commands.train import TrainCommand, run_train
-from training.data.dataset import DataError
-from training.errors import ConfigError, TrainingError
-from training.settings import parse
-from vae.bundle import BundleError
-
-USAGE = """\
-usage: vae-train COMMAND [OPTIONS]
-
-  train      train a VAE, evaluate it on held-out rows and write a bundle
-  evaluate   evaluate a run's model on its held-out rows
-  export     write a run's model as the next version of its bundle
-  exact      hold a linear run against its optimum in closed form
-  recipes    list the configs of runs that are worth repeating
-
-vae-train COMMAND --help lists the options.
-"""
-
-COMMANDS: dict[str, tuple[type[BaseModel], Callable[..., None]]] = {
-    "train": (TrainCommand, run_train),
-    "evaluate": (EvaluateCommand, run_evaluate),
-    "export": (ExportCommand, run_export),
-    "exact": (ExactCommand, run_exact),
-    "recipes": (RecipesCommand, run_recipes),
-}
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command and return the exit status: 2 for a wrong call, 1 for one that failed."""
-    given = list(sys.argv[1:] if arguments is None else arguments)
-    name, options = (given[0], given[1:]) if given else ("", [])
-    if name in ("-h", "--help"):
-        sys.stdout.write(USAGE)
-        return 0
-    if name not in COMMANDS:
-        return _fail(f"{name or 'no command'}: expected {', '.join(COMMANDS)}; see --help", 2)
-    schema, command = COMMANDS[name]
-    try:
-        command(parse(schema, options, name=name), Console(highlight=False))
-    except ConfigError as error:
-        return _fail(str(error), 2)
-    except (TrainingError, DataError, BundleError) as error:
-        return _fail(str(error), 1)
-    except OSError as error:
-        place = f"{error.filename}: " if error.filename else ""
-        return _fail(f"{place}{error.strerror or error}", 1)
-    except KeyboardInterrupt:
-        return _fail("interrupted; --resume goes on from the last checkpoint", 130)
-    return 0
-
-
-def _fail(message: str, status: int) -> int:
-    sys.stderr.write(f"vae-train: {message}\n")
-    return status
-
+from training.cli import main
 
 if __name__ == "__main__":
     sys.exit(main())

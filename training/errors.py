@@ -1,25 +1,25 @@
-"""What a run says to its user instead of a traceback.
+"""Errors that a command prints as one line instead of a traceback.
 
     TrainingError
-    ├── ConfigError    an option, a variable or a config file is wrong
-    ├── RunError       a run directory cannot be used, or the run cannot go on
-    └── ExportError    the model cannot become a bundle
+    ├── ConfigError    an option, an environment variable or a config file is invalid
+    ├── RunError       a run directory cannot be used, or a run cannot continue
+    └── ExportError    the model cannot be exported
 
-Data has its own, training.data.dataset.DataError, and a bundle has vae.bundle.BundleError.
+Errors of data are training.data.dataset.DataError, those of a bundle vae.bundle.BundleError.
 """
 
 
 class TrainingError(Exception):
-    """The message is for the user: what was given, what was expected and where."""
+    """The message tells the user what was found, what was expected, and where."""
 
 
 class ConfigError(TrainingError):
-    """An option is wrong; the message names it and the place it came from."""
+    """An option is invalid. The message names it and its source."""
 
 
 class RunError(TrainingError):
-    """A run directory cannot be used or a run cannot go on; the message names it."""
+    """A run directory cannot be used or a run cannot continue. The message names the run."""
 
 
 class ExportError(TrainingError):
-    """A graph failed the gate, so that no bundle is written; the message names the graph."""
+    """A graph failed the export gate, so no bundle is written. The message names the graph."""

@@ -2,8 +2,8 @@
 
 import torch
 
-from training.progress import EpochMetrics
-from training.schedules import Now
+from training.loop.metrics import EpochMetrics
+from training.objectives.schedules import ScheduledValues
 from vae.manifest import (
     GaussianMixtureSpec,
     GaussianSpec,
@@ -37,9 +37,9 @@ def mixture_vae() -> VAE:
     return gaussian_vae(latents=LatentsSpec(prior=GaussianMixtureSpec(components=2)))
 
 
-def now(beta: float = 1.0, capacity: float = 0.0) -> Now:
+def now(beta: float = 1.0, capacity: float = 0.0) -> ScheduledValues:
     """A moment of a run."""
-    return Now(beta, capacity, learning_rate=1e-3)
+    return ScheduledValues(beta, capacity, learning_rate=1e-3)
 
 
 def gradients(vae: VAE, loss: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

@@ -3,13 +3,15 @@
 import pytest
 import torch
 
-from training.build import build, model_spec, place_pseudo_inputs
-from training.config import TrainConfig, resolve
+from training.config.train_config import TrainConfig
 from training.data.dataset import Dataset
 from training.errors import ConfigError
-from training.evaluate import evaluate
-from training.objective import ELBO
-from training.schedules import at_the_end
+from training.evaluation.evaluate import evaluate
+from training.model.build import build_vae, initialise_pseudo_inputs
+from training.model.resolve import resolve
+from training.model.spec import model_spec
+from training.objectives.elbo import ELBO
+from training.objectives.schedules import final_values
 from vae.latents.priors import VampPrior
 from vae.manifest import InputSpec
 from vae.networks import VAE
@@ -22,7 +24,7 @@ LATENTS: list[dict[str, object]] = [
     {"posterior": "iaf", "prior": "mixture"},
     {"ladder": (1, 2), "prior": "vamp"},
 ]
-NOW = at_the_end(TrainConfig(data="digits"))
+NOW = final_values(TrainConfig(data="digits"))
 
 
 def pictures(rows: int = 300) -> Dataset:
@@ -34,7 +36,7 @@ def pictures(rows: int = 300) -> Dataset:
 def make_vae(**options: object) -> VAE:
     data = pictures()
     config = resolve(TrainConfig(**{"data": "digits", "latent_dim": 3, **options}), data)
-    return place_pseudo_inputs(build(model_spec(config, data), 0), data.rows, 0)
+    return initialise_pseudo_inputs(build_vae(model_spec(config, data), 0), data.rows, 0)
 
 
 @pytest.mark.parametrize("options", LATENTS)
@@ -82,13 +84,13 @@ def test_a_settled_copy_gives_the_same_and_leaves_the_original() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"prior_components": 3}, "prior_components: the normal prior has none"),
-        ({"flow_layers": 3}, "flow_layers: the diagonal posterior has none"),
-        ({"latents_hidden": 3}, "neither a flow nor a ladder"),
+        ({"prior_components": 3}, "prior_components: the normal prior has no components"),
+        ({"flow_layers": 3}, "flow_layers: the diagonal posterior has no flow"),
+        ({"latents_hidden": 3}, "only with a flow or a ladder"),
         ({"ladder": (4,)}, "ladder"),
         ({"ladder": (4, 0)}, "ladder"),
         ({"ladder": (4, 4)}, r"layers \[4, 4\] have 8 dimensions together; latent_dim is 3"),
-        ({"prior": "vamp", "posterior": "iaf"}, "that of iaf is known at its own draws alone"),
+        ({"prior": "vamp", "posterior": "iaf"}, "density is known only at its own draws"),
     ],
 )
 def test_what_does_not_fit_is_refused_before_training(

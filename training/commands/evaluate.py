@@ -1,4 +1,4 @@
-"""``evaluate``: the figures of a model, on rows that it was not trained on."""
+"""``evaluate``: evaluate a model on rows that it was not trained on."""
 
 from pathlib import Path
 from typing import Self
@@ -8,139 +8,141 @@ from pydantic import ConfigDict, Field, NonNegativeInt, PositiveInt, model_valid
 from rich.console import Console
 from rich.table import Table
 
-from training import sharpness
-from training.build import fast
-from training.commands.command import WithFile
-from training.commands.data import load_data
-from training.commands.model import evaluated, of_bundle, of_run, store, trained
-from training.config import Device
-from training.data.binarise import binarised
+from training.config.file import WithConfigFile
+from training.config.types import Device
+from training.data.binarise import binarise_dataset
 from training.data.dataset import Dataset
-from training.data.load import load
-from training.data.sharded import Sharded
-from training.devices import open_device
+from training.data.load import load_dataset
+from training.data.prepare import load_data
+from training.data.sharded import ShardedDataset
 from training.errors import ConfigError
-from training.evaluate import Evaluation
-from training.files import write_atomically
-from training.group import Group, join
-from training.run import Run
+from training.evaluation.evaluate import Evaluation, evaluate_dataset
+from training.evaluation.image_sets import make_image_sets, supports_sharpness
+from training.evaluation.sharpness import measure_sharpness, sharpness_table
+from training.loop.run_directory import RunDirectory
+from training.loop.trained_model import load_run_model, load_trained_model
+from training.model.build import channels_last
+from training.model.bundle import load_bundle_model
+from training.system.device import open_device
+from training.system.distributed import ProcessGroup, join_process_group
+from training.system.files import write_atomically
 from vae.manifest import ModelSpec, VectorCondition
 from vae.networks import VAE
 
-PICTURE_COLUMNS = 12
-"""Pictures of a kind that ``--picture`` puts side by side."""
+IMAGE_COLUMNS = 12
+"""Images per line in the PNG of ``--image``."""
 
 
-class EvaluateCommand(WithFile):
-    """Evaluate a run's model on its held-out rows, or a run's or a bundle's on other data."""
+class EvaluateCommand(WithConfigFile):
+    """Evaluate a run on its held-out rows, or a run or a bundle on other data."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    run: Path | None = Field(None, description="directory of the run")
-    bundle: Path | None = Field(None, description="directory of a version of a bundle; needs data")
-    data: str | None = Field(
-        None, description="data to evaluate on, all of its rows; without it those held out"
+    run: Path | None = Field(None, description="directory of a run")
+    bundle: Path | None = Field(
+        None, description="directory of a version of a bundle; requires data"
     )
-    binarise: bool = Field(False, description="draw the data's gray values as black or white, once")
-    seed: NonNegativeInt = Field(0, description="decides the noise and how data is binarised")
-    samples: PositiveInt = Field(100, description="draws of z a row")
-    picture: Path | None = Field(
-        None, description="PNG to write: data, reconstructions and samples of a model of images"
+    data: str | None = Field(
+        None, description="data to evaluate on, all rows; default: the held-out rows of the run"
+    )
+    binarise: bool = Field(False, description="binarise the gray values of data at random, once")
+    seed: NonNegativeInt = Field(0, description="seed of the noise and of binarise")
+    samples: PositiveInt = Field(100, description="draws of z per row")
+    image: Path | None = Field(
+        None,
+        description="PNG file to write: data, reconstructions and samples of a model of images",
     )
     device: Device = Field("cpu", description="cpu, cuda or cuda:<number>")
 
     @model_validator(mode="after")
     def _one_model_and_its_data(self) -> Self:
         if (self.run is None) == (self.bundle is None):
-            raise ValueError("run or bundle: give one of the two")
+            raise ValueError("run or bundle: exactly one is required")
         if self.bundle is not None and self.data is None:
-            raise ValueError("data: a bundle has none of its own")
+            raise ValueError("data: is required with bundle")
         if self.data is None and (self.binarise or self.seed):
-            raise ValueError("binarise and seed: are for data; a run's own rows are as it had them")
+            raise ValueError("binarise and seed: have an effect only with data")
         return self
 
 
 def run_evaluate(command: EvaluateCommand, console: Console) -> None:
-    """Print the figures of a run's checkpoint or of a bundle.
+    """Evaluate and print a table.
 
-    Those of a run on its own held-out rows are stored as its ``evaluation.json``.
+    The evaluation of a run on its own held-out rows is stored in its ``evaluation.json``.
     """
     device = open_device(command.device)
-    with join(device) as group:
-        vae, rows, seed = _subject(command, device, group)
-        _check_picture(command, vae.spec)
-        evaluation = evaluated(vae, rows, command.samples, seed, device, group)
-        if group.main:
+    with join_process_group(device) as group:
+        vae, rows, seed = _model_and_rows(command, device, group)
+        _check_image(command, vae.spec)
+        evaluation = evaluate_dataset(vae, rows, command.samples, seed, device, group)
+        if group.is_main:
             if command.run and not command.data:
-                store(Run(command.run), evaluation)
-            console.print(table(evaluation))
-            if gallery := sharpness.look(vae, rows, seed):
-                _show_pictures(command, gallery, console)
+                RunDirectory(command.run).store_evaluation(evaluation.as_json())
+            console.print(evaluation_table(evaluation))
+            if images := make_image_sets(vae, rows, seed):
+                console.print(sharpness_table(measure_sharpness(images)))
+                if command.image:
+                    write_atomically(command.image, images.to_png(IMAGE_COLUMNS))
 
 
-def _subject(
-    command: EvaluateCommand, device: torch.device, group: Group
+def _model_and_rows(
+    command: EvaluateCommand, device: torch.device, group: ProcessGroup
 ) -> tuple[VAE, Dataset, int]:
-    """The model to evaluate, the rows, and the seed of the noise."""
+    """The model, the rows, and the seed of the noise."""
     if command.bundle:
-        vae = fast(of_bundle(command.bundle)).to(device).eval()
+        vae = channels_last(load_bundle_model(command.bundle)).to(device).eval()
         return vae, _rows_for(vae, command), command.seed
     if command.run is None:
         raise AssertionError("the command has neither run nor bundle. This is a bug.")
-    run = Run(command.run)
+    run = RunDirectory(command.run)
     if command.data:
-        vae = fast(of_run(run, group)[0]).to(device).eval()
+        vae = channels_last(load_run_model(run, group)[0]).to(device).eval()
         return vae, _rows_for(vae, command), command.seed
     config = run.config()
     data, held_out = load_data(config)
-    return trained(run, data, device, group)[0], held_out, config.seed
+    return load_trained_model(run, data, device, group)[0], held_out, config.seed
 
 
 def _rows_for(vae: VAE, command: EvaluateCommand) -> Dataset:
-    """The data of the command. Raises ConfigError when its rows are not the model's."""
+    """The rows of ``--data``. Raises ConfigError if their shape is not that of the model."""
     source = command.data or ""
     is_table = Path(source).suffix.lower() in (".csv", ".parquet")
-    told = vae.spec.condition.names if isinstance(vae.spec.condition, VectorCondition) else None
+    condition = vae.spec.condition
+    condition_columns = condition.names if isinstance(condition, VectorCondition) else None
     rows = (
-        load(source, columns=vae.spec.input.columns, condition_columns=told)
+        load_dataset(source, columns=vae.spec.input.columns, condition_columns=condition_columns)
         if is_table
-        else load(source)
+        else load_dataset(source)
     )
-    if isinstance(rows, Sharded):
-        raise ConfigError(f"data: evaluation needs rows in memory; name one file of {source}")
+    if isinstance(rows, ShardedDataset):
+        raise ConfigError(f"data: evaluate needs rows in memory; name one file of {source}")
     if rows.input.shape != vae.spec.input.shape:
         raise ConfigError(
-            f"data: rows of {source} are {rows.input.shape}, those of the model "
+            f"data: rows of {source} have shape {rows.input.shape}, but the model needs "
             f"{vae.spec.input.shape}"
         )
-    return binarised(rows, command.seed) if command.binarise else rows
+    return binarise_dataset(rows, command.seed) if command.binarise else rows
 
 
-def _check_picture(command: EvaluateCommand, spec: ModelSpec) -> None:
-    if command.picture and not sharpness.visible(spec.input):
+def _check_image(command: EvaluateCommand, spec: ModelSpec) -> None:
+    if command.image and not supports_sharpness(spec.input):
         raise ConfigError(
-            f"picture: the model is of rows of {spec.input.shape}, not of images of 3×3 or more"
+            f"image: needs a model of images of 3×3 or more; its rows have shape {spec.input.shape}"
         )
 
 
-def _show_pictures(command: EvaluateCommand, gallery: sharpness.Gallery, console: Console) -> None:
-    console.print(sharpness.table(sharpness.measure(gallery)))
-    if command.picture:
-        write_atomically(command.picture, gallery.strip(PICTURE_COLUMNS))
-
-
-def table(evaluation: Evaluation) -> Table:
-    """The figures, for a terminal."""
-    shown = Table(title=f"{evaluation.rows:,} rows, {evaluation.samples} draws of z each")
-    shown.add_column("")
-    shown.add_column("nats a row", justify="right")
+def evaluation_table(evaluation: Evaluation) -> Table:
+    """A table for the terminal."""
+    table = Table(title=f"{evaluation.rows:,} rows, {evaluation.samples} draws of z each")
+    table.add_column("")
+    table.add_column("nats per row", justify="right")
     for name in ("elbo", "reconstruction", "kl", "importance_weighted"):
-        shown.add_row(name.replace("_", " "), f"{getattr(evaluation, name):.3f}")
-    shown.add_section()
-    shown.add_row("bits per dimension", f"{evaluation.bits_per_dimension:.4f}")
-    shown.add_row("active units", f"{evaluation.active_units} of {evaluation.latents}")
+        table.add_row(name.replace("_", " "), f"{getattr(evaluation, name):.3f}")
+    table.add_section()
+    table.add_row("bits per dimension", f"{evaluation.bits_per_dimension:.4f}")
+    table.add_row("active units", f"{evaluation.active_units} of {evaluation.latents}")
     for name, nats in evaluation.terms.items():
-        shown.add_row(name.replace("_", " "), f"{nats:.3f}")
-    for place, kl in evaluation.kl_by_place().items():
-        shown.add_row(f"kl of {place}", f"{kl:.3f}")
-    return shown
+        table.add_row(name.replace("_", " "), f"{nats:.3f}")
+    for latent, kl in evaluation.kl_by_latent().items():
+        table.add_row(f"kl of {latent}", f"{kl:.3f}")
+    return table

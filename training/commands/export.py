@@ -1,50 +1,49 @@
-"""``export``: a run's model as the next version of its bundle."""
+"""``export``: write the model of a run as the next version of its bundle."""
 
 from pathlib import Path
 
 from pydantic import ConfigDict, Field
 from rich.console import Console
 
-from training.commands.command import WithFile
-from training.commands.data import load_data
-from training.commands.model import evaluated, trained
-from training.commands.publish import publish
-from training.config import Device
-from training.devices import open_device
-from training.group import join
-from training.quantize import check_quantizable
-from training.run import Run
+from training.config.file import WithConfigFile
+from training.config.types import Device
+from training.data.prepare import load_data
+from training.evaluation.evaluate import evaluate_dataset
+from training.export.publish import publish
+from training.export.quantize import check_quantizable
+from training.loop.run_directory import RunDirectory
+from training.loop.trained_model import load_trained_model
+from training.system.device import open_device
+from training.system.distributed import join_process_group
 
 
-class ExportCommand(WithFile):
-    """Evaluate a run's model and write it as the next version of its bundle."""
+class ExportCommand(WithConfigFile):
+    """Evaluate the model of a run and write it as the next version of its bundle."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     run: Path = Field(description="directory of the run")
     models: Path | None = Field(
-        None, description="directory that the bundle is written to; without it the run's own"
+        None, description="directory to write the bundle to; default: that of the run"
     )
-    quantize: bool | None = Field(
-        None, description="the bundle's graphs in int8; without it as the run has it"
-    )
+    quantize: bool | None = Field(None, description="write int8 graphs; default: as in the run")
     device: Device = Field("cpu", description="cpu, cuda or cuda:<number>")
 
 
 def run_export(command: ExportCommand, console: Console) -> None:
-    """Write the run's checkpoint as the next version of its bundle."""
+    """Evaluate the run's best weights and write a bundle."""
     device = open_device(command.device)
-    with join(device) as group:
-        run = Run(command.run)
+    with join_process_group(device) as group:
+        run = RunDirectory(command.run)
         config = run.config()
-        given = {"models": command.models, "quantize": command.quantize}
-        config = config.model_copy(update={k: v for k, v in given.items() if v is not None})
+        overrides = {"models": command.models, "quantize": command.quantize}
+        config = config.model_copy(update={k: v for k, v in overrides.items() if v is not None})
         data, held_out = load_data(config)
-        vae, progress = trained(run, data, device, group)
+        vae, progress = load_trained_model(run, data, device, group)
         if config.quantize:
             check_quantizable(vae.spec)
-        draws = config.importance_samples
-        evaluation = evaluated(vae, held_out, draws, config.seed, device, group)
-        if group.main:
+        samples = config.importance_samples
+        evaluation = evaluate_dataset(vae, held_out, samples, config.seed, device, group)
+        if group.is_main:
             bundle = publish(run, config, data, held_out, vae, evaluation, progress.best_epoch)
-            console.print(f"bundle {bundle}", soft_wrap=True)
+            console.print(f"Bundle: {bundle}", soft_wrap=True)

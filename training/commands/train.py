@@ -1,243 +1,146 @@
-"""``train``: from a config to a bundle."""
+"""``train``: train a VAE, evaluate it and write a bundle."""
 
 import time
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
-import torch
 from pydantic import Field
 from rich.console import Console
 
-from training.build import build, fast, model_spec, objective, place_pseudo_inputs
-from training.checkpoint import Progress, read_progress
-from training.commands.command import WithFile
-from training.commands.data import load_data, training_rows
-from training.commands.model import earlier, evaluated, shared, trained
-from training.commands.publish import publish, report_of
-from training.config import PLACES, TrainConfig, differences, resolve
-from training.data.conditions import conditioned
+from training.config.file import WithConfigFile
+from training.config.train_config import TrainConfig
+from training.data.conditions import with_conditions
 from training.data.dataset import Dataset, TrainingSet
-from training.data.rows import Rows
-from training.devices import open_device
-from training.errors import ConfigError, RunError
-from training.evaluate import Evaluation
-from training.group import Group, join
-from training.loggers.load import load_loggers
-from training.progress import Reporter, Reporters, reporter
-from training.quantize import check_quantizable
-from training.run import Run, hold
-from training.train import train
-from vae.manifest import ModelSpec
+from training.data.prepare import load_data
+from training.evaluation.evaluate import Evaluation, evaluate_dataset
+from training.export.publish import make_report_writer, publish
+from training.export.quantize import check_quantizable
+from training.loggers.console import console_reporter
+from training.loggers.registry import load_loggers
+from training.loop.checkpoint import Progress
+from training.loop.reporter import Reporter, Reporters
+from training.loop.run_directory import RunDirectory, lock_run_directory
+from training.loop.start import check_group, start_run
+from training.loop.train import train
+from training.loop.trained_model import load_trained_model
+from training.model.resolve import resolve
+from training.model.spec import model_spec
+from training.system.cpu import flush_denormals, set_threads
+from training.system.device import open_device
+from training.system.distributed import ProcessGroup, join_process_group
 from vae.networks import VAE
 
-SMALL_STEP = 20_000_000
-"""Multiplications of weights and rows in a step, up to which one thread is enough."""
 
-
-class TrainCommand(TrainConfig, WithFile):
+class TrainCommand(TrainConfig, WithConfigFile):
     """Train a VAE, evaluate it on held-out rows and write a bundle."""
 
     resume: bool = Field(
-        False, description="go on from the run's last checkpoint; from the start where none is"
+        False, description="continue from the run's last checkpoint, or start if there is none"
     )
 
 
 def run_train(command: TrainCommand, console: Console) -> None:
-    """Data, training, evaluation, export: from a config to a bundle."""
+    """Load the data, train, evaluate, and write a bundle."""
     device = open_device(command.device)
-    load_loggers(command.log)  # what is missing is said before any work
-    with join(device) as group, _held(command, group) as run:
-        console = _voice(console, group)
+    load_loggers(command.log)  # fail before training if a package is missing
+    with join_process_group(device) as group, _open_run(command, group) as run:
+        console = console if group.is_main else Console(quiet=True)
         data, held_out = load_data(command)
-        config = resolve(_plain(command), data)
+        config = resolve(_train_config(command), data)
         check_group(config, group)
         spec = model_spec(config, data)
         if config.quantize:
             check_quantizable(spec)
-        vae, rows = _first(run, config, spec, data, group)
-        progress = _begin(run, config, Progress(spec=vae.spec, data=rows.fingerprint()), group)
-        vae = vae.to(device)
-        _use_cpu(config, vae)
-        _announce(console, config, vae, data, progress)
+        start = start_run(run, config, spec, data, group)
+        vae, progress = start.vae.to(device), start.progress
+        set_threads(config.threads, multiply_adds=_multiply_adds(config, vae))
+        _print_start(console, config, vae, data, progress)
         began = time.monotonic()
-        unseen = conditioned(held_out, vae.spec).to(device)
-        with _watch(console, run, config, data, held_out, progress, group) as watch:
-            with flushing():
-                train(vae, rows.to(device), unseen, config, run, progress, watch, group)
+        validation_rows = with_conditions(held_out, vae.spec).to(device)
+        with _open_reporters(console, run, config, data, held_out, progress, group) as reporters:
+            rows = start.rows.to(device)
+            with flush_denormals():
+                train(vae, rows, validation_rows, config, run, progress, reporters, group)
             seconds = time.monotonic() - began
-            best, progress = trained(run, data, device, group)
-            draws = config.importance_samples
-            evaluation = evaluated(best, held_out, draws, config.seed, device, group)
-            if group.main:
+            best, progress = load_trained_model(run, data, device, group)
+            samples = config.importance_samples
+            evaluation = evaluate_dataset(best, held_out, samples, config.seed, device, group)
+            if group.is_main:
                 bundle = publish(run, config, data, held_out, best, evaluation, progress.best_epoch)
-                watch.published(evaluation, run.results())
-        if group.main:
-            _conclude(console, config, evaluation, bundle, seconds)
+                reporters.published(evaluation, run.result_files())
+        if group.is_main:
+            _print_end(console, config, evaluation, bundle, seconds)
 
 
-def _plain(command: TrainCommand) -> TrainConfig:
+def _train_config(command: TrainCommand) -> TrainConfig:
     """The part of the command that is stored with the run."""
     return TrainConfig(**{name: getattr(command, name) for name in TrainConfig.model_fields})
 
 
-def _held(command: TrainCommand, group: Group) -> AbstractContextManager[Run]:
-    """The run's directory, which the main process holds and the others only know by name."""
-    if group.main:
-        return hold(command.run, resume=command.resume)
-    return nullcontext(Run(command.run))
+def _open_run(command: TrainCommand, group: ProcessGroup) -> AbstractContextManager[RunDirectory]:
+    """The run directory. Only the main process locks it and writes to it."""
+    if group.is_main:
+        return lock_run_directory(command.run, resume=command.resume)
+    return nullcontext(RunDirectory(command.run))
 
 
-def _voice(console: Console, group: Group) -> Console:
-    """Where a process of the group prints: the main process speaks for all."""
-    return console if group.main else Console(quiet=True)
+def _multiply_adds(config: TrainConfig, vae: VAE) -> int | None:
+    """Those of a step, if a row uses each weight once: not in convolutions."""
+    if config.network != "mlp" or config.causal_radius:
+        return None
+    return _count_weights(vae) * config.batch_size
 
 
-def _first(
-    run: Run, config: TrainConfig, spec: ModelSpec, data: TrainingSet, group: Group
-) -> tuple[VAE, Rows]:
-    """The VAE that training begins with, and the rows as that model is told of them."""
-    if config.start_from:
-        found = _found(run, config.start_from, spec) if group.main else None
-        vae = fast(shared(found, group))
-        return vae, training_rows(data, vae.spec)
-    rows = training_rows(data, spec)
-    return place_pseudo_inputs(build(spec, config.seed), rows, config.seed), rows
+def _count_weights(vae: VAE) -> int:
+    return sum(parameter.numel() for parameter in vae.parameters())
 
 
-def _found(run: Run, start: Path, spec: ModelSpec) -> VAE:
-    """The earlier model; once the run has a checkpoint, one like it, which that will fill."""
-    if run.checkpoint.exists():
-        return VAE(read_progress(run.checkpoint).spec)
-    return earlier(start, spec)
-
-
-def _begin(run: Run, config: TrainConfig, fresh: Progress, group: Group) -> Progress:
-    """Begin the run or go on with it: how far it is, as the main process finds it.
-
-    Raises RunError when the stored run is another one, or when a process has other rows.
-    """
-    group.require_same("rows of training data", fresh.data)
-    if not group.main:
-        return Progress.model_validate_json(group.broadcast(b""))
-    run.check(config)
-    progress = _resume(run, config, fresh)
-    run.begin(config)
-    group.broadcast(progress.model_dump_json().encode())
-    return progress
-
-
-def check_group(config: TrainConfig, group: Group) -> None:
-    """Raise ConfigError or RunError when these processes cannot do one run together."""
-    if config.variance == "optimal" and group.size > 1:
-        raise ConfigError(
-            f"variance: optimal is of a whole batch, which {group.size} processes share; "
-            "take learned instead"
-        )
-    if config.cuda_graph and group.size > 1:
-        raise ConfigError(f"cuda_graph: is for one process, not for {group.size}")
-    if config.batch_size < group.size:
-        raise ConfigError(
-            f"batch_size: {config.batch_size} is too few rows for {group.size} processes"
-        )
-    if group.size > 1 and not objective(config, rows=1).of_rows:
-        raise ConfigError(
-            "objective: beta-tc, mmd, free_bits and capacity look at whole batches, of which each "
-            f"of {group.size} processes sees a part; use one process"
-        )
-    main = TrainConfig.model_validate_json(group.broadcast(config.model_dump_json().encode()))
-    if changed := differences(main, config, free=PLACES):
-        raise RunError(
-            f"process {group.rank} of {group.size} was started with other options than process 0: "
-            + "; ".join(changed)
-        )
-
-
-def _resume(run: Run, config: TrainConfig, fresh: Progress) -> Progress:
-    """How far the run is. Raises RunError when its checkpoint is not of this data and config."""
-    if not run.checkpoint.exists():
-        return fresh
-    reached = read_progress(run.checkpoint)
-    if reached.data != fresh.data:
-        raise RunError(f"run {run.path} was begun on other rows than those of {config.data}")
-    if reached.epoch > config.epochs:
-        raise RunError(
-            f"run {run.path} has trained {reached.epoch} epochs, which is more than {config.epochs}"
-        )
-    return reached
-
-
-def _use_cpu(config: TrainConfig, vae: VAE) -> None:
-    """Set how many threads torch has on the CPU.
-
-    They wait for each other by spinning: a step of well under a millisecond gains nothing from a
-    second one, and where other processes use the cores it can become many times slower.
-    """
-    weights = sum(parameter.numel() for parameter in vae.parameters())
-    one_use = config.network == "mlp" and not config.causal_radius  # of each weight, for a row
-    small = one_use and weights * config.batch_size <= SMALL_STEP
-    if config.threads or small:
-        torch.set_num_threads(config.threads or 1)
-
-
-@contextmanager
-def flushing() -> Iterator[None]:
-    """Have this thread take numbers below 10⁻³⁸ for 0.
-
-    Gradients that fade away, as of pixels that are black in every row, end among numbers so small
-    that x86 computes with them many times slower.
-    """
-    torch.set_flush_denormal(True)
-    try:
-        yield
-    finally:
-        torch.set_flush_denormal(False)
-
-
-def _watch(
+def _open_reporters(
     console: Console,
-    run: Run,
+    run: RunDirectory,
     config: TrainConfig,
     data: TrainingSet,
     held_out: Dataset,
     progress: Progress,
-    group: Group,
+    group: ProcessGroup,
 ) -> Reporter:
-    """All that watches the run: nothing but the main process has anything to say."""
-    if not group.main:
+    """Console, HTML report and loggers; none in processes other than the main one."""
+    if not group.is_main:
         return Reporter()
-    reached = progress.epoch
+    done = progress.epoch
     return Reporters(
-        reporter(console, rows=len(data), epochs=config.epochs, reached=reached),
-        report_of(run, config, data, held_out),
+        console_reporter(console, rows=len(data), epochs=config.epochs, epochs_done=done),
+        make_report_writer(run, config, data, held_out),
         *(
-            logger(run, config, reached=reached, console=console)
+            logger(run, config, epochs_done=done, console=console)
             for logger in load_loggers(config.log)
         ),
     )
 
 
-def _announce(
+def _print_start(
     console: Console, config: TrainConfig, vae: VAE, data: TrainingSet, progress: Progress
 ) -> None:
-    weights = sum(parameter.numel() for parameter in vae.parameters())
-    origin = f"from {config.start_from}" if config.start_from else "from the start"
-    start = f"from epoch {progress.epoch + 1}" if progress.epoch else origin
+    start = f", weights of {config.start_from}" if config.start_from else ""
+    if progress.epoch:
+        start = f", resumed at epoch {progress.epoch + 1}"
     console.print(
-        f"{config.name}: {len(data):,} rows of {data.input.shape}, {config.network} with "
-        f"{weights:,} weights, {config.likelihood} likelihood; {config.epochs:,} epochs {start}",
+        f"{config.name}: {len(data):,} training rows of shape {data.input.shape}, "
+        f"{config.network} network with {_count_weights(vae):,} weights, "
+        f"{config.likelihood} likelihood, {config.epochs:,} epochs{start}",
         soft_wrap=True,
     )
 
 
-def _conclude(
+def _print_end(
     console: Console, config: TrainConfig, evaluation: Evaluation, bundle: Path, seconds: float
 ) -> None:
     console.print(
-        f"trained in {seconds:.1f} s; on {evaluation.rows:,} held-out rows: "
-        f"ELBO {evaluation.elbo:.2f} nats, KL {evaluation.kl:.2f}, "
-        f"{evaluation.active_units} of {evaluation.latents} latents active\n"
-        f"bundle {bundle} · report {config.run / 'report.html'}\n"
-        f"serve it: python -m service --models {config.models}",
+        f"Training took {seconds:.1f} s. On {evaluation.rows:,} held-out rows: "
+        f"ELBO {evaluation.elbo:.2f} nats, KL {evaluation.kl:.2f} nats, "
+        f"{evaluation.active_units} of {evaluation.latents} latents active.\n"
+        f"Bundle: {bundle}\n"
+        f"Report: {config.run / 'report.html'}\n"
+        f"To serve it: python -m service --models {config.models}",
         soft_wrap=True,
     )

@@ -1,7 +1,7 @@
-"""Black and white from gray: x is drawn from Bernoulli(gray), as published results have it.
+"""Binarise gray values: draw x from Bernoulli(gray), as in published results.
 
-Salakhutdinov and Murray 2008 draw once; Burda et al. 2016 anew whenever a picture is shown, which
-is worth some nats: no two epochs have the same pictures to learn by heart.
+Salakhutdinov and Murray 2008 draw once. Burda et al. 2016 draw anew in every epoch, which improves
+results by some nats, because the model cannot memorise the images.
 """
 
 from dataclasses import replace
@@ -10,25 +10,28 @@ import torch
 from torch import Tensor
 
 from training.data.dataset import DataError, Dataset
-from training.seeds import Purpose, generator
+from training.system.seeds import Purpose, generator
 
 CHUNK_ROWS = 4096
 
 
 def binarise(x: Tensor, limits: tuple[float, float], uniform: Tensor) -> Tensor:
-    """Each value of x becomes the upper limit with the probability of its place between the two,
-    else the lower one; shape and type stay. ``uniform`` is noise from 0 to 1, shaped like x.
+    """Set each value of x to the upper or the lower limit, with its relative position between the
+    limits as the probability of the upper one. Shape and type do not change.
+
+    ``uniform`` is noise from 0 to 1 with the shape of x.
     """
     low, high = limits
     return torch.where(uniform * (high - low) + low < x, high, low).to(x.dtype)
 
 
-def binarised(dataset: Dataset, seed: int) -> Dataset:
-    """The data set drawn once, as ``seed`` decides. Raises DataError when its values have no limits
-    to draw between.
+def binarise_dataset(dataset: Dataset, seed: int) -> Dataset:
+    """The data set, binarised once with noise from ``seed``.
+
+    Raises DataError if its values have no known range.
     """
     if dataset.input.range is None:
-        raise DataError("binarise: needs values with known bounds, as images have them")
+        raise DataError("binarise: needs values with known bounds, such as images have")
     noise = generator(seed, Purpose.BINARISATION)
     chunks = torch.split(dataset.x, CHUNK_ROWS)
     drawn = [

@@ -1,7 +1,7 @@
-"""The 1,797 handwritten digits, 8×8, that come with scikit-learn: no download.
+"""The 1,797 handwritten 8×8 digits that scikit-learn contains; no download is needed.
 
 From "Optical Recognition of Handwritten Digits" (Alpaydin and Kaynak 1998): each pixel counts, 0 to
-16, how many of the 4×4 pixels under it were black.
+16, how many of 4×4 binary pixels were black.
 """
 
 import numpy as np
@@ -13,7 +13,7 @@ from vae.manifest import InputSpec
 
 
 def load_digits() -> Dataset:
-    """(1797, 8, 8), uint8, labelled 0 to 9."""
+    """The digits, (1797, 8, 8) uint8, with labels 0 to 9."""
     digits = datasets.load_digits()
     return Dataset(
         torch.from_numpy(digits.images.astype(np.uint8)),

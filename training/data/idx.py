@@ -1,7 +1,8 @@
-"""IDX files, plain or gzipped, as MNIST and Fashion-MNIST come.
+"""IDX files, plain or gzipped: the format of MNIST and Fashion-MNIST.
 
-Two zero bytes, the type of an element, the number of dimensions, each dimension as a big-endian
-32-bit number, then the elements, big-endian (LeCun, Cortes and Burges, "The MNIST database").
+A file has two zero bytes, the element type, the number of dimensions, each dimension as a
+big-endian 32-bit integer, and the elements, big-endian (LeCun, Cortes and Burges, "The MNIST
+database").
 """
 
 import gzip
@@ -15,45 +16,45 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from training.data.arrays import Array, from_array
 from training.data.dataset import DataError, Dataset
+from training.data.numpy_files import Array, from_array
 
 DTYPES = {0x08: "u1", 0x09: "i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 
 TRAINING_IMAGES = tuple(
     f"train-images{separator}idx3-ubyte{suffix}" for separator in "-." for suffix in ("", ".gz")
 )
-"""The file to train on in a folder as MNIST comes."""
+"""Names of the training images in a folder of MNIST files."""
 
 
 def load_idx(path: Path) -> Dataset:
-    """The data set in an IDX file, with the labels of ``*-labels-idx1-*`` where it lies beside."""
+    """The data set in an IDX file, with labels if a ``*-labels-idx1-*`` file lies label_path it."""
     dataset = from_array(_load(path), str(path))
-    beside = path.with_name(path.name.replace("images", "labels").replace("idx3", "idx1"))
-    if beside == path or not beside.is_file():
+    label_path = path.with_name(path.name.replace("images", "labels").replace("idx3", "idx1"))
+    if label_path == path or not label_path.is_file():
         return dataset
-    labels = _load(beside)
+    labels = _load(label_path)
     if labels.shape != (len(dataset),) or labels.dtype.kind not in "iu":
         raise DataError(
-            f"{beside} holds {labels.dtype} of {labels.shape}; "
-            f"expected a whole number for each of the {len(dataset)} rows of {path.name}"
+            f"{label_path} holds {labels.dtype} of {labels.shape}; "
+            f"expected an integer for each of the {len(dataset)} rows of {path.name}"
         )
     return replace(dataset, labels=torch.from_numpy(labels.astype(np.int64)))
 
 
 def is_idx(path: Path) -> bool:
-    """Whether a file is named as IDX files are."""
+    """Whether a file has the name of an IDX file."""
     return path.name.removesuffix(".gz").endswith(("-ubyte", ".idx"))
 
 
 def training_images(folder: Path) -> Path | None:
-    """The file of training images in a folder as MNIST comes, if this is one."""
+    """The file of training images in a folder of MNIST files; None if there is none."""
     candidates = (folder / name for name in TRAINING_IMAGES)
     return next((path for path in candidates if path.is_file()), None)
 
 
 def _load(path: Path) -> Array:
-    """The array in an IDX file, of exactly the length that its header says."""
+    """The array in an IDX file, whose length must be that of its header."""
     try:
         with path.open("rb") as file:
             gzipped = file.read(2) == b"\x1f\x8b"
@@ -74,7 +75,7 @@ def _read(file: BufferedIOBase, path: Path) -> Array:
         raise DataError(f"{path} ends within its header")
     shape = struct.unpack(f">{dimensions}I", sizes)
     expected = math.prod(shape) * dtype.itemsize
-    # One byte more than is due tells a longer file, and no more is unpacked than the header says.
+    # Read one byte more than expected: that detects a longer file and unpacks no more than needed.
     content = file.read(expected + 1)
     if len(content) != expected:
         found = f"only {len(content)}" if len(content) < expected else "more"

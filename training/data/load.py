@@ -1,23 +1,23 @@
-"""From what a user names to a data set."""
+"""Load the data set that ``--data`` names."""
 
 from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
 
-from training.data.arrays import load_arrays
 from training.data.dataset import DataError, Dataset
 from training.data.digits import load_digits
 from training.data.idx import is_idx, load_idx, training_images
-from training.data.images import load_images
+from training.data.image_folder import load_images
+from training.data.numpy_files import load_arrays
 from training.data.shapes import load_shapes
-from training.data.sharded import Sharded, load_shards
+from training.data.sharded import ShardedDataset, load_shards
 from training.data.shards import shard_paths
 from training.data.tables import load_csv, load_parquet
 
 Kind = Literal["embedded", "images", "idx", "arrays", "csv", "parquet", "shards"]
 
 EMBEDDED: dict[str, Callable[[], Dataset]] = {"digits": load_digits, "shapes": load_shapes}
-"""What needs no file, by the name that stands for it."""
+"""Data sets without a file, by name."""
 
 SUFFIXES: dict[str, Kind] = {
     ".npy": "arrays",
@@ -28,38 +28,38 @@ SUFFIXES: dict[str, Kind] = {
 
 TABLES = ("csv", "parquet")
 
-UNDERSTOOD = """a source of data is one of
-  digits              8×8 digits that come with scikit-learn
-  shapes              16×16 shapes in colour, drawn when they are asked for
+SOURCES = """data must be one of
+  digits              the 8×8 digits of scikit-learn
+  shapes              16×16 colour images of shapes, drawn on demand
   a folder            PNG and JPEG images at any depth, or train-images-idx3-ubyte[.gz],
-                      or *.npy or *.parquet shards, which are not read into memory
+                      or *.npy or *.parquet shards, which are streamed
   *-ubyte[.gz]        an IDX file, as MNIST comes
   *.npy, *.npz        a NumPy array: (rows, D), (rows, H, W) or (rows, H, W, 1 or 3);
-                      of several in a file one can be named, x.npz:test, or
-                      some to be put together, x.npz:train+valid
+                      x.npz:test names one of several arrays in a file, and
+                      x.npz:train+valid concatenates two
   *.csv, *.parquet    a table of numbers"""
 
 
-def load(
+def load_dataset(
     source: str,
     *,
     image_size: tuple[int, int] | None = None,
     gray: bool = False,
     columns: tuple[str, ...] | None = None,
     condition_columns: tuple[str, ...] | None = None,
-) -> Dataset | Sharded:
-    """Read all of ``source``, into memory unless it is a folder of shards.
+) -> Dataset | ShardedDataset:
+    """Load ``source`` into memory, or open it for streaming if it is a folder of shards.
 
-    ``image_size`` (height, width) and ``gray`` are for a folder of images, ``columns`` for a table,
-    and ``condition_columns`` for one in a file. Raises DataError when the source is unknown,
-    unreadable or empty, holds what is not a finite number, or does not take a given option.
+    ``image_size`` (height, width) and ``gray`` apply to a folder of images, ``columns`` to tables
+    and shards, ``condition_columns`` to a table. Raises DataError if the source is unknown,
+    unreadable or empty, contains a value that is not a finite number, or does not take an option.
     """
     source, part = _split(source)
     path, kind = _find(source)
     for given, kinds, reason in (
-        (image_size or gray, ("images",), "image size and gray are for a folder of images"),
-        (columns, (*TABLES, "shards"), "columns are for a table, CSV or Parquet"),
-        (condition_columns, TABLES, "condition columns are for a table, CSV or Parquet"),
+        (image_size or gray, ("images",), "image size and gray apply only to a folder of images"),
+        (columns, (*TABLES, "shards"), "columns apply only to a CSV or Parquet table"),
+        (condition_columns, TABLES, "condition columns apply only to a CSV or Parquet table"),
     ):
         if given and kind not in kinds:
             raise DataError(f"{source}: {reason}")
@@ -81,13 +81,13 @@ def load(
 
 
 def _split(source: str) -> tuple[str, str | None]:
-    """``a/x.npz:test`` is the array ``test`` of ``a/x.npz``; ``:train+valid`` are two."""
+    """Split ``a/x.npz:test`` into the file ``a/x.npz`` and the array ``test``."""
     path, separator, part = source.rpartition(".npz:")
     return (f"{path}.npz", part) if separator else (source, None)
 
 
 def _find(source: str) -> tuple[Path, Kind]:
-    """The file or folder that ``source`` names, and what it is by its name."""
+    """The file or folder that ``source`` names, and its kind."""
     if source in EMBEDDED:
         return Path(source), "embedded"
     try:
@@ -100,8 +100,8 @@ def _find(source: str) -> tuple[Path, Kind]:
             return mnist, "idx"
         return path, "shards" if shard_paths(path) else "images"
     if not exists:
-        raise DataError(f"{source} does not exist; {UNDERSTOOD}")
+        raise DataError(f"{source} does not exist; {SOURCES}")
     kind = "idx" if is_idx(path) else SUFFIXES.get(path.suffix.lower())
     if kind is None:
-        raise DataError(f"{source} is of an unknown kind; {UNDERSTOOD}")
+        raise DataError(f"{source} is of an unknown type; {SOURCES}")
     return path, kind

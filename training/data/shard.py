@@ -1,7 +1,7 @@
-"""One file of a data set that does not lie in memory: ``.npy`` or ``.parquet``.
+"""One file of a streamed data set: ``.npy`` or ``.parquet``.
 
-A file is opened when rows of it are read and closed after that, so that neither memory nor open
-files grow with the data.
+A file is open only while rows are read from it, so neither memory nor the number of open files
+grows with the data.
 """
 
 from collections.abc import Sequence
@@ -14,15 +14,15 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from pyarrow import parquet
 
-from training.data.arrays import Array, check_shape, to_bytes_or_floats
 from training.data.dataset import DataError
+from training.data.numpy_files import Array, check_shape, to_bytes_or_floats
 from training.data.tables import check_names, to_floats
 
 Numbers = NDArray[np.int64]
 
 BLOCK_BYTES = 1 << 22
-"""Rows next to each other in an ``.npy`` file that are read, and travel through an epoch, together:
-long enough to be read at the speed of the disk, short enough for a window to hold many."""
+"""Size of a block of an ``.npy`` file, whose rows are read together: large enough for the full
+speed of the disk, small enough that a window has many blocks."""
 
 
 class Shard(Protocol):
@@ -35,23 +35,23 @@ class Shard(Protocol):
 
     @property
     def columns(self) -> tuple[str, ...] | None:
-        """Their names, in a table."""
+        """The column names of a table, else None."""
 
     def blocks(self) -> list[int]:
-        """Where its blocks end, the last at ``rows``."""
+        """The end of each block in rows; the last is ``rows``."""
 
     def take(self, numbers: Numbers) -> Array:
-        """The rows of these numbers, which rise, (len(numbers), *shape)."""
+        """The rows with these ascending numbers, (len(numbers), *shape)."""
 
 
 class NpyShard:
-    """An ``.npy`` file, mapped into memory while rows are copied out of it."""
+    """An ``.npy`` file, which is memory-mapped while rows are copied from it."""
 
     columns: tuple[str, ...] | None = None
 
     def __init__(self, path: Path, columns: Sequence[str] | None) -> None:
         if columns:
-            raise DataError(f"{path}: columns are for a table, CSV or Parquet")
+            raise DataError(f"{path}: columns apply only to a CSV or Parquet table")
         self.path = path
         stored = self._mapped()
         check_shape(stored, str(path))
@@ -63,11 +63,11 @@ class NpyShard:
         self._block = max(1, BLOCK_BYTES // (stored.itemsize * int(np.prod(self.shape))))
 
     def blocks(self) -> list[int]:
-        """Runs of BLOCK_BYTES."""
+        """Blocks of BLOCK_BYTES."""
         return [*range(self._block, self.rows, self._block), self.rows]
 
     def take(self, numbers: Numbers) -> Array:
-        """Copies; a run of rows without gaps is read as one."""
+        """Copies of the rows. Consecutive rows are read at once."""
         stored = self._mapped()
         run = len(numbers) > 0 and numbers[-1] - numbers[0] + 1 == len(numbers)
         rows = stored[numbers[0] : numbers[-1] + 1] if run else stored[numbers]
@@ -77,12 +77,12 @@ class NpyShard:
     def _mapped(self) -> Array:
         try:
             return np.load(self.path, mmap_mode="r", allow_pickle=False)  # type: ignore[no-any-return]
-        except Exception as error:  # damage shows as any of ten kinds, TokenError among them
+        except Exception as error:  # NumPy raises many types for damaged files, even TokenError
             raise DataError(f"{self.path} cannot be read as a NumPy array: {error}") from None
 
 
 class ParquetShard:
-    """A Parquet file; a block is a row group, which is decoded whole."""
+    """A Parquet file. A block is a row group, which is always decoded completely."""
 
     dtype: np.dtype[Any] = np.dtype(np.float32)
 
@@ -105,7 +105,7 @@ class ParquetShard:
         return [end for start, end in pairwise([0, *self._ends]) if start < end]
 
     def take(self, numbers: Numbers) -> Array:
-        """Decodes the row groups that the rows lie in, one after the other."""
+        """Decode the row groups of the rows, one at a time."""
         out = np.empty((len(numbers), len(self.columns)), np.float32)
         starts = [0, *self._ends[:-1]]
         groups = np.searchsorted(self._ends, numbers, side="right")

@@ -1,4 +1,4 @@
-"""A data set that does not lie in memory: its one pass over the files, and its split."""
+"""A data set in a folder of shards, which is streamed: check it once and split it."""
 
 import hashlib
 from collections.abc import Sequence
@@ -8,23 +8,23 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from training.data.arrays import bounds
 from training.data.dataset import DataError, Dataset
+from training.data.numpy_files import bounds
 from training.data.shard import Numbers
 from training.data.shards import Shards, open_shards
-from training.data.windows import Lot, Windows
-from training.seeds import Purpose, derive
+from training.data.windows import HeldOutSplit, ShuffledWindows
+from training.system.seeds import Purpose, derive_seed
 from vae.manifest import InputSpec
 
 HELD_OUT_BYTES = 1 << 28
-"""Held-out rows lie in memory, 256 MiB of them at most: a mean needs no more."""
+"""At most 256 MiB of held-out rows, which are kept in memory."""
 
 
 @dataclass(frozen=True, eq=False)
-class Streamed:
-    """Training rows that are read as they are needed, and what one row is."""
+class StreamedDataset:
+    """Training rows that are streamed from files."""
 
-    rows: Windows
+    rows: ShuffledWindows
     input: InputSpec
 
     def __len__(self) -> int:
@@ -32,39 +32,41 @@ class Streamed:
 
 
 @dataclass(frozen=True, eq=False)
-class Sharded:
-    """All rows of a folder of shards, checked; ``digest`` is the SHA-256 of their content."""
+class ShardedDataset:
+    """All rows of a folder of shards. ``digest`` is the SHA-256 of their content."""
 
     shards: Shards
     input: InputSpec
     digest: str
 
-    def split(self, held_out: float, seed: int, window_bytes: int) -> tuple[Streamed, Dataset]:
-        """The training rows, read by windows of ``window_bytes``, and the held-out rows in memory.
+    def split(
+        self, held_out: float, seed: int, window_bytes: int
+    ) -> tuple[StreamedDataset, Dataset]:
+        """Training rows, streamed in windows of ``window_bytes``, and held-out rows in memory.
 
-        Whether a row is held out is drawn with probability ``held_out`` from ``seed`` and its
-        number, so that the parts stay what they are when shards are added at the end. Raises
-        DataError when either part would be empty.
+        A row is held out with probability ``held_out``, decided by a hash of ``seed`` and its
+        number, so that shards added at the end do not change the split of earlier rows. Raises
+        DataError if a part would be empty.
         """
         total = self.shards.ends[-1]
         share = min(held_out, HELD_OUT_BYTES / (total * self.shards.row_bytes))
-        lot = Lot(derive(seed, Purpose.SPLIT), share)
-        train = Windows(self.shards, self.digest, lot, window_bytes)
-        numbers = _held_out(self.shards, lot)
+        held_out_split = HeldOutSplit(derive_seed(seed, Purpose.SPLIT), share)
+        train = ShuffledWindows(self.shards, self.digest, held_out_split, window_bytes)
+        numbers = _held_out(self.shards, held_out_split)
         if not 0 < len(numbers) < total:
             raise DataError(
                 f"a held-out fraction of {held_out} leaves {len(numbers)} of {total} rows for "
-                "evaluation; both parts need one or more"
+                "evaluation; both parts need at least one"
             )
         unseen = Dataset(torch.from_numpy(self.shards.take(numbers)), self.input)
-        return Streamed(train, self.input), unseen
+        return StreamedDataset(train, self.input), unseen
 
 
-def load_shards(paths: Sequence[Path], columns: Sequence[str] | None) -> Sharded:
-    """The data set in these files, each of which is read once, from its first row to its last.
+def load_shards(paths: Sequence[Path], columns: Sequence[str] | None) -> ShardedDataset:
+    """Open these files as a data set. Each is read once to check it and to find its range.
 
-    Raises DataError, naming the file, for what cannot be read, is not like the first file or is
-    not a finite number.
+    Raises DataError with the file name if a file cannot be read, differs from the first one, or
+    contains a value that is not a finite number.
     """
     shards = open_shards(paths, columns)
     first = shards.files[0]
@@ -82,9 +84,9 @@ def load_shards(paths: Sequence[Path], columns: Sequence[str] | None) -> Sharded
         range=bounds(low, high, first.dtype, "vector" if vector else "image"),
         columns=first.columns,
     )
-    return Sharded(shards, spec, digest.hexdigest())
+    return ShardedDataset(shards, spec, digest.hexdigest())
 
 
-def _held_out(shards: Shards, lot: Lot) -> Numbers:
+def _held_out(shards: Shards, held_out_split: HeldOutSplit) -> Numbers:
     blocks = (np.arange(first, end) for first, end in shards.blocks)
-    return np.concatenate([block[lot.held_out(block)] for block in blocks])
+    return np.concatenate([block[held_out_split.held_out(block)] for block in blocks])

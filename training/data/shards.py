@@ -1,6 +1,6 @@
-"""A folder of ``.npy`` or ``.parquet`` files as one array of rows that never lies in memory whole.
+"""A folder of ``.npy`` or ``.parquet`` files as one array of rows on disk.
 
-Rows are numbered from 0 through all files, in the order of their names.
+Rows are numbered from 0 across all files, which are sorted by name.
 """
 
 from collections.abc import Sequence
@@ -11,8 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
-from training.data.arrays import Array
 from training.data.dataset import DataError
+from training.data.numpy_files import Array
 from training.data.shard import NpyShard, Numbers, ParquetShard, Shard
 
 SUFFIXES = (".npy", ".parquet")
@@ -20,18 +20,18 @@ SUFFIXES = (".npy", ".parquet")
 
 @dataclass(frozen=True, eq=False)
 class Shards:
-    """Files whose rows are of one kind."""
+    """Files with rows of the same shape and type."""
 
     files: Sequence[Shard]
 
     @cached_property
     def ends(self) -> list[int]:
-        """Where each file ends."""
+        """The end of each file in rows."""
         return list(accumulate(file.rows for file in self.files))
 
     @cached_property
     def blocks(self) -> list[tuple[int, int]]:
-        """First row and end of each block; none reaches from one file into the next."""
+        """First row and end of each block. A block never spans two files."""
         return [
             (end - file.rows + first, end - file.rows + last)
             for end, file in zip(self.ends, self.files, strict=True)
@@ -44,7 +44,7 @@ class Shards:
         return self.files[0].dtype.itemsize * int(np.prod(self.files[0].shape))
 
     def take(self, numbers: Numbers) -> Array:
-        """The rows of these numbers, in their order, (len(numbers), *shape)."""
+        """The rows with these numbers, in this order, (len(numbers), *shape)."""
         out = np.empty((len(numbers), *self.files[0].shape), self.files[0].dtype)
         order = np.argsort(numbers)
         rising = numbers[order]
@@ -56,9 +56,9 @@ class Shards:
 
 
 def shard_paths(folder: Path) -> list[Path]:
-    """The shards that lie in ``folder`` itself, by name; hidden files are left out.
+    """The shards directly in ``folder``, sorted by name, without hidden files.
 
-    Raises DataError when there are some of both kinds.
+    Raises DataError if there are files of both types.
     """
     paths = sorted(
         path
@@ -66,18 +66,18 @@ def shard_paths(folder: Path) -> list[Path]:
         if path.suffix.lower() in SUFFIXES and not path.name.startswith(".") and path.is_file()
     )
     if len({path.suffix.lower() for path in paths}) > 1:
-        raise DataError(f"{folder} holds .npy and .parquet files; expected shards of one kind")
+        raise DataError(f"{folder} contains .npy and .parquet files; expected one type")
     return paths
 
 
 def open_shards(paths: Sequence[Path], columns: Sequence[str] | None) -> Shards:
-    """The shards, which must be alike. Raises DataError naming the first that cannot be used."""
+    """Open the shards. Raises DataError for the first that cannot be read or differs."""
     files: list[Shard] = []
     for path in paths:
         kind = ParquetShard if path.suffix.lower() == ".parquet" else NpyShard
         files.append(kind(path, columns))
         if (found := _kind(files[-1])) != (expected := _kind(files[0])):
-            raise DataError(f"{path} holds {found}, but {paths[0].name} holds {expected}")
+            raise DataError(f"{path} contains {found}, but {paths[0].name} contains {expected}")
     return Shards(files)
 
 

@@ -1,7 +1,7 @@
-"""A run for MLflow, at MLFLOW_TRACKING_URI or in MLflow's own local database, ``mlflow.db``.
+"""Log a run to MLflow, at MLFLOW_TRACKING_URI or in MLflow's local database ``mlflow.db``.
 
-A run that is resumed goes on as the same MLflow run: its id lies in the run's directory. A server
-that stops answering does not end hours of training; it is said once, and ``metrics.jsonl`` has all.
+A resumed run continues the same MLflow run, whose id is stored in the run directory. If the server
+stops responding, training continues, one message is printed, and ``metrics.jsonl`` has all metrics.
 """
 
 import os
@@ -13,15 +13,16 @@ from typing import Any
 
 from rich.console import Console
 
-from training.config import TrainConfig
+from training.config.train_config import TrainConfig
 from training.errors import RunError
-from training.evaluate import Evaluation
-from training.files import write_atomically
+from training.evaluation.evaluate import Evaluation
 from training.loggers.numbers import numbers
-from training.progress import EpochMetrics, Reporter
-from training.run import Run
+from training.loop.metrics import EpochMetrics
+from training.loop.reporter import Reporter
+from training.loop.run_directory import RunDirectory
+from training.system.files import write_atomically
 
-# MLflow reports its use to its makers unless it is told not to before it is imported.
+# MLflow sends telemetry unless this is set before the import.
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 
 from mlflow import get_tracking_uri
@@ -32,24 +33,26 @@ from mlflow.tracking import MlflowClient
 ID_FILE = "mlflow_run_id"
 
 BATCH = 800
-"""Metrics in one message; MLflow takes 1,000."""
+"""Metrics per request; MLflow accepts 1,000."""
 
-SECONDS = 2.0
-"""Least time between messages: an epoch may take milliseconds, and a message as long."""
+MIN_SECONDS = 2.0
+"""Minimum time between requests: an epoch may take milliseconds, as does a request."""
 
 
 class MlflowLogger(Reporter):
-    """Metrics by epoch, options as parameters, the final figures and the run's files as artifacts.
+    """Metrics by epoch, options as parameters, the run's files as artifacts.
 
-    The experiment has the model's name. Metrics go out every few seconds, in batches.
-    Raises RunError when MLflow does not answer at the start.
+    The experiment has the model's name. Metrics are sent every few seconds in batches. Raises
+    RunError if MLflow does not respond at the start.
     """
 
-    def __init__(self, run: Run, config: TrainConfig, *, reached: int, console: Console) -> None:
+    def __init__(
+        self, run: RunDirectory, config: TrainConfig, *, epochs_done: int, console: Console
+    ) -> None:
         self._console = console
         self._pending: list[Metric] = []
         self._sent = time.monotonic()
-        self._epoch = reached
+        self._epoch = epochs_done
         self._working = True
         uri = get_tracking_uri()
         try:
@@ -71,31 +74,31 @@ class MlflowLogger(Reporter):
         self._send(self._client.set_terminated, self._id, status)
 
     def epoch(self, metrics: EpochMetrics) -> None:
-        """Keep the numbers for the next message."""
+        """Store the metrics for the next request."""
         self._epoch = metrics.epoch
-        self._keep(numbers(metrics))
-        if time.monotonic() - self._sent >= SECONDS:
+        self._store(numbers(metrics))
+        if time.monotonic() - self._sent >= MIN_SECONDS:
             self._flush()
 
     def published(self, evaluation: Evaluation, files: Sequence[Path]) -> None:
-        """The final figures, as ``final/elbo`` and so on, and every file of the run."""
-        self._keep({f"final/{name}": value for name, value in evaluation.figures().items()})
+        """Send the final metrics, as ``final/elbo`` and so on, and every file of the run."""
+        self._store({f"final/{name}": value for name, value in evaluation.metrics().items()})
         self._flush()
         for path in files:
             self._send(self._client.log_artifact, self._id, str(path))
 
-    def _open(self, run: Run, config: TrainConfig) -> str:
-        """The id of the run that is gone on with, or of a new one."""
-        place = run.path / ID_FILE
-        if place.exists():
-            identity = place.read_text("utf-8").strip()
+    def _open(self, run: RunDirectory, config: TrainConfig) -> str:
+        """The id of the MLflow run to continue, or of a new one."""
+        id_file = run.path / ID_FILE
+        if id_file.exists():
+            identity = id_file.read_text("utf-8").strip()
             self._client.update_run(identity, status="RUNNING")
         else:
             identity = self._create(run, config)
-            write_atomically(place, f"{identity}\n".encode())
+            write_atomically(id_file, f"{identity}\n".encode())
         return identity
 
-    def _create(self, run: Run, config: TrainConfig) -> str:
+    def _create(self, run: RunDirectory, config: TrainConfig) -> str:
         found = self._client.get_experiment_by_name(config.name)
         experiment = found.experiment_id if found else self._client.create_experiment(config.name)
         identity: str = self._client.create_run(experiment, run_name=run.path.name).info.run_id
@@ -105,7 +108,7 @@ class MlflowLogger(Reporter):
         )
         return identity
 
-    def _keep(self, values: dict[str, float]) -> None:
+    def _store(self, values: dict[str, float]) -> None:
         now = int(time.time() * 1000)
         self._pending += [Metric(name, value, now, self._epoch) for name, value in values.items()]
 
@@ -123,7 +126,7 @@ class MlflowLogger(Reporter):
         except MlflowException as error:
             self._working = False
             self._console.print(
-                f"MLflow is not told of anything after epoch {self._epoch}, which metrics.jsonl "
-                f"has: {error}",
+                f"MLflow receives nothing after epoch {self._epoch}, since it stopped responding; "
+                f"metrics.jsonl has all metrics: {error}",
                 soft_wrap=True,
             )

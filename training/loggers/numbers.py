@@ -1,13 +1,13 @@
-"""What a logger sends of an epoch."""
+"""The numbers of an epoch that loggers send."""
 
 import math
 from dataclasses import asdict
 
-from training.progress import EpochMetrics
+from training.loop.metrics import EpochMetrics
 
 
 def numbers(metrics: EpochMetrics) -> dict[str, float]:
-    """The finite numbers by name; the epoch is not one of them, but where they stand."""
+    """The finite metrics by name, without the epoch, which is their position."""
     fields = asdict(metrics)
     del fields["epoch"]
     return {name: float(value) for name, value in fields.items() if math.isfinite(value)}

@@ -1,4 +1,4 @@
-"""A run for TensorBoard: ``tensorboard --logdir runs`` shows all runs beside each other."""
+"""Log a run to TensorBoard: ``tensorboard --logdir runs`` shows all runs."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,25 +10,29 @@ from rich.console import Console
 from torch.utils.tensorboard import SummaryWriter
 from torch.utils.tensorboard.summary import hparams
 
-from training.config import TrainConfig
-from training.evaluate import Evaluation
+from training.config.train_config import TrainConfig
+from training.evaluation.evaluate import Evaluation
 from training.loggers.numbers import numbers
-from training.progress import EpochMetrics, Reporter
-from training.run import Run
+from training.loop.metrics import EpochMetrics
+from training.loop.reporter import Reporter
+from training.loop.run_directory import RunDirectory
 
 FOLDER = "tensorboard"
 
 
 class TensorBoardLogger(Reporter):
-    """Scalars by epoch, and at the end the options with the final figures, pictures and card.
+    """Scalars by epoch; at the end options, final metrics, images and the model card.
 
-    Events of epochs after ``reached``, which a resumed run makes again, are dropped by TensorBoard.
+    Events of epochs after ``epochs_done``, which a resumed run makes again, are dropped by
+    TensorBoard.
     """
 
-    def __init__(self, run: Run, config: TrainConfig, *, reached: int, console: Console) -> None:
-        self._writer = SummaryWriter(run.path / FOLDER, purge_step=reached + 1)
+    def __init__(
+        self, run: RunDirectory, config: TrainConfig, *, epochs_done: int, console: Console
+    ) -> None:
+        self._writer = SummaryWriter(run.path / FOLDER, purge_step=epochs_done + 1)
         self._config = config
-        self._epoch = reached
+        self._epoch = epochs_done
         console.print(f"TensorBoard: tensorboard --logdir {run.path.parent}", soft_wrap=True)
 
     def __exit__(
@@ -40,22 +44,22 @@ class TensorBoardLogger(Reporter):
         self._writer.close()
 
     def epoch(self, metrics: EpochMetrics) -> None:
-        """Each number under its own name, at the epoch."""
+        """Log each metric by name."""
         self._epoch = metrics.epoch
         for name, value in numbers(metrics).items():
             self._writer.add_scalar(name, value, metrics.epoch)
 
     def published(self, evaluation: Evaluation, files: Sequence[Path]) -> None:
-        """The options beside the figures, and the files that TensorBoard can show."""
-        figures = {f"final/{name}": value for name, value in evaluation.figures().items()}
+        """Log the options with the final metrics, and the files that TensorBoard can show."""
+        metrics = {f"final/{name}": value for name, value in evaluation.metrics().items()}
         options = {
             name: value if isinstance(value, int | float | str) else str(value)
             for name, value in self._config.model_dump(mode="json").items()
         }
         events = self._writer._get_file_writer()  # type: ignore[no-untyped-call]
-        for summary in hparams(options, figures):  # type: ignore[no-untyped-call]
+        for summary in hparams(options, metrics):  # type: ignore[no-untyped-call]
             events.add_summary(summary)
-        for name, value in figures.items():
+        for name, value in metrics.items():
             self._writer.add_scalar(name, value, self._epoch)
         for path in files:
             self._show(path)

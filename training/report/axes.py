@@ -1,4 +1,4 @@
-"""Scales and ticks of a chart: from numbers to places."""
+"""Scales and ticks of a chart."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Scale:
-    """Values from ``low`` to ``high`` onto ``start`` to ``end``, in a straight line."""
+    """Maps values from ``low`` to ``high`` linearly to ``start`` to ``end``."""
 
     low: float
     high: float
@@ -20,7 +20,7 @@ class Scale:
 
 
 def span(values: Iterable[float], margin: float = 0.06) -> tuple[float, float]:
-    """Lowest and highest of the values with room on both sides; (0, 1) when there are none."""
+    """The range of the values with a margin on both sides; (0, 1) if there are none."""
     found = list(values)
     if not found:
         return 0.0, 1.0
@@ -39,7 +39,7 @@ def ticks(low: float, high: float, count: int = 4) -> Sequence[float]:
 
 
 def label(value: float) -> str:
-    """A number as short as it can be told: ``−72.5``, ``0.002``, ``1,200``."""
+    """A number as short text: ``−72.5``, ``0.002``, ``1,200``."""
     size = abs(value)
     if size != 0 and (size < 1e-3 or size >= 1e6):
         text = f"{value:.2g}"

@@ -1,4 +1,4 @@
-"""The curves of a run by epoch: small charts in SVG that share one epoch axis and one pointer."""
+"""The metrics of a run by epoch: small SVG charts with a common epoch axis and pointer."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -6,26 +6,27 @@ from dataclasses import dataclass
 from typing import Any
 
 from training.report.axes import Scale, label, span, ticks
-from training.report.html import Html, join, tag
+from training.report.html import Html, concat, tag
 
 History = Sequence[Mapping[str, Any]]
 
 WIDTH, HEIGHT = 360, 190
 LEFT, RIGHT, TOP, BOTTOM = 52, 348, 10, 166
 EDGE = 3
-"""Half a line's width and a little, so that one along the border is not cut."""
+"""A margin around the plot, so that a line along its border is not clipped."""
 
 BEYOND = 10_000.0
 POINTS = 400
-"""Epochs that are drawn; of a longer run every n-th."""
+"""Maximum number of drawn epochs; a longer run is subsampled."""
 
 STEEP = 20
-"""The first 1/20 of a run is left out of the scale: its steep rise would flatten all the rest."""
+"""The first 1/20 of a run does not count for the scale, because its steep rise would flatten the
+rest."""
 
 
 @dataclass(frozen=True)
 class Chart:
-    """One panel: the keys of ``metrics.jsonl`` that it draws, with what to call each."""
+    """One panel: the keys of ``metrics.jsonl`` that it draws, with their labels."""
 
     title: str
     unit: str
@@ -44,22 +45,22 @@ CHARTS = (
 
 
 def curves(history: History) -> Html:
-    """All charts that the history has numbers for, and their numbers for the pointer to read."""
-    lines = thin(history)
+    """All charts that the history has numbers for, with the numbers for the pointer."""
+    lines = subsample(history)
     shown = [chart for chart in CHARTS if any(_values(lines, key) for key in chart.series)]
     figures = [_figure(chart, lines) for chart in shown]
     keys = ["epoch", *(key for chart in shown for key in chart.series)]
     columns = {key: [line.get(key) for line in lines] for key in keys}
-    # "<" is the one character of JSON that could end the script element.
+    # "<" is the only character of JSON that could end the script element.
     data = Html(json.dumps(columns, separators=(",", ":")).replace("<", "\\u003c"))
-    return join(
+    return concat(
         tag("div", *figures, class_="charts"),
         tag("script", data, type="application/json", id="history"),
     )
 
 
-def thin(history: History) -> History:
-    """Every n-th line, so that few enough are left, and the last one."""
+def subsample(history: History) -> History:
+    """Every n-th line, at most POINTS, and the last one."""
     step = -(-len(history) // POINTS)
     return [*history[:-1][:: step or 1], *history[-1:]]
 
@@ -85,7 +86,9 @@ def _figure(chart: Chart, lines: History) -> Html:
 
 def _svg(chart: Chart, drawn: Sequence[str], lines: History) -> Html:
     across = _epochs(lines)
-    low, high = span(value for key in drawn for value in _values(lines[_settled(lines) :], key))
+    low, high = span(
+        value for key in drawn for value in _values(lines[_first_scaled(lines) :], key)
+    )
     up = Scale(0.0 if chart.from_zero else low, high, BOTTOM, TOP)
     content = [
         *(_level(tick, up) for tick in ticks(up.low, up.high)),
@@ -111,13 +114,13 @@ def _epochs(lines: History) -> Scale:
     return Scale(first if last > first else first - 1, last, LEFT, RIGHT)
 
 
-def _settled(lines: History) -> int:
+def _first_scaled(lines: History) -> int:
     return len(lines) // STEEP
 
 
 def _level(value: float, up: Scale) -> Html:
     y = up(value)
-    return join(
+    return concat(
         tag("line", x1=LEFT, x2=RIGHT, y1=y, y2=y, class_="grid"),
         tag("text", label(value), x=LEFT - 8, y=y + 3.5, class_="tick", text_anchor="end"),
     )
@@ -130,7 +133,7 @@ def _epoch(value: float, across: Scale) -> Html:
 
 
 def _plot(*content: Html) -> Html:
-    """An SVG of its own in the same coordinates: it ends where the plot does, and so do curves."""
+    """A nested SVG in the same coordinates, which clips the curves at the border of the plot."""
     x, y = LEFT - EDGE, TOP - EDGE
     width, height = RIGHT - LEFT + 2 * EDGE, BOTTOM - TOP + 2 * EDGE
     box = f"{x} {y} {width} {height}"
@@ -138,7 +141,7 @@ def _plot(*content: Html) -> Html:
 
 
 def _path(lines: History, key: str, number: int, across: Scale, up: Scale) -> Html:
-    """A line with a gap wherever a number is missing, and a dot for an epoch that stands alone."""
+    """A line with gaps where numbers are missing; a single epoch becomes a dot."""
     runs: list[list[tuple[float, float]]] = [[]]
     for line in lines:
         if line.get(key) is None:

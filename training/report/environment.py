@@ -1,4 +1,4 @@
-"""Where a run takes place: what the figures on its report depend on besides its options."""
+"""The environment of a run, which its results depend on besides the options."""
 
 import os
 import platform
@@ -6,12 +6,12 @@ from collections.abc import Mapping
 
 import torch
 
-from training.config import TrainConfig
-from training.export import versions
+from training.config.train_config import TrainConfig
+from training.system.versions import versions
 
 
 def environment(config: TrainConfig) -> Mapping[str, str]:
-    """Names and values for a reader; the machine's name and its paths are nobody's business."""
+    """Device, system and package versions by name, without host name and paths."""
     return {
         "device": _device(config.device),
         "CPU threads": f"{torch.get_num_threads()} of {os.cpu_count()} cores",

@@ -1,12 +1,12 @@
-"""Two histograms in one small drawing, or one of them alone."""
+"""A small histogram in SVG, of the data and optionally of samples."""
 
 from collections.abc import Sequence
 
 import numpy as np
 
 from training.report.axes import Scale
-from training.report.findings import Floats
 from training.report.html import Html, tag
+from training.report.model_outputs import Floats
 
 BINS = 24
 
@@ -14,7 +14,7 @@ BINS = 24
 def histogram(
     data: Floats, alt: str, *, samples: Floats | None = None, width: int, height: int
 ) -> Html:
-    """The data as an area and samples as a line, over the range of both."""
+    """Draw the data as an area and the samples as a line, over their common range."""
     both = [data] if samples is None else [data, samples]
     edges = np.histogram_bin_edges(np.concatenate(both), bins=BINS)
     shares = [np.histogram(values, edges)[0] / len(values) for values in both]

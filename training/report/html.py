@@ -1,4 +1,4 @@
-"""Markup from function calls: text is escaped unless it is markup already."""
+"""Build HTML with function calls. Text is escaped unless it is Html."""
 
 import base64
 from html import escape
@@ -6,17 +6,17 @@ from io import BytesIO
 
 from PIL import Image
 
-from training.pictures import Pixels
+from training.evaluation.pixels import Pixels
 
 VOID = frozenset({"img", "meta", "line", "circle", "rect", "path"})
-"""Elements without content: HTML's own, and SVG's that never have any here."""
+"""Elements without content: those of HTML, and those of SVG that have none here."""
 
 LOSSLESS_PIXELS = 150_000
-"""Colour pictures larger than this lose a little: a photograph is a tenth as large then."""
+"""Colour images with more pixels are encoded lossily, at a tenth of the size."""
 
 
 class Html(str):
-    """Text that is markup, to be left as it is."""
+    """Text that is markup and is not escaped."""
 
     __slots__ = ()
 
@@ -24,31 +24,31 @@ class Html(str):
 def tag(name: str, /, *content: str, **attributes: object) -> Html:
     """``<name attributes>content</name>``.
 
-    ``class_`` and ``stroke_width`` become ``class`` and ``stroke-width``; None leaves an attribute
-    out.
+    ``class_`` and ``stroke_width`` become ``class`` and ``stroke-width``. An attribute that is None
+    is omitted.
     """
     written = "".join(
-        f' {key.rstrip("_").replace("_", "-")}="{escape(_number(value))}"'
+        f' {key.rstrip("_").replace("_", "-")}="{escape(_attribute(value))}"'
         for key, value in attributes.items()
         if value is not None
     )
     if name in VOID:
         return Html(f"<{name}{written}/>")
-    return Html(f"<{name}{written}>{join(*content)}</{name}>")
+    return Html(f"<{name}{written}>{concat(*content)}</{name}>")
 
 
-def join(*content: str) -> Html:
-    """All of it in a row."""
+def concat(*content: str) -> Html:
+    """Concatenate the parts and escape text."""
     return Html("".join(part if isinstance(part, Html) else escape(part) for part in content))
 
 
-def picture(pixels: Pixels, alt: str, **attributes: object) -> Html:
-    """(H, W, 3 or 4) bytes as an ``img`` that holds its own data."""
+def image(pixels: Pixels, alt: str, **attributes: object) -> Html:
+    """An ``img`` element that contains the pixels, (H, W, 3 or 4) uint8."""
     return tag("img", src=data_uri(pixels), alt=alt, **attributes)
 
 
 def data_uri(pixels: Pixels) -> str:
-    """(H, W, 3 or 4) bytes as WebP, which knows transparency and every browser knows."""
+    """The pixels, (H, W, 3 or 4) uint8, as a WebP data URI."""
     gray = bool((pixels[..., :3] == pixels[..., :1]).all())
     lossless = gray or pixels.shape[0] * pixels.shape[1] <= LOSSLESS_PIXELS
     buffer = BytesIO()
@@ -56,6 +56,6 @@ def data_uri(pixels: Pixels) -> str:
     return f"data:image/webp;base64,{base64.b64encode(buffer.getvalue()).decode()}"
 
 
-def _number(value: object) -> str:
-    """Coordinates with as many digits as a screen has pixels."""
+def _attribute(value: object) -> str:
+    """A number with at most two decimals, which is enough for pixels."""
     return f"{value:.2f}".rstrip("0").rstrip(".") if isinstance(value, float) else str(value)

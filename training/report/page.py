@@ -1,4 +1,4 @@
-"""The report of a run: one HTML file that holds all it shows and asks nothing of a network."""
+"""The report of a run: one HTML file that contains everything and loads nothing."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -6,27 +6,27 @@ from functools import cache
 from importlib import resources
 from typing import Any
 
-from training.card import lede, source, usage
-from training.config import TrainConfig
-from training.evaluate import Evaluation
+from training.config.train_config import TrainConfig
+from training.evaluation.evaluate import Evaluation
+from training.evaluation.sharpness import Sharpness
 from training.report.axes import label
-from training.report.columns import columns
+from training.report.column_figures import column_table
 from training.report.curves import History, curves
-from training.report.findings import Findings
+from training.report.description import data_name, describe_model, usage_commands
 from training.report.html import Html, tag
-from training.report.images import images, sharpness
-from training.report.latents import kl_bars, projection, scores, traversals
-from training.sharpness import Sharpness
+from training.report.image_figures import image_figures, sharpness_figure
+from training.report.latent_figures import kl_bars, projection, score_histogram, traversals
+from training.report.model_outputs import ModelOutputs
 
 REFRESH_SECONDS = 15
-"""How often a browser reads the page again while the run goes on."""
+"""Interval at which a browser reloads the page during the run."""
 
 POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'"
-"""The browser's own word that nothing is fetched."""
+"""The content security policy: the browser loads nothing."""
 
 
 @dataclass(frozen=True, eq=False)
-class Story:
+class ReportData:
     """All that a page tells. ``history`` has a line or more; ``evaluation`` is there at the end,
     and so is ``sharpness`` of a model of images.
 
@@ -34,7 +34,7 @@ class Story:
     """
 
     config: TrainConfig
-    findings: Findings
+    outputs: ModelOutputs
     history: History
     epoch: int
     rows: int
@@ -43,75 +43,75 @@ class Story:
     sharpness: Sharpness | None = None
 
 
-def page(story: Story) -> str:
+def page(data: ReportData) -> str:
     """The HTML document."""
     head = tag(
         "head",
         tag("meta", charset="utf-8"),
         tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
         tag("meta", http_equiv="Content-Security-Policy", content=POLICY),
-        *_refresh(story),
-        tag("title", f"{story.config.name} · training report"),
+        *_refresh(data),
+        tag("title", f"{data.config.name} · training report"),
         tag("style", _asset("style.css")),
     )
     body = tag(
         "body",
-        _header(story),
-        tag("main", *_sections(story)),
+        _header(data),
+        tag("main", *_sections(data)),
         tag("script", _asset("hover.js")),
     )
     return f"<!doctype html>\n{tag('html', head, body, lang='en')}\n"
 
 
-def _sections(story: Story) -> list[Html]:
-    findings = story.findings
-    makes = images if findings.spec.input.kind == "image" else columns
+def _sections(data: ReportData) -> list[Html]:
+    outputs = data.outputs
+    figures = image_figures if outputs.spec.input.kind == "image" else column_table
     return [
-        _section("Curves", curves(story.history)),
-        _section("What it makes", makes(findings), *_sharp(story)),
+        _section("Curves", curves(data.history)),
+        _section("Outputs", figures(outputs), *_sharpness(data)),
         _section(
-            "The latents",
-            kl_bars(findings),
-            projection(findings),
-            scores(findings),
-            traversals(findings),
+            "Latents",
+            kl_bars(outputs),
+            projection(outputs),
+            score_histogram(outputs),
+            traversals(outputs),
         ),
-        _section("How to serve it", _serve(story)),
-        _section("How it was made", _options(story.config), _environment(story)),
+        _section("Serving", _serve(data)),
+        _section("Options and environment", _options(data.config), _environment(data)),
     ]
 
 
-def _sharp(story: Story) -> list[Html]:
-    return [] if story.sharpness is None else [sharpness(story.sharpness)]
+def _sharpness(data: ReportData) -> list[Html]:
+    return [] if data.sharpness is None else [sharpness_figure(data.sharpness)]
 
 
 def _section(title: str, *content: Html) -> Html:
     return tag("section", tag("h2", title), tag("div", *content, class_="figures"))
 
 
-def _header(story: Story) -> Html:
+def _header(data: ReportData) -> Html:
     return tag(
         "header",
         tag("p", "Training report", class_="eyebrow"),
-        tag("h1", story.config.name),
-        tag("p", lede(story.config, story.findings.spec, rows=story.rows), class_="lede"),
-        _status(story),
-        tag("dl", *_figures(story), class_="tiles"),
+        tag("h1", data.config.name),
+        tag("p", describe_model(data.config, data.outputs.spec, rows=data.rows), class_="lede"),
+        _status(data),
+        tag("dl", *_figures(data), class_="tiles"),
     )
 
 
-def _status(story: Story) -> Html:
-    if story.evaluation is not None:
-        return tag("p", f"Finished. The weights are those after epoch {story.epoch:,}.")
-    done, total = story.history[-1]["epoch"], story.config.epochs
+def _status(data: ReportData) -> Html:
+    if data.evaluation is not None:
+        return tag("p", f"Finished. The weights are those after epoch {data.epoch:,}.")
+    done, total = data.history[-1]["epoch"], data.config.epochs
     bar = tag("progress", value=done, max=total)
     return tag("p", bar, f" Training: epoch {done:,} of {total:,}.", class_="status")
 
 
-def _figures(story: Story) -> list[Html]:
-    last = story.history[-1]
-    if (evaluation := story.evaluation) is None:
-        shown = _running(last) | {"latents active": _active(last, story)}
+def _figures(data: ReportData) -> list[Html]:
+    last = data.history[-1]
+    if (evaluation := data.evaluation) is None:
+        shown = _running(last) | {"latents active": _active(last, data)}
     else:
         shown = {
             "ELBO, held out": label(evaluation.elbo),
@@ -121,7 +121,7 @@ def _figures(story: Story) -> list[Html]:
             "bits per dimension": f"{evaluation.bits_per_dimension:.3f}".replace("-", "−"),
             "latents active": f"{evaluation.active_units} of {evaluation.latents}",
         }
-    shown["rows a second"] = f"{last['images_per_second']:,.0f}"
+    shown["rows per second"] = f"{last['images_per_second']:,.0f}"
     return [tag("div", tag("dt", name), tag("dd", value)) for name, value in shown.items()]
 
 
@@ -130,49 +130,49 @@ def _running(last: Mapping[str, Any]) -> dict[str, str]:
     return {name: label(last[key]) for name, key in keys.items() if last[key] is not None}
 
 
-def _active(last: Mapping[str, Any], story: Story) -> str:
-    return f"{last['active_units']} of {story.config.latent_dim}"
+def _active(last: Mapping[str, Any], data: ReportData) -> str:
+    return f"{last['active_units']} of {data.config.latent_dim}"
 
 
-def _refresh(story: Story) -> list[Html]:
-    if story.evaluation is not None:
+def _refresh(data: ReportData) -> list[Html]:
+    if data.evaluation is not None:
         return []
     return [tag("meta", http_equiv="refresh", content=REFRESH_SECONDS)]
 
 
-def _serve(story: Story) -> Html:
+def _serve(data: ReportData) -> Html:
     return tag(
         "figure",
-        tag("p", "The bundle answers encode, decode, sample, reconstruct and score over HTTP:"),
-        tag("pre", tag("code", usage(story.config, story.findings.spec))),
+        tag("p", "These commands serve the bundle over HTTP and request samples:"),
+        tag("pre", tag("code", usage_commands(data.config, data.outputs.spec))),
         class_="wide",
     )
 
 
 def _options(config: TrainConfig) -> Html:
-    """Every option, and those that are not the default in bold."""
-    caption = tag("figcaption", tag("h3", "Options", tag("small", " bold where not the default")))
-    values = config.model_dump(mode="json") | {"data": source(config)}
+    """All options; bold if they are not the default."""
+    caption = tag("figcaption", tag("h3", "Options", tag("small", " bold: not the default")))
+    values = config.model_dump(mode="json") | {"data": data_name(config)}
     rows = [_option(config, name, value) for name, value in values.items()]
     return tag("figure", caption, tag("table", *rows, class_="facts"))
 
 
 def _option(config: TrainConfig, name: str, value: Any) -> Html:
     default = TrainConfig.model_fields[name].default
-    told = tag("span" if getattr(config, name) == default else "b", _told(value))
-    return tag("tr", tag("th", f"--{name.replace('_', '-')}", scope="row"), tag("td", told))
+    shown = tag("span" if getattr(config, name) == default else "b", _format(value))
+    return tag("tr", tag("th", f"--{name.replace('_', '-')}", scope="row"), tag("td", shown))
 
 
-def _environment(story: Story) -> Html:
+def _environment(data: ReportData) -> Html:
     rows = [
         tag("tr", tag("th", name, scope="row"), tag("td", value))
-        for name, value in story.environment.items()
+        for name, value in data.environment.items()
     ]
     caption = tag("figcaption", tag("h3", "Environment"))
     return tag("figure", caption, tag("table", *rows, class_="facts"))
 
 
-def _told(value: Any) -> str:
+def _format(value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, list):

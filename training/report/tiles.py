@@ -1,19 +1,19 @@
-"""Small pictures, pixel for pixel: the page enlarges them."""
+"""Thumbnails in their original resolution, which the page enlarges."""
 
 import numpy as np
 import torch
 from PIL import Image
 
-from training.pictures import Pixels, sheet, to_pixels
-from training.report.findings import Floats
+from training.evaluation.pixels import Pixels, sheet, to_pixels
+from training.report.model_outputs import Floats
 from vae.manifest import InputSpec
 
 SIDE = 64
-"""Pixels of a picture's longer side at most: 64 pictures of any size stay a small page."""
+"""Maximum size of a thumbnail's longer side in pixels, which limits the size of the page."""
 
 
-def small(x: Floats, spec: InputSpec, side: int = SIDE) -> Pixels:
-    """Rows of x as (rows, h, w, 3) bytes, the longer side brought down to ``side``."""
+def thumbnails(x: Floats, spec: InputSpec, side: int = SIDE) -> Pixels:
+    """Rows of x as (rows, h, w, 3) uint8, reduced if the longer side exceeds ``side``."""
     pixels = to_pixels(torch.from_numpy(x), spec)
     longest = max(pixels.shape[1:3])
     if longest <= side:
@@ -26,8 +26,8 @@ def small(x: Floats, spec: InputSpec, side: int = SIDE) -> Pixels:
     return np.stack(resized)
 
 
-def spaced(tiles: Pixels, columns: int) -> Pixels:
-    """(rows, h, w, 3) as one picture with an alpha channel: the gaps are transparent."""
+def spaced_grid(tiles: Pixels, columns: int) -> Pixels:
+    """Join images, (rows, h, w, 3), to one with transparent gaps, (H, W, 4)."""
     gap = max(1, max(tiles.shape[1:3]) // 14)
     opaque = np.pad(tiles, ((0, 0), (0, 0), (0, 0), (0, 1)), mode="constant", constant_values=255)
     framed = np.pad(opaque, ((0, 0), (0, gap), (0, gap), (0, 0)), mode="constant")

@@ -1,29 +1,31 @@
-"""Keeps ``report.html`` of a run up to date while it goes on, and writes the last one."""
+"""Write the HTML report of a run, during training and at the end."""
 
 import time
 
-from training.config import TrainConfig
+from training.config.train_config import TrainConfig
 from training.data.dataset import Dataset
-from training.evaluate import Evaluation
-from training.files import write_atomically
-from training.progress import Reporter
+from training.evaluation.evaluate import Evaluation
+from training.evaluation.sharpness import Sharpness
+from training.loop.reporter import Reporter
+from training.loop.run_directory import RunDirectory
 from training.report.environment import environment
-from training.report.findings import look
-from training.report.page import Story, page
-from training.run import Run
-from training.sharpness import Sharpness
+from training.report.model_outputs import collect_outputs
+from training.report.page import ReportData, page
+from training.system.files import write_atomically
 from vae.networks import VAE
 
 NAME = "report.html"
 
-PATIENCE = 30
-"""A report is written when training has gone on for so many times as long as the last one took."""
+INTERVAL_FACTOR = 30
+"""After a report, training continues for this multiple of its duration before the next one."""
 
 
 class ReportWriter(Reporter):
-    """Writes the report after a checkpoint, as often as costs training at most 1/PATIENCE."""
+    """Writes the report after checkpoints, using at most 1/INTERVAL_FACTOR of the time."""
 
-    def __init__(self, run: Run, config: TrainConfig, *, rows: int, held_out: Dataset) -> None:
+    def __init__(
+        self, run: RunDirectory, config: TrainConfig, *, rows: int, held_out: Dataset
+    ) -> None:
         self._run = run
         self._config = config
         self._rows = rows
@@ -32,13 +34,13 @@ class ReportWriter(Reporter):
         self._due = 0.0
 
     def checkpoint(self, vae: VAE) -> None:
-        """The weights as they are now, when a report is due."""
+        """Write a report of the current weights if one is due."""
         if (began := time.monotonic()) < self._due:
             return
         history = self._run.history()
         self.write(vae, epoch=history[-1]["epoch"])
         ended = time.monotonic()
-        self._due = ended + PATIENCE * (ended - began)
+        self._due = ended + INTERVAL_FACTOR * (ended - began)
 
     def write(
         self,
@@ -48,17 +50,17 @@ class ReportWriter(Reporter):
         evaluation: Evaluation | None = None,
         sharpness: Sharpness | None = None,
     ) -> None:
-        """Replace the report by one of these weights, those after ``epoch``.
+        """Replace the report. ``vae`` has the weights after ``epoch``.
 
-        It stays as it is when the model's answers are not finite, or there is no epoch to tell of.
+        Does nothing if an output of the model is not finite or if no epoch has ended.
         """
-        findings = look(vae, self._held_out, self._config.seed)
+        outputs = collect_outputs(vae, self._held_out, self._config.seed)
         history = self._run.history()
-        if findings is None or not history:
+        if outputs is None or not history:
             return
-        story = Story(
+        data = ReportData(
             config=self._config,
-            findings=findings,
+            outputs=outputs,
             history=history,
             epoch=epoch,
             rows=self._rows,
@@ -66,4 +68,4 @@ class ReportWriter(Reporter):
             evaluation=evaluation,
             sharpness=sharpness,
         )
-        write_atomically(self._run.path / NAME, page(story).encode())
+        write_atomically(self._run.path / NAME, page(data).encode())

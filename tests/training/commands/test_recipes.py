@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from training.__main__ import main
+from training.cli import main
 from training.commands.recipes import Recipe, recipes
 from training.commands.train import TrainCommand
-from training.settings import parse
+from training.config.parse import parse
 
 
 @pytest.mark.parametrize("recipe", recipes(), ids=lambda recipe: recipe.name)

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from training.__main__ import main
-from training.checkpoint import load_best
+from training.cli import main
+from training.loop.checkpoint import load_best
 from vae.bundle import open_bundle
 
 OPTIONS = ["--hidden=16", "--importance-samples=2", "--threads=1", "--keep=last", "--held-out=0.2"]
@@ -71,7 +71,7 @@ def test_rows_of_some_of_its_classes(rows: np.ndarray, capsys: pytest.CaptureFix
     assert train("some.npz", "some", *more) == 0
     assert open_bundle(Path("models/some/1")).manifest.condition.names == ("0", "1", "2")
     assert train("other.npz", "other", *more) == 1
-    assert "labels 3: the model has only those" in capsys.readouterr().err
+    assert "labels 3: the model has only the classes" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

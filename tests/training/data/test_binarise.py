@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from training.data.binarise import binarise, binarised
+from training.data.binarise import binarise, binarise_dataset
 from training.data.dataset import DataError, Dataset
 from vae.manifest import InputSpec
 
@@ -34,7 +34,7 @@ def test_a_data_set_is_drawn_as_the_seed_decides_and_stays_what_it_is() -> None:
     x = torch.randint(0, 17, (5000, 2, 2), generator=noise(), dtype=torch.uint8)
     spec = InputSpec(kind="image", shape=(2, 2), dtype="uint8", range=(0, 16))
     gray = Dataset(x, spec, labels=torch.arange(5000))
-    first, again, other = (binarised(gray, seed) for seed in (1, 1, 2))
+    first, again, other = (binarise_dataset(gray, seed) for seed in (1, 1, 2))
     assert torch.equal(first.x, again.x)
     assert not torch.equal(first.x, other.x)
     assert first.input == spec
@@ -45,4 +45,4 @@ def test_a_data_set_is_drawn_as_the_seed_decides_and_stays_what_it_is() -> None:
 def test_values_without_bounds_are_refused() -> None:
     table = Dataset(torch.zeros(3, 2), InputSpec(kind="vector", shape=(2,), dtype="float32"))
     with pytest.raises(DataError, match="binarise: needs values with known bounds"):
-        binarised(table, 0)
+        binarise_dataset(table, 0)

@@ -9,13 +9,13 @@ import torch
 from PIL import Image
 
 from training.data.dataset import DataError
-from training.data.load import load
+from training.data.load import load_dataset
 
 IDX = struct.pack(">BBBB3I", 0, 0, 8, 3, 2, 3, 4) + bytes(range(24))
 
 
 def test_digits() -> None:
-    dataset = load("digits")
+    dataset = load_dataset("digits")
     assert dataset.x.shape == (1797, 8, 8)
     assert dataset.x.dtype == torch.uint8
     assert dataset.input.range == (dataset.x.min(), dataset.x.max()) == (0, 16)
@@ -32,7 +32,7 @@ def test_files_are_known_by_their_names(tmp_path: Path) -> None:
     (tmp_path / "a-idx3-ubyte.gz").write_bytes(gzip.compress(IDX))
     (tmp_path / "a.idx").write_bytes(IDX)
     (tmp_path / "a.csv").write_text("a,b\n1,2\n3,4\n")
-    shapes = {path.name: tuple(load(str(path)).x.shape) for path in tmp_path.iterdir()}
+    shapes = {path.name: tuple(load_dataset(str(path)).x.shape) for path in tmp_path.iterdir()}
     assert shapes == {
         "a.npy": (3, 3),
         "a.NPZ": (3, 3),
@@ -49,7 +49,7 @@ def test_a_folder_as_mnist_comes(tmp_path: Path, name: str) -> None:
     labels = name.replace("images", "labels").replace("idx3", "idx1")
     content = struct.pack(">BBBBI", 0, 0, 8, 1, 2) + bytes([7, 3])
     (tmp_path / f"{labels}.gz").write_bytes(gzip.compress(content))
-    dataset = load(str(tmp_path))
+    dataset = load_dataset(str(tmp_path))
     assert dataset.x.flatten().tolist() == list(range(24))
     assert dataset.labels is not None
     assert dataset.labels.tolist() == [7, 3]
@@ -57,25 +57,25 @@ def test_a_folder_as_mnist_comes(tmp_path: Path, name: str) -> None:
 
 def test_a_folder_of_images(tmp_path: Path) -> None:
     Image.new("RGB", (9, 9)).save(tmp_path / "a.png")
-    assert load(str(tmp_path), image_size=(3, 4), gray=True).x.shape == (1, 3, 4)
+    assert load_dataset(str(tmp_path), image_size=(3, 4), gray=True).x.shape == (1, 3, 4)
 
 
 def test_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     np.save(tmp_path / "a.npy", np.eye(3))
-    assert len(load("~/a.npy")) == 3
+    assert len(load_dataset("~/a.npy")) == 3
 
 
 @pytest.mark.parametrize("source", ["nowhere", "~no-such-user-/a.npy", "a" * 5000])
 def test_a_missing_source_is_named(source: str) -> None:
     with pytest.raises(DataError, match=f"^{source} (does not exist|cannot be read)"):
-        load(source)
+        load_dataset(source)
 
 
 def test_an_unknown_kind_lists_what_is_understood(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("hello")
-    with pytest.raises(DataError, match=r"a\.txt is of an unknown kind") as caught:
-        load(str(tmp_path / "a.txt"))
+    with pytest.raises(DataError, match=r"a\.txt is of an unknown type") as caught:
+        load_dataset(str(tmp_path / "a.txt"))
     for word in ("digits", "PNG", "JPEG", "ubyte", ".npy", ".npz", ".csv", ".parquet"):
         assert word in str(caught.value)
 
@@ -83,12 +83,12 @@ def test_an_unknown_kind_lists_what_is_understood(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"image_size": (8, 8)}, "for a folder of images"),
-        ({"gray": True}, "for a folder of images"),
-        ({"columns": ("a",)}, "for a table"),
-        ({"condition_columns": ("a",)}, "for a table"),
+        ({"image_size": (8, 8)}, "only to a folder of images"),
+        ({"gray": True}, "only to a folder of images"),
+        ({"columns": ("a",)}, "only to a CSV or Parquet table"),
+        ({"condition_columns": ("a",)}, "only to a CSV or Parquet table"),
     ],
 )
 def test_an_option_that_does_not_apply_is_refused(options: dict[str, Any], message: str) -> None:
     with pytest.raises(DataError, match=f"digits: .*{message}"):
-        load("digits", **options)
+        load_dataset("digits", **options)

@@ -1,11 +1,11 @@
 import torch
 
-from training.data.load import load
+from training.data.load import load_dataset
 from training.data.shapes import CLASSES, load_shapes
 
 
 def test_they_are_a_data_set_of_pictures_in_colour() -> None:
-    shapes = load("shapes")
+    shapes = load_dataset("shapes")
     assert shapes.x.shape == (12_000, *shapes.input.shape) == (12_000, 16, 16, 3)
     assert shapes.x.dtype == torch.uint8
     assert shapes.x.is_contiguous()

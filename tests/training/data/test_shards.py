@@ -8,9 +8,10 @@ import pytest
 import torch
 from pyarrow import parquet
 
-from training.data.dataset import DataError, preprocessing
-from training.data.load import load
-from training.data.sharded import Sharded
+from training.data.dataset import DataError
+from training.data.load import load_dataset
+from training.data.scaling import preprocessing_section
+from training.data.sharded import ShardedDataset
 
 ROWS = (70, 1, 129)
 WINDOW = 1 << 20
@@ -44,9 +45,9 @@ def parquet_folder(folder: Path, x: np.ndarray) -> Path:
     return folder
 
 
-def sharded(folder: Path, **options: object) -> Sharded:
-    dataset = load(str(folder), **options)
-    assert isinstance(dataset, Sharded)
+def sharded(folder: Path, **options: object) -> ShardedDataset:
+    dataset = load_dataset(str(folder), **options)
+    assert isinstance(dataset, ShardedDataset)
     return dataset
 
 
@@ -78,7 +79,7 @@ def test_elements_become_bytes_or_floats_as_in_one_file(tmp_path: Path, dtype: s
     x = (pixels() > 100).astype(dtype)
     dataset = sharded(npy_folder(tmp_path / "x", x[..., None]))
     np.save(tmp_path / "one.npy", x)
-    assert dataset.input == load(str(tmp_path / "one.npy")).input
+    assert dataset.input == load_dataset(str(tmp_path / "one.npy")).input
 
 
 def test_every_row_is_in_one_part_and_the_parts_keep_when_rows_are_added(tmp_path: Path) -> None:
@@ -106,7 +107,7 @@ def test_moments_are_those_of_the_training_rows(tmp_path: Path) -> None:
     x = numbers()
     x[:, 1] = 0.1
     train, _ = sharded(npy_folder(tmp_path / "x", x)).split(0.3, 0, WINDOW)
-    found = preprocessing(train, "standardise")
+    found = preprocessing_section(train, "standardise")
     rows = torch.cat(list(train.rows.pieces())).double()
     assert found.shift == pytest.approx(rows.mean(0).tolist())
     expected = rows.std(0, correction=0)
@@ -142,37 +143,39 @@ def test_what_cannot_be_used_is_named(tmp_path: Path) -> None:
     x[11, 1] = np.nan
     np.save(folder / "d.npy", x)
     with pytest.raises(DataError, match=r"d\.npy\[11, 1\] is nan"):
-        load(str(folder))
+        load_dataset(str(folder))
     np.save(folder / "d.npy", pixels(3))
-    with pytest.raises(DataError, match=r"d\.npy holds uint8 rows of \(4, 5\), but a\.npy holds f"):
-        load(str(folder))
+    with pytest.raises(
+        DataError, match=r"d\.npy contains uint8 rows of \(4, 5\), but a\.npy contains f"
+    ):
+        load_dataset(str(folder))
     (folder / "d.npy").write_bytes((folder / "a.npy").read_bytes()[:-9])
     with pytest.raises(DataError, match=r"d\.npy cannot be read as a NumPy array"):
-        load(str(folder))
+        load_dataset(str(folder))
     np.save(folder / "d.npy", np.array([{}], dtype=object), allow_pickle=True)
     with pytest.raises(DataError, match=r"d\.npy cannot be read"):
-        load(str(folder))
+        load_dataset(str(folder))
     (folder / "d.npy").unlink()
-    with pytest.raises(DataError, match="columns are for a table"):
-        load(str(folder), columns=("a",))
-    with pytest.raises(DataError, match="image size and gray are for a folder of images"):
-        load(str(folder), gray=True)
+    with pytest.raises(DataError, match="columns apply only to a CSV"):
+        load_dataset(str(folder), columns=("a",))
+    with pytest.raises(DataError, match="image size and gray apply only to a folder of images"):
+        load_dataset(str(folder), gray=True)
     with pytest.raises(DataError, match=r"leaves 0 of 200 rows"):
         sharded(folder).split(1e-9, 0, WINDOW)
     parquet.write_table(pa.table({"u": [1.0]}), folder / "e.parquet")
     with pytest.raises(DataError, match=r"holds \.npy and \.parquet files"):
-        load(str(folder))
+        load_dataset(str(folder))
 
 
 def test_what_is_wrong_in_a_table_is_named(tmp_path: Path) -> None:
     folder = parquet_folder(tmp_path / "x", numbers())
     parquet.write_table(pa.table({"u": [1.0], "w": [1.0], "v": [1.0]}), folder / "d.parquet")
-    with pytest.raises(DataError, match=r"d\.parquet holds .* columns u, w, v, but a\.parquet"):
-        load(str(folder))
+    with pytest.raises(DataError, match=r"d\.parquet contains .* columns u, w, v, but a\.parquet"):
+        load_dataset(str(folder))
     table = pa.table({"u": [1.0, None], "v": [1.0, 2.0], "w": [1.0, 2.0]})
     parquet.write_table(table, folder / "d.parquet", row_group_size=1)
     with pytest.raises(DataError, match=r'd\.parquet, row group 1: column "u", row 1 has no value'):
-        load(str(folder))
+        load_dataset(str(folder))
     (folder / "d.parquet").write_bytes(b"PAR1")
     with pytest.raises(DataError, match=r"d\.parquet cannot be read as Parquet"):
-        load(str(folder))
+        load_dataset(str(folder))

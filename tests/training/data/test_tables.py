@@ -57,16 +57,16 @@ def test_chosen_columns_come_in_the_order_of_the_choice(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("a,b\n1,2\n3,x\n", r'column "b", row 2 is \'x\', not a number; name the columns'),
+        ("a,b\n1,2\n3,x\n", r'column "b", row 2 is \'x\', not a number; use --columns'),
         ("a,b\n1,2\n3,\n", r'column "b", row 2 has no value'),
         ("a,b\n1,nan\n3,4\n", r'column "b", row 1 has no value'),
         ("a,b\n1,2\n3,4\n5,-inf\n", r'column "b", row 3 is -inf'),
-        ("a,b\n1,2\n3,1e39\n", r'column "b", row 2 is 1e\+39, which float32 does not hold'),
+        ("a,b\n1,2\n3,1e39\n", r'column "b", row 2 is 1e\+39, which is not finite in float32'),
         ("a,b\n1,2020-01-01\n", r'column "b", row 1 is .2020-01-01'),
         ("a,b\n1,2\n\n3\n", "row 2: Expected 2 columns, got 1"),
         ("a,b\n1,2\n3,4,5\n", "row 2: Expected 2 columns, got 3"),
         ("a;b\n1;2\n", r'column "a;b", row 1 is \'1;2\''),
-        ("a,a\n1,2\n", 'column "a" is there twice'),
+        ("a,a\n1,2\n", 'column "a" occurs twice'),
         ("a,b\n", "empty"),
         ("", "cannot be read as CSV: Empty"),
     ],
@@ -92,7 +92,7 @@ def test_a_fault_far_down_is_found(tmp_path: Path) -> None:
         ({"a": [[1], [2]]}, 'column "a", row 1'),
         ({"a": pa.array([], pa.float64())}, "empty: it has 0 rows of 1 columns"),
         ({}, "empty"),
-        (pa.Table.from_arrays([pa.array([1])] * 2, ["a", "a"]), 'column "a" is there twice'),
+        (pa.Table.from_arrays([pa.array([1])] * 2, ["a", "a"]), 'column "a" occurs twice'),
     ],
 )
 def test_an_unusable_parquet_names_column_and_row(
@@ -116,7 +116,7 @@ def test_an_empty_choice_is_none(tmp_path: Path) -> None:
 
 
 def test_a_column_is_chosen_once(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match='"a" is there twice'):
+    with pytest.raises(DataError, match='"a" occurs twice'):
         from_csv(tmp_path, "a,b\n1,2\n", ("a", "a"))
 
 

@@ -11,23 +11,24 @@ import pytest
 import torch
 from torch import Tensor
 
-from tests.training.test_train import QUIET, make_config
-from training.build import build, model_spec
-from training.checkpoint import Progress
-from training.config import resolve
+from tests.training.loop.test_train import QUIET, make_config
 from training.data.dataset import Dataset
-from training.data.load import load
-from training.data.rows import InMemory
-from training.data.sharded import Sharded, Streamed
-from training.group import ALONE, Group
-from training.run import Run
-from training.train import train
+from training.data.load import load_dataset
+from training.data.row_source import InMemoryRows
+from training.data.sharded import ShardedDataset, StreamedDataset
+from training.loop.checkpoint import Progress
+from training.loop.run_directory import RunDirectory
+from training.loop.train import train
+from training.model.build import build_vae
+from training.model.resolve import resolve
+from training.model.spec import model_spec
+from training.system.distributed import SINGLE_PROCESS, ProcessGroup
 
 ROWS = 500
 ROOT = Path(__file__).parents[3]
 
 
-class Member(Group):
+class Member(ProcessGroup):
     """One of several; reading data they need not talk."""
 
     def __init__(self, rank: int, size: int) -> None:
@@ -47,9 +48,9 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "shards"
 
 
-def opened(folder: Path, window_rows: int) -> tuple[Streamed, Dataset]:
-    dataset = load(str(folder))
-    assert isinstance(dataset, Sharded)
+def opened(folder: Path, window_rows: int) -> tuple[StreamedDataset, Dataset]:
+    dataset = load_dataset(str(folder))
+    assert isinstance(dataset, ShardedDataset)
     return dataset.split(0.2, 0, window_rows * 20)
 
 
@@ -65,7 +66,7 @@ def test_an_epoch_has_each_row_once_in_full_batches(
     data, held_out = opened(folder, window_rows)
     epochs = []
     for epoch in (1, 2, 1):
-        batches = list(data.rows.batches(size, 0, epoch, ALONE))
+        batches = list(data.rows.batches(size, 0, epoch, SINGLE_PROCESS))
         assert [batch.rows for batch in batches[:-1]] == [size] * ((len(data) - 1) // size)
         assert [len(batch.x) for batch in batches] == [batch.rows for batch in batches]
         epochs.append([row for batch in batches for row in firsts(batch.x)])
@@ -75,7 +76,7 @@ def test_an_epoch_has_each_row_once_in_full_batches(
 
 def test_rows_of_one_window_come_from_far_apart(folder: Path) -> None:
     data, _ = opened(folder, 100)
-    rows = [row for batch in data.rows.batches(10, 0, 1, ALONE) for row in firsts(batch.x)]
+    rows = [row for batch in data.rows.batches(10, 0, 1, SINGLE_PROCESS) for row in firsts(batch.x)]
     assert np.ptp(rows[:100]) > 300
     assert np.mean(np.diff(rows[:100]) == 1) < 0.1
 
@@ -87,7 +88,7 @@ def test_the_slices_of_a_group_are_the_batches_of_one(folder: Path, size: int, b
     slices = zip(
         *(data.rows.batches(batch, 0, 1, Member(rank, size)) for rank in range(size)), strict=True
     )
-    for whole, parts in zip(data.rows.batches(batch, 0, 1, ALONE), slices, strict=True):
+    for whole, parts in zip(data.rows.batches(batch, 0, 1, SINGLE_PROCESS), slices, strict=True):
         assert torch.equal(torch.cat([part.x for part in parts]), whole.x)
         assert {part.rows for part in parts} == {whole.rows}
 
@@ -96,15 +97,15 @@ def test_one_window_of_all_rows_is_the_order_and_the_curve_of_memory(
     folder: Path, tmp_path: Path
 ) -> None:
     data, held_out = opened(folder, ROWS)
-    memory = InMemory(torch.cat(list(data.rows.pieces())))
+    memory = InMemoryRows(torch.cat(list(data.rows.pieces())))
     config = resolve(make_config(tmp_path, epochs=3), data)
     spec = model_spec(config, data)
     curves = []
     for number, rows in enumerate((memory, data.rows)):
-        run = Run(tmp_path / str(number))
+        run = RunDirectory(tmp_path / str(number))
         run.path.mkdir()
         fresh = Progress(spec=spec, data="")
-        train(build(spec, 0), rows, held_out.rows, config, run, fresh, QUIET)
+        train(build_vae(spec, 0), rows, held_out.rows, config, run, fresh, QUIET)
         curves.append([(line["elbo"], line["held_out_elbo"]) for line in run.history()])
     assert curves[0] == curves[1]
 
@@ -113,7 +114,7 @@ def test_a_file_that_goes_away_ends_the_run_with_its_name(folder: Path) -> None:
     data, _ = opened(folder, 100)
     (folder / "1.npy").unlink()
     with pytest.raises(Exception, match=r"1\.npy cannot be read"):
-        list(data.rows.batches(10, 0, 1, ALONE))
+        list(data.rows.batches(10, 0, 1, SINGLE_PROCESS))
 
 
 def peaks(*arguments: str) -> None:
@@ -126,15 +127,15 @@ def peaks(*arguments: str) -> None:
 
 def fit_streamed(folder: Path, run: Path) -> None:
     """An epoch of a small network on a folder of rows of 4 KiB, in windows of 8 MiB."""
-    dataset = load(str(folder))
-    assert isinstance(dataset, Sharded)
+    dataset = load_dataset(str(folder))
+    assert isinstance(dataset, ShardedDataset)
     data, held_out = dataset.split(0.002, 0, 8 << 20)
     config = resolve(
         make_config(run, epochs=1, hidden=(2,), batch_size=512, scaling="standardise"), data
     )
     spec = model_spec(config, data)
     fresh = Progress(spec=spec, data=data.rows.fingerprint())
-    train(build(spec, 0), data.rows, held_out.rows, config, Run(run), fresh, QUIET)
+    train(build_vae(spec, 0), data.rows, held_out.rows, config, RunDirectory(run), fresh, QUIET)
 
 
 def test_memory_does_not_grow_with_the_data(tmp_path: Path) -> None:

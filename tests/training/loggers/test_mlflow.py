@@ -12,12 +12,12 @@ from mlflow.tracking import MlflowClient
 from rich.console import Console
 
 from tests.training.models import epoch_metrics
-from tests.training.report.test_findings import make
-from training.config import TrainConfig
+from tests.training.report.test_model_outputs import make
+from training.config.train_config import TrainConfig
 from training.errors import RunError
-from training.evaluate import evaluate
+from training.evaluation.evaluate import evaluate
 from training.loggers.mlflow import ID_FILE, MlflowLogger
-from training.run import Run
+from training.loop.run_directory import RunDirectory
 
 VAE, DATA = make()
 EVALUATION = evaluate(VAE, DATA.x, samples=2, seed=0)
@@ -36,15 +36,17 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 
 
 def test_a_resumed_run_is_one_run_with_all_its_epochs(store: str, tmp_path: Path) -> None:
-    run = Run(tmp_path / "runs" / "first")
+    run = RunDirectory(tmp_path / "runs" / "first")
     run.path.mkdir(parents=True)
     (run.path / "report.html").write_text("<p>")
     config = TrainConfig(data="digits", name="people", run=run.path, latent_dim=2)
-    for reached in (0, 2):
-        with MlflowLogger(run, config, reached=reached, console=Console(quiet=True)) as logger:
-            logger.epoch(epoch_metrics(reached + 1))
-            logger.epoch(epoch_metrics(reached + 2))
-            logger.published(EVALUATION, run.results())
+    for epochs_done in (0, 2):
+        with MlflowLogger(
+            run, config, epochs_done=epochs_done, console=Console(quiet=True)
+        ) as logger:
+            logger.epoch(epoch_metrics(epochs_done + 1))
+            logger.epoch(epoch_metrics(epochs_done + 2))
+            logger.published(EVALUATION, run.result_files())
     client = MlflowClient(tracking_uri=store)
     (found,) = client.search_runs([client.get_experiment_by_name("people").experiment_id])
     assert found.info.run_id == (run.path / ID_FILE).read_text().strip()
@@ -63,7 +65,7 @@ def test_a_place_that_mlflow_does_not_know_is_an_error_of_the_user(
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "nowhere://at.all")
     config = TrainConfig(data="digits", run=tmp_path)
     with pytest.raises(RunError, match=r"MLflow at nowhere://at\.all cannot be used"):
-        MlflowLogger(Run(tmp_path), config, reached=0, console=Console(quiet=True))
+        MlflowLogger(RunDirectory(tmp_path), config, epochs_done=0, console=Console(quiet=True))
 
 
 class Lost:
@@ -89,7 +91,7 @@ def test_a_server_that_is_lost_is_said_once_and_ends_nothing(
     said = io.StringIO()
     config = TrainConfig(data="digits", run=tmp_path)
     console = Console(file=said, width=200)
-    with MlflowLogger(Run(tmp_path), config, reached=0, console=console) as logger:
+    with MlflowLogger(RunDirectory(tmp_path), config, epochs_done=0, console=console) as logger:
         for epoch in range(1, 500):
             logger.epoch(epoch_metrics(epoch))
     assert client.calls == 1

@@ -12,16 +12,18 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from tests.conftest import TrainBundle
 from tests.training.models import epoch_metrics
 from training.loggers.tensorboard import FOLDER, TensorBoardLogger
-from training.run import Run
+from training.loop.run_directory import RunDirectory
 
 
 @pytest.fixture(scope="module")
 def events(train_bundle: TrainBundle, table_file: Path) -> EventAccumulator:
     """Of a run of two epochs that went on to three after its logger had seen the third begin."""
     bundle = train_bundle(table_file, "logged", latent_dim=2, hidden=(8,), log=("tensorboard",))
-    run = Run(bundle.parents[2] / "run")
+    run = RunDirectory(bundle.parents[2] / "run")
     for epochs in ((3, 4), (3,)):
-        with TensorBoardLogger(run, run.config(), reached=2, console=Console(quiet=True)) as logger:
+        with TensorBoardLogger(
+            run, run.config(), epochs_done=2, console=Console(quiet=True)
+        ) as logger:
             for epoch in epochs:
                 logger.epoch(epoch_metrics(epoch))
     found = EventAccumulator(str(run.path / FOLDER))

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from training.report.curves import BOTTOM, POINTS, TOP, curves, thin
+from training.report.curves import BOTTOM, POINTS, TOP, curves, subsample
 
 
 def history(epochs: int) -> list[dict[str, Any]]:
@@ -52,6 +52,6 @@ def test_the_steep_start_is_left_out_of_the_scale() -> None:
 
 
 def test_thinning_keeps_the_last_line() -> None:
-    assert [line["epoch"] for line in thin(history(3))] == [1, 2, 3]
-    kept = thin(history(POINTS * 2))
+    assert [line["epoch"] for line in subsample(history(3))] == [1, 2, 3]
+    kept = subsample(history(POINTS * 2))
     assert kept[-1]["epoch"] == POINTS * 2

@@ -6,7 +6,7 @@ from io import BytesIO
 import numpy as np
 from PIL import Image
 
-from training.report.html import data_uri, join, tag
+from training.report.html import concat, data_uri, tag
 
 
 def test_text_and_attributes_are_escaped_and_markup_is_not() -> None:
@@ -14,7 +14,7 @@ def test_text_and_attributes_are_escaped_and_markup_is_not() -> None:
     assert made == (
         '<p title="&quot;quoted&quot;" class="x" stroke-width="1">a &lt; b<b>&amp;</b></p>'
     )
-    assert join("<", made) == "&lt;" + made
+    assert concat("<", made) == "&lt;" + made
 
 
 def test_attributes_without_a_value_are_left_out_and_void_elements_closed() -> None:

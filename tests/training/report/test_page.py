@@ -6,20 +6,20 @@ from pathlib import Path
 
 import pytest
 
+from training.loop.run_directory import RunDirectory
 from training.report.html import VOID
-from training.run import Run
 
 LIMIT = 2_000_000
 
 
 @pytest.fixture(params=["digits_bundle", "conv_bundle", "table_bundle"])
-def run(request: pytest.FixtureRequest) -> Run:
+def run(request: pytest.FixtureRequest) -> RunDirectory:
     """A finished run of gray images, of colour images, of a table."""
     bundle: Path = request.getfixturevalue(request.param)
-    return Run(bundle.parents[2] / "run")
+    return RunDirectory(bundle.parents[2] / "run")
 
 
-def report(run: Run) -> str:
+def report(run: RunDirectory) -> str:
     return (run.path / "report.html").read_text("utf-8")
 
 
@@ -53,7 +53,7 @@ class Elements(HTMLParser):
             self.mute.append(name)
 
 
-def test_the_page_is_whole_and_small_and_asks_for_nothing_outside(run: Run) -> None:
+def test_the_page_is_whole_and_small_and_asks_for_nothing_outside(run: RunDirectory) -> None:
     page = report(run)
     elements = Elements()
     elements.feed(page)
@@ -65,14 +65,14 @@ def test_the_page_is_whole_and_small_and_asks_for_nothing_outside(run: Run) -> N
     assert len(page) < LIMIT
 
 
-def test_a_finished_page_rests_and_tells_the_run(run: Run) -> None:
+def test_a_finished_page_rests_and_tells_the_run(run: RunDirectory) -> None:
     page = report(run)
     config = run.config()
     assert 'http-equiv="refresh"' not in page
     assert "Finished." in page
     assert f"<h1>{config.name}</h1>" in page
     assert f"/models/{config.name}/sample" in page
-    for section in ("Curves", "What it makes", "The latents", "How to serve it"):
+    for section in ("Curves", "Outputs", "Latents", "Serving"):
         assert f"<h2>{section}</h2>" in page
     for option in type(config).model_fields:
         assert f"--{option.replace('_', '-')}<" in page
@@ -81,7 +81,7 @@ def test_a_finished_page_rests_and_tells_the_run(run: Run) -> None:
     )
 
 
-def test_images_are_shown_as_pictures_and_tables_by_column(run: Run) -> None:
+def test_images_are_shown_as_pictures_and_tables_by_column(run: RunDirectory) -> None:
     page = report(run)
     if run.config().name != "table":
         assert page.count("<img ") >= 4
@@ -95,5 +95,5 @@ def test_images_are_shown_as_pictures_and_tables_by_column(run: Run) -> None:
 
 
 def test_digits_are_coloured_by_their_labels(digits_bundle: Path) -> None:
-    page = report(Run(digits_bundle.parents[2] / "run"))
+    page = report(RunDirectory(digits_bundle.parents[2] / "run"))
     assert len(set(re.findall(r'class="point kind-(\d)"', page))) == 10
