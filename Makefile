@@ -33,21 +33,21 @@ test-chaos: .venv/installed-dev  ## what hurts a server for minutes, with its fi
 	$(BIN)/pip install -c constraints.txt schemathesis
 	$(BIN)/python -m pytest -m chaos -s tests/chaos $(ARGS)
 
-test-docker: .venv/installed-dev  ## the images and compose; needs a Docker engine and some minutes
+test-docker: .venv/installed-dev  ## test the images and Compose; needs a Docker engine and some minutes
 	$(BIN)/python -m pytest -m docker tests/docker $(ARGS)
 
 test-kubernetes: .venv/installed-dev  ## the manifests against the schemas; needs kubectl or kustomize
 	$(BIN)/pip install -c constraints.txt kubernetes-validate
 	$(BIN)/python -m pytest tests/deploy/test_kubernetes.py $(ARGS)
 
-image: image-service image-training  ## build the images of service and training
+image: image-service image-training  ## build the images service and training
 
-image-%:  ## the image of one stage of the Dockerfile; what is in it goes to build/
+image-%:  ## build one image of the Dockerfile and copy its SBOM to build/
 	docker build --target $* --tag vae-server:$* --build-arg REVISION=$(REVISION) --build-arg PIP_EXTRA_INDEX_URL .
 	mkdir -p build
-	docker run --rm --entrypoint python vae-server:$* -c 'print(open("/sbom.cdx.json").read())' > build/$*.cdx.json
+	docker run --rm --entrypoint cat vae-server:$* /sbom.cdx.json > build/$*.cdx.json
 
-audit:  ## ask whether the pinned versions have known vulnerabilities; needs Docker and a network
+audit:  ## fail if a pinned version has a known vulnerability; needs Docker and a network
 	docker build --target audit --no-cache-filter audit .
 
 .PHONY: test-ray

@@ -1,6 +1,7 @@
-"""``python -m deploy.image.requirements EXTRA...``: what pyproject.toml asks for, one a line.
+"""``python requirements.py EXTRA...`` prints the requirements in pyproject.toml, one per line.
 
-An image installs this before the source is copied, so that a change of ours costs no new download.
+The Dockerfile installs them before it copies the source, so that a change of the source does not
+install the packages again.
 """
 
 import sys
@@ -9,9 +10,9 @@ from pathlib import Path
 
 
 def requirements(pyproject: str, *extras: str) -> list[str]:
-    """The requirements of the project and of some of its extras.
+    """The requirements of the project and of the named extras, in the order of the file.
 
-    Raises KeyError for an extra that is none.
+    Raises KeyError for an extra that the project does not have.
     """
     project = tomllib.loads(pyproject)["project"]
     optional = project["optional-dependencies"]

@@ -1,11 +1,11 @@
 """Encode or score a data set of any size: Parquet in, Parquet out, on a Ray cluster or one machine.
 
-    python deploy/ray/offline.py encode --models models/digits --data rows/ --output codes/ \
+    python deploy/ray/offline.py encode --bundle models/digits/1 --data rows/ --output codes/ \
         --column x --keep id
 
-Ray Data streams: the data are read, run and written block by block, so that neither a node's memory
-nor the cluster's bounds their size. The rows go through ``service.models.model``, as those of a
-request do: the numbers are the service's.
+Ray Data reads, computes and writes block by block, so the data may be larger than the memory of the
+cluster. The rows pass through ``service.models.model`` as the rows of a request do, so the results
+are those of the service.
 """
 
 import argparse
@@ -37,7 +37,10 @@ Columns = dict[str, NDArray[Any]]
 
 @dataclass(frozen=True)
 class Job:
-    """What to do with every row. ``column`` holds x as lists, where x is not columns by name."""
+    """What to compute for every row.
+
+    ``column`` is the column of lists that holds x; unused if the bundle names x's columns.
+    """
 
     verb: Literal["encode", "score"]
     bundle: Path
@@ -49,12 +52,12 @@ class Job:
     max_rows: int
 
     def inputs(self, spec: InputSpec) -> tuple[str, ...]:
-        """The columns that x is made of."""
+        """The names of the columns that hold x."""
         return spec.columns or (self.column,)
 
 
-class Worker:
-    """One process of the job: a loaded model, and a loop for its batchers."""
+class BatchWorker:
+    """One process of the job: a loaded model and an event loop for its batchers."""
 
     def __init__(self, job: Job) -> None:
         self._job = job
@@ -65,12 +68,15 @@ class Worker:
         self._inputs = job.inputs(spec)
 
     def __call__(self, batch: Columns) -> Columns:
-        """Columns of a batch to those of its result. Raises InvalidInput for a row that is none."""
-        x = self._rows.check(gather(batch, self._inputs))
-        found = self._loop.run_until_complete(self._answer(x))
-        return {name: batch[name] for name in self._job.keep} | dict(found)
+        """Map the columns of a batch to the columns of its result.
 
-    async def _answer(self, x: NDArray[np.float32]) -> Any:
+        Raises InvalidInput for rows that do not fit the model.
+        """
+        x = self._rows.check(gather(batch, self._inputs))
+        result = self._loop.run_until_complete(self._compute(x))
+        return {name: batch[name] for name in self._job.keep} | dict(result)
+
+    async def _compute(self, x: NDArray[np.float32]) -> Any:
         job = self._job
         if job.verb == "encode":
             return await self._model.encode(x, PosteriorOptions())
@@ -78,12 +84,15 @@ class Worker:
 
 
 def gather(batch: Columns, inputs: Sequence[str]) -> NDArray[Any]:
-    """x, (rows, size) or (rows, *shape): one column of lists, or a column for each element."""
+    """x, of shape (rows, size) or (rows, *shape), from a column of lists or a column per element.
+
+    Raises InvalidInput if the lists differ in length.
+    """
     if len(inputs) > 1:
         return np.column_stack([batch[name] for name in inputs])
     (name,) = inputs
     values = batch[name]
-    if values.dtype == object:  # lists, which Arrow knows no common length of
+    if values.dtype == object:  # Arrow does not know whether the lists have the same length
         lengths = {np.size(row) for row in values}
         if len(lengths) > 1:
             raise InvalidInput(
@@ -95,52 +104,56 @@ def gather(batch: Columns, inputs: Sequence[str]) -> NDArray[Any]:
 
 
 def run(job: Job, data: Path, output: Path, *, batch_rows: int, workers: int) -> int:
-    """Do the job for the Parquet file or folder ``data``; returns how many rows were written.
+    """Run the job on the Parquet file or folder ``data`` and return the number of rows written.
 
-    Raises BundleError, and ValueError for a conditional model or columns that the data lack.
+    Raises BundleError, and ValueError for a conditional model or for missing columns.
     """
     manifest = open_bundle(job.bundle).manifest
     if manifest.condition:
-        raise ValueError(f"{job.bundle} is a conditional model, and rows here have no class")
+        raise ValueError(f"{job.bundle} is a conditional model, which this job does not support")
     needed = [*job.inputs(manifest.input), *job.keep]
     _require_columns(data, needed)
     rows = ray.data.read_parquet(str(data), columns=needed)
-    done = rows.map_batches(
-        Worker,
+    results = rows.map_batches(
+        BatchWorker,
         fn_constructor_args=(job,),
         batch_size=batch_rows,
         concurrency=(1, workers),
         num_gpus=1 if job.device == "cuda" else 0,
     )
-    done.write_parquet(str(output))
+    results.write_parquet(str(output))
     return sum(parquet.read_metadata(path).num_rows for path in output.glob("*.parquet"))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The command; exit status 2 for a wrong call and 1 for a job that failed."""
-    given = _parser().parse_args(arguments)
+    """Run the command. The exit status is 2 for invalid arguments and 1 for a failed job."""
+    options = _parser().parse_args(arguments)
     job = Job(
-        verb=given.verb,
-        bundle=given.bundle,
-        column=given.column,
-        keep=tuple(filter(None, given.keep.split(","))),
-        samples=given.samples,
-        seed=given.seed,
-        device=given.device,
-        max_rows=given.batch_rows * given.samples,
+        verb=options.verb,
+        bundle=options.bundle,
+        column=options.column,
+        keep=tuple(filter(None, options.keep.split(","))),
+        samples=options.samples,
+        seed=options.seed,
+        device=options.device,
+        max_rows=options.batch_rows * options.samples,
     )
-    if given.output.exists():
-        print(f"offline: {given.output} is there already; name a new folder", file=sys.stderr)  # noqa: T201
+    if options.output.exists():
+        print(f"offline: {options.output} already exists; choose a new folder", file=sys.stderr)  # noqa: T201
         return 2
-    ray.init(address=given.address, log_to_driver=False)
+    ray.init(address=options.address, log_to_driver=False)
     try:
         rows = run(
-            job, given.data, given.output, batch_rows=given.batch_rows, workers=given.workers
+            job,
+            options.data,
+            options.output,
+            batch_rows=options.batch_rows,
+            workers=options.workers,
         )
     except (BundleError, ValueError, OSError, ArrowException, ray.exceptions.RayError) as error:
-        print(f"offline: {_told(error)}", file=sys.stderr)  # noqa: T201
+        print(f"offline: {_last_line(error)}", file=sys.stderr)  # noqa: T201
         return 1
-    print(f"{rows:,} rows in {given.output}")  # noqa: T201
+    print(f"{rows:,} rows in {options.output}")  # noqa: T201
     return 0
 
 
@@ -169,8 +182,8 @@ def _require_columns(data: Path, needed: Sequence[str]) -> None:
         raise ValueError(f"{first} lacks column {', '.join(missing)}; it has {', '.join(found)}")
 
 
-def _told(error: Exception) -> str:
-    """Ray wraps what a worker raised in its traceback; the last line is what was said."""
+def _last_line(error: Exception) -> str:
+    """The message of an error. Ray puts the traceback of the worker before it."""
     return str(error).strip().splitlines()[-1]
 
 
@@ -179,15 +192,17 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("verb", choices=("encode", "score"))
     parser.add_argument("--bundle", type=Path, required=True, help="<models>/<name>/<version>")
     parser.add_argument("--data", type=Path, required=True, help="a Parquet file or a folder")
-    parser.add_argument("--output", type=Path, required=True, help="a folder that is not there yet")
-    parser.add_argument("--column", default="x", help="of lists, where x is not columns by name")
-    parser.add_argument("--keep", default="", help="columns to copy to the output, by commas")
-    parser.add_argument("--samples", type=int, default=1, help="draws of z a row, of score")
-    parser.add_argument("--seed", type=int, default=0, help="of score, by a row's place in a batch")
+    parser.add_argument("--output", type=Path, required=True, help="a new folder")
+    parser.add_argument("--column", default="x", help="column of lists that holds x")
+    parser.add_argument(
+        "--keep", default="", help="columns to copy to the output, separated by commas"
+    )
+    parser.add_argument("--samples", type=int, default=1, help="score: draws of z per row")
+    parser.add_argument("--seed", type=int, default=0, help="score: seed of the draws")
     parser.add_argument("--batch-rows", type=int, default=4096)
-    parser.add_argument("--workers", type=int, default=1, help="processes at most")
+    parser.add_argument("--workers", type=int, default=1, help="maximum number of processes")
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
-    parser.add_argument("--address", help="of a running cluster; without it this machine")
+    parser.add_argument("--address", help="address of a running cluster; default: this machine")
     return parser
 
 

@@ -1,10 +1,10 @@
-"""The service as a Ray Serve application: replicas over a cluster's nodes, which Ray watches.
+"""The service as a Ray Serve application, with replicas on the nodes of a cluster.
 
     serve run --working-dir deploy/ray serving:application models=/models max_replicas=8
 
-Every replica is the application of ``service.app`` over bundles of its own, with its own batchers.
-Requests come through Ray's proxies and so by FastAPI's lane. Settings that are not options here are
-VAE_* variables in the replicas' environment, API keys for one.
+Every replica runs the application of ``service.app`` and loads all bundles. Requests arrive
+through Ray's proxies, so FastAPI's routes handle them. Settings without an option here, for example
+API keys, are VAE_* variables in the environment of the replicas.
 """
 
 import asyncio
@@ -36,13 +36,13 @@ from service.settings import Settings
 from service.telemetry.metrics import Metrics
 
 
-class Options(BaseModel):
-    """What ``serve run`` and a config file's ``args`` take.
+class ServeOptions(BaseModel):
+    """The arguments of ``serve run`` and the ``args`` of a config file.
 
-    ``models`` is a directory that every node sees under this path. A replica is given ``cpus`` and
-    ``gpus``, of which it may use a share: with gpus 0.5 two replicas have one. Their number is
-    between ``min_replicas`` and ``max_replicas``, so many that each has about ``target_requests``
-    in progress. A replica takes ``max_requests`` at once, which its batchers turn into batches.
+    ``models`` is a directory that every node can read under the same path. Ray reserves ``cpus``
+    and ``gpus`` for each replica; with gpus=0.5 two replicas share one GPU. Ray keeps the number of
+    replicas between ``min_replicas`` and ``max_replicas``, so that each has about
+    ``target_requests`` in progress. A replica accepts at most ``max_requests`` at a time.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -67,12 +67,12 @@ class Options(BaseModel):
 
     @property
     def device(self) -> Literal["cpu", "cuda"]:
-        """Where a replica computes."""
+        """The device of a replica: ``cuda`` if it has a GPU."""
         return "cuda" if self.gpus else "cpu"
 
 
-def application(options: Options) -> Application:
-    """The Serve application; Ray validates its arguments against Options."""
+def application(options: ServeOptions) -> Application:
+    """The Serve application. Ray validates its arguments against ServeOptions."""
     deploy = serve.deployment(
         name="vae",
         ray_actor_options={"num_cpus": options.cpus, "num_gpus": options.gpus},
@@ -88,9 +88,9 @@ def application(options: Options) -> Application:
 
 
 def create_replica(settings: Settings) -> FastAPI:
-    """The application of one replica, which follows its bundles on the disk while it lives.
+    """The application of one replica, which loads new versions of its bundles while it runs.
 
-    Raises BundleError, RuntimeUnusable and UnknownModel like the service when it starts.
+    Raises BundleError, RuntimeUnusable and UnknownModel as the service does at start-up.
     """
     metrics = Metrics()
     loader = ModelLoader(settings, metrics)
@@ -114,8 +114,8 @@ def create_replica(settings: Settings) -> FastAPI:
     return app
 
 
-def _builder(options: Options) -> Callable[[], FastAPI]:
-    """What Ray sends to a replica, to be called there."""
+def _builder(options: ServeOptions) -> Callable[[], FastAPI]:
+    """A function that Ray sends to each replica, which calls it to create its application."""
 
     def build() -> FastAPI:
         return create_replica(

@@ -10,12 +10,12 @@ import pytest
 
 DEPLOY = Path(__file__).parents[2] / "deploy" / "ray"
 STORE = 80 << 20
-"""Bytes of a node's object store: the least that Ray takes, and less than the data set."""
+"""Bytes of a node's object store: about the minimum of Ray, and less than the data set."""
 
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[Any]:
-    """The head and one more node, each with two CPUs; everything on them finds deploy/ray."""
+    """A head node and a second node with two CPUs each, whose processes can import deploy/ray."""
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     os.environ["PYTHONPATH"] = os.pathsep.join(
         [str(DEPLOY), str(DEPLOY.parents[1]), os.environ.get("PYTHONPATH", "")]

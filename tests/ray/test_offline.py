@@ -1,4 +1,4 @@
-"""Parquet in, Parquet out, for more data than the cluster's object stores hold."""
+"""Parquet to Parquet, for more data than the object stores of the cluster hold."""
 
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ FILES, ROWS = 8, 100_000
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory, digits_bundle: Path) -> Path:
-    """Eight files of digits as lists of float32, with each row's number; the first are known."""
+    """Eight files of digits as lists of float32, with row numbers. The first are golden rows."""
     folder = tmp_path_factory.mktemp("rows")
     random = np.random.default_rng(0)
     known = open_bundle(digits_bundle).arrays("golden.npz", "x")["x"].reshape(-1, 64)

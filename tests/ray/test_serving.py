@@ -1,4 +1,4 @@
-"""The application on two nodes: right answers, and answers still after a replica and a node die."""
+"""The application on two nodes: correct answers, also after a replica and a node die."""
 
 import socket
 import time
@@ -17,28 +17,28 @@ from vae.bundle import open_bundle
 
 pytestmark = [pytest.mark.ray, pytest.mark.filterwarnings("ignore")]
 
-PATIENCE = 180.0
+TIMEOUT_SECONDS = 180.0
 
 
 @pytest.fixture(scope="module")
 def url(cluster: Any, digits_bundle: Path) -> Iterator[str]:
-    """Two replicas of a CPU each, behind the head's proxy."""
+    """Two replicas with one CPU each, behind the proxy of the head node."""
     from ray import serve
-    from serving import Options, application
+    from serving import ServeOptions, application
 
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     serve.start(proxy_location="HeadOnly", http_options={"host": "127.0.0.1", "port": port})
     models = digits_bundle.parents[1]
-    options = Options(models=models, cpus=1, min_replicas=2, max_replicas=2)
+    options = ServeOptions(models=models, cpus=1, min_replicas=2, max_replicas=2)
     serve.run(application(options))
     yield f"http://127.0.0.1:{port}"
     serve.shutdown()
 
 
 def replicas() -> dict[str, str]:
-    """The node of each replica that lives, by the replica's name."""
+    """The node ID of each living replica, by the name of the replica."""
     from ray._private.state import actors  # the public list needs the dashboard
 
     living = [actor for actor in actors().values() if actor["State"] == "ALIVE"]
@@ -49,15 +49,15 @@ def replicas() -> dict[str, str]:
     }
 
 
-def until(condition: Callable[[], bool]) -> None:
-    end = time.monotonic() + PATIENCE
+def wait_until(condition: Callable[[], bool]) -> None:
+    end = time.monotonic() + TIMEOUT_SECONDS
     while not condition():
         assert time.monotonic() < end
         time.sleep(0.2)
 
 
 def ask(url: str, seconds: float) -> Counter[int]:
-    """What comes of asking one after the other for so long; 0 where the connection broke."""
+    """Send requests in sequence for ``seconds`` and count the statuses; 0: a broken connection."""
     found: Counter[int] = Counter()
     end = time.monotonic() + seconds
     with httpx.Client(timeout=30) as client:
@@ -81,28 +81,28 @@ def test_the_answers_are_those_of_the_bundle(url: str, digits_bundle: Path) -> N
 
 
 def test_a_node_that_is_removed_takes_only_its_replicas(url: str, cluster: Any) -> None:
-    until(lambda: len(set(replicas().values())) == 2)
+    wait_until(lambda: len(set(replicas().values())) == 2)
     cluster.remove_node(cluster.second, allow_graceful=False)
     found = ask(url, seconds=5)
     print("after a removed node:", dict(found))
     assert found[200] > 20
     assert found.total() - found[200] <= 3
     head = cluster.head_node.node_id
-    until(lambda: list(replicas().values()) == [head, head])
+    wait_until(lambda: list(replicas().values()) == [head, head])
     assert set(ask(url, seconds=2)) == {200}
 
 
 def test_a_replica_that_is_killed_is_replaced_and_the_other_answers(url: str) -> None:
     import ray
 
-    until(lambda: len(replicas()) == 2)
+    wait_until(lambda: len(replicas()) == 2)
     victim = next(iter(replicas()))
     ray.kill(ray.get_actor(victim, namespace="serve"))
     found = ask(url, seconds=5)
     print("after a killed replica:", dict(found))
     assert found[200] > 20
     assert found.total() - found[200] <= 3
-    until(lambda: len(replicas()) == 2 and victim not in replicas())
+    wait_until(lambda: len(replicas()) == 2 and victim not in replicas())
 
 
 def test_the_config_file_is_one_that_serve_takes(cluster: Any) -> None:
@@ -112,6 +112,6 @@ def test_the_config_file_is_one_that_serve_takes(cluster: Any) -> None:
     content = yaml.safe_load((DEPLOY / "serve.yaml").read_text())
     (application,) = ServeDeploySchema.model_validate(content).applications
     assert application.import_path == "serving:application"
-    assert serving.Options.model_validate(application.args).max_replicas == 16
+    assert serving.ServeOptions.model_validate(application.args).max_replicas == 16
     with pytest.raises(ValueError, match="min_replicas is 3, more than max_replicas, 2"):
-        serving.Options(models=DEPLOY, min_replicas=3, max_replicas=2)
+        serving.ServeOptions(models=DEPLOY, min_replicas=3, max_replicas=2)
