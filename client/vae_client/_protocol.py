@@ -145,9 +145,7 @@ def _json_body(
 ) -> bytes:
     arrays = {**rows, "condition": np.asarray(condition)}
     members = {**options, **{name: array.tolist() for name, array in arrays.items()}}
-    return json.dumps(
-        members, default=methodcaller("item")
-    ).encode()  # "item" for numpy numbers
+    return json.dumps(members, default=methodcaller("item")).encode()  # "item" for numpy numbers
 
 
 def models() -> Call[list[ModelInfo]]:
