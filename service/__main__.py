@@ -17,10 +17,10 @@ from service.http.tls import TlsUnusable
 from service.runtimes.runtime import RuntimeUnusable
 from service.server import create_lone_server
 from service.settings import Settings, unknown_variables
-from service.telemetry import logs
+from service.telemetry import logging as logs
 from service.telemetry.metrics import Metrics
 from service.telemetry.tracing import TracingUnusable
-from service.workers import cpus, descriptors, supervisor
+from service.workers import cpus, open_files, supervisor
 from service.workers.listeners import CannotListen
 from service.workers.supervisor import CannotStart
 from vae.bundle import BundleError
@@ -82,7 +82,7 @@ def _with_cpus(settings: Settings) -> Settings:
 
 def _with_connections(settings: Settings) -> Settings:
     """The settings with as many connections as the limit of open files allows."""
-    connections = descriptors.make_room(settings.max_connections)
+    connections = open_files.make_room(settings.max_connections)
     if connections < settings.max_connections:
         logger.warning(
             "max_connections: %d, not %d, by the limit of open files",

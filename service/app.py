@@ -14,14 +14,15 @@ from starlette.responses import Response
 from starlette.types import Lifespan
 
 from service.errors import RoutingError, UnknownModel
-from service.http import pages
+from service.http.context import AppContext
 from service.http.endpoint import problem
 from service.http.guard import ApiKeys
 from service.http.middleware import FrontDoor, Register, to_response
-from service.http.reception import Reception
-from service.models.keeper import Steward
-from service.models.repository import Repository
-from service.routes import admin, ops, vae
+from service.models.manager import ModelAdmin
+from service.models.registry import ModelRegistry
+from service.routes import admin as admin_routes
+from service.routes import models as model_routes
+from service.routes import pages, verbs
 from service.routes.openapi import leave_out_validation, say_which_keys
 from service.settings import Settings
 from service.telemetry.metrics import Metrics
@@ -31,15 +32,16 @@ CORS_REPLY_HEADERS: Final = ("X-Request-Id", "X-Model", "Retry-After")
 
 
 def create_app(
-    models: Repository, settings: Settings, metrics: Metrics, steward: Steward | None = None
+    models: ModelRegistry, settings: Settings, metrics: Metrics, admin: ModelAdmin | None = None
 ) -> FastAPI:
     """The ASGI application over loaded models, which it closes when it stops.
 
-    With a steward and ``admin_keys`` it has the routes that load and unload models.
+    With an ``admin`` and ``admin_keys`` it has the routes that load and unload models.
 
-    Its state holds the Reception, for the fast lane to share.
+    Its state holds the AppContext, for the fast lane to share.
     """
-    reception = Reception.open(models, settings, metrics)
+    context = AppContext.open(models, settings, metrics)
+    admin_keys = ApiKeys(key.get_secret_value() for key in settings.admin_keys)
     app = Application(
         title="VAE server",
         version=version("vae-server"),
@@ -49,16 +51,16 @@ def create_app(
         redoc_url=None,
         openapi_url="/openapi.json" if settings.docs else None,
         telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},
-        middleware=_middleware(reception, settings),
+        middleware=_middleware(context, settings, admin_keys),
     )
-    app.state.reception = reception
-    app.state.asks_for_keys = bool(reception.keys)
+    app.state.context = context
+    app.state.asks_for_keys = bool(context.keys)
     app.exception_handler(RequestValidationError)(_on_bad_path)
     app.exception_handler(HTTPException)(_on_http_exception)
-    app.include_router(vae.create_router(reception.endpoint))
-    app.include_router(ops.create_router(models, metrics, reception.departure))
-    if steward and settings.admin_keys:
-        app.include_router(admin.create_router(steward))
+    app.include_router(verbs.create_router(context.endpoint))
+    app.include_router(model_routes.create_router(models, metrics, context.shutdown))
+    if admin and admin_keys:
+        app.include_router(admin_routes.create_router(admin, admin_keys))
     app.mount("/static", pages.Files(), name="static")
     app.add_route("/", pages.playground, include_in_schema=False)
     if settings.docs:
@@ -77,13 +79,12 @@ class Application(FastAPI):
         return super().openapi()
 
 
-def _middleware(reception: Reception, settings: Settings) -> list[Middleware]:
+def _middleware(context: AppContext, settings: Settings, admin_keys: ApiKeys) -> list[Middleware]:
     """From the outside in."""
-    admin_keys = ApiKeys(key.get_secret_value() for key in settings.admin_keys)
     return [
-        Middleware(Register, reception=reception),
+        Middleware(Register, context=context),
         *_cross_origin(settings.cors_origins),
-        Middleware(FrontDoor, reception=reception, admin_keys=admin_keys),
+        Middleware(FrontDoor, context=context, admin_keys=admin_keys),
     ]
 
 
@@ -102,7 +103,7 @@ def _cross_origin(origins: Sequence[str]) -> list[Middleware]:
     ]
 
 
-def _closing(models: Repository) -> Lifespan[FastAPI]:
+def _closing(models: ModelRegistry) -> Lifespan[FastAPI]:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         del app

@@ -62,11 +62,11 @@ class ServiceError(Exception):
             "type": f"urn:vae-server:problem:{self.kind}",
             "title": self.status.phrase,
             "status": int(self.status),
-            "detail": self.detail[:MAX_TEXT],
+            "detail": _plain_text(self.detail),
         }
         for name, value in (("expected", self.expected), ("given", self.given)):
             if value is not None:
-                members[name] = value if _is_number(value) else str(value)[:MAX_TEXT]
+                members[name] = value if _is_number(value) else _plain_text(value)
         return orjson.dumps(members)
 
 
@@ -149,6 +149,11 @@ class DeadlineExceeded(ServiceError):
 def _kebab_case(name: str) -> str:
     """Of a class, since the names of HTTPStatus change from one Python to the next."""
     return re.sub(r"(?<!^)(?=[A-Z])", "-", name).lower()
+
+
+def _plain_text(value: Any) -> str:
+    """At most MAX_TEXT characters that UTF-8 can hold: JSON may carry half of a surrogate pair."""
+    return str(value)[:MAX_TEXT].encode(errors="backslashreplace").decode()
 
 
 def _is_number(value: Any) -> bool:

@@ -16,15 +16,15 @@ import uvicorn
 from prometheus_client import disable_created_metrics
 
 from service.app import create_app
-from service.http.departure import close_door
+from service.http.connection import Connection
+from service.http.context import AppContext
 from service.http.neighbours import NOBODY, Neighbours
-from service.http.protocol import Connection
-from service.http.reception import Reception
-from service.models.catalog import Catalog
-from service.models.home import Home
-from service.models.keeper import Keeper, Steward
-from service.models.policy import Policy
-from service.models.shelf import Shelf
+from service.http.shutdown import close_door
+from service.models.loader import ModelLoader
+from service.models.manager import ModelAdmin, ModelManager
+from service.models.store import BundleStore
+from service.models.version_policy import Policy
+from service.models.versions import VersionState
 from service.settings import Settings
 from service.telemetry.metrics import Metrics
 
@@ -45,7 +45,7 @@ class Server(uvicorn.Server):
         self,
         config: uvicorn.Config,
         settings: Settings,
-        reception: Reception,
+        context: AppContext,
         companion: Companion,
         neighbours: Neighbours,
         *,
@@ -56,8 +56,8 @@ class Server(uvicorn.Server):
         self._adopting: set[asyncio.Task[None]] = set()
         self._told = False  # to leave
         self._notice_seconds = settings.notice_seconds
-        self._metrics = reception.metrics
-        self._departure = reception.departure
+        self._metrics = context.metrics
+        self._shutdown = context.shutdown
         self._companion = companion
         self._supervised = supervised
         self._accompanying: asyncio.Task[None] | None = None
@@ -77,8 +77,8 @@ class Server(uvicorn.Server):
         self._neighbours.beat()
         if await super().on_tick(counter) or self._told:
             self._neighbours.leave()
-            self._departure.announce(self._notice_seconds)
-        return self._departure.is_due
+            self._shutdown.announce(self._notice_seconds)
+        return self._shutdown.is_due
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Close the door, let requests finish, and end."""
@@ -115,7 +115,7 @@ class Server(uvicorn.Server):
         return connection
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002
-        """The first signal begins the departure; the second ends the process at once.
+        """The first signal begins the shutdown; the second ends the process at once.
 
         uvicorn's own would have the signal raised again after all is done, and the exit status be
         the signal's. Nor is its ``should_exit`` set: where it is by the end of the start, uvicorn
@@ -136,23 +136,26 @@ class Server(uvicorn.Server):
 def create_lone_server(settings: Settings, metrics: Metrics) -> Server:
     """The server of a process that keeps its models by itself, and looks for new ones on SIGHUP.
 
-    Raises BundleError, RuntimeUnusable and UnknownModel as ``Home.move_in`` does.
+    Raises BundleError, RuntimeUnusable and UnknownModel as ``ModelLoader.move_in`` does.
     """
-    home = Home(settings, metrics)
-    shelf, catalog = Shelf(settings.models), Catalog(Policy.parse(settings.version_policy))
-    keeper = Keeper(shelf, catalog, home, metrics.count_load, settings.watch_seconds)
-    home.move_in(keeper.first_bundles())
+    loader = ModelLoader(settings, metrics)
+    store, versions = (
+        BundleStore(settings.models),
+        VersionState(Policy.parse(settings.version_policy)),
+    )
+    manager = ModelManager(store, versions, loader, metrics.count_load, settings.watch_seconds)
+    loader.move_in(manager.first_bundles())
 
     async def keep() -> None:
-        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, keeper.ring)
-        await keeper.watch()
+        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, manager.ring)
+        await manager.watch()
 
-    return create_server(home, keeper, keep, settings, metrics)
+    return create_server(loader, manager, keep, settings, metrics)
 
 
 def create_server(
-    home: Home,
-    steward: Steward,
+    loader: ModelLoader,
+    admin: ModelAdmin,
     companion: Companion,
     settings: Settings,
     metrics: Metrics,
@@ -162,11 +165,11 @@ def create_server(
 ) -> Server:
     """The application over loaded models, in a server."""
     disable_created_metrics()  # type: ignore[no-untyped-call]  # they double the series and tell what nobody asks
-    app = create_app(home.models, settings, metrics, steward)
-    reception: Reception = app.state.reception
+    app = create_app(loader.models, settings, metrics, admin)
+    context: AppContext = app.state.context
     config = uvicorn.Config(
         app,
-        http=partial(Connection, reception=reception, neighbours=neighbours),  # type: ignore[arg-type]
+        http=partial(Connection, context=context, neighbours=neighbours),  # type: ignore[arg-type]
         host=settings.host,
         port=settings.port,
         ws="none",
@@ -180,4 +183,4 @@ def create_server(
         timeout_keep_alive=settings.keep_alive_seconds,
         timeout_graceful_shutdown=ceil(settings.drain_seconds),
     )
-    return Server(config, settings, reception, companion, neighbours, supervised=supervised)
+    return Server(config, settings, context, companion, neighbours, supervised=supervised)

@@ -18,7 +18,7 @@ from pydantic import (
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from service.http.keys import well_formed
-from service.models.policy import Policy
+from service.models.version_policy import Policy
 from service.runtimes.runtime import Precision
 
 MiB = 2**20

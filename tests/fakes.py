@@ -12,13 +12,13 @@ import numpy as np
 from fastapi import FastAPI
 
 from service.app import create_app
-from service.models.catalog import Catalog
-from service.models.home import Home
-from service.models.keeper import Keeper
+from service.models.loader import ModelLoader
+from service.models.manager import ModelManager
 from service.models.model import Model
-from service.models.policy import Policy
-from service.models.repository import Repository
-from service.models.shelf import Shelf
+from service.models.registry import ModelRegistry
+from service.models.store import BundleStore
+from service.models.version_policy import Policy
+from service.models.versions import VersionState
 from service.settings import Settings
 from service.telemetry.metrics import Metrics
 from vae.bundle import Bundle, open_bundle, to_npz, write_bundle
@@ -174,17 +174,19 @@ def fake_service(models: Path, spec: InputSpec = IMAGE, **overrides: Any) -> Fak
     model = Model(bundle, runtime, settings, metrics.batch_observer(bundle.manifest))
     runtime.calls.clear()  # those of the warm-up
     metrics.add_model(bundle.manifest, lambda: model.queued_rows)
-    repository = Repository({"fake": {1: model}}, default="fake")
+    repository = ModelRegistry({"fake": {1: model}}, default="fake")
     return FakeService(create_app(repository, settings, metrics), runtime, model, metrics)
 
 
-def fake_keeper(models: Path, **overrides: Any) -> tuple[Keeper, Home, Metrics]:
-    """A keeper, the process that it keeps in step with ``models``, and its metrics."""
+def fake_manager(models: Path, **overrides: Any) -> tuple[ModelManager, ModelLoader, Metrics]:
+    """A manager, the process that it keeps in step with ``models``, and its metrics."""
     settings, metrics = fake_settings(models, **overrides), Metrics()
-    home = Home(settings, metrics)
-    catalog = Catalog(Policy.parse(settings.version_policy))
-    keeper = Keeper(Shelf(models), catalog, home, metrics.count_load, settings.watch_seconds)
-    return keeper, home, metrics
+    loader = ModelLoader(settings, metrics)
+    versions = VersionState(Policy.parse(settings.version_policy))
+    manager = ModelManager(
+        BundleStore(models), versions, loader, metrics.count_load, settings.watch_seconds
+    )
+    return manager, loader, metrics
 
 
 async def call(app: FastAPI, method: str, path: str, **request: Any) -> httpx.Response:

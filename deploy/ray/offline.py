@@ -22,10 +22,10 @@ from numpy.typing import NDArray
 from pyarrow import ArrowException, parquet
 
 from service.errors import InvalidInput
-from service.models.home import Home
+from service.models.loader import ModelLoader
 from service.models.model import Model
 from service.models.options import PosteriorOptions, ScoreOptions
-from service.models.shelf import Shelf
+from service.models.store import BundleStore
 from service.settings import Settings
 from service.telemetry.metrics import Metrics
 from service.wire.rows import RowSpec
@@ -154,10 +154,10 @@ def _load(job: Job) -> Model:
         max_queue_rows=job.max_rows,
         max_request_rows=job.max_rows,
     )
-    home = Home(settings, Metrics())
-    shelf = Shelf(job.bundle)
-    home.move_in(shelf.open(key) for key in shelf.scan())
-    return home.models.get()
+    loader = ModelLoader(settings, Metrics())
+    store = BundleStore(job.bundle)
+    loader.move_in(store.open(key) for key in store.scan())
+    return loader.models.get()
 
 
 def _require_columns(data: Path, needed: Sequence[str]) -> None:

@@ -27,11 +27,11 @@ from ray import serve
 from ray.serve import Application
 
 from service.app import create_app
-from service.models.catalog import Catalog
-from service.models.home import Home
-from service.models.keeper import Keeper
-from service.models.policy import Policy
-from service.models.shelf import Shelf
+from service.models.loader import ModelLoader
+from service.models.manager import ModelManager
+from service.models.store import BundleStore
+from service.models.version_policy import Policy
+from service.models.versions import VersionState
 from service.settings import Settings
 from service.telemetry.metrics import Metrics
 
@@ -93,17 +93,20 @@ def create_replica(settings: Settings) -> FastAPI:
     Raises BundleError, RuntimeUnusable and UnknownModel like the service when it starts.
     """
     metrics = Metrics()
-    home = Home(settings, metrics)
-    shelf, catalog = Shelf(settings.models), Catalog(Policy.parse(settings.version_policy))
-    keeper = Keeper(shelf, catalog, home, metrics.count_load, settings.watch_seconds)
-    home.move_in(keeper.first_bundles())
-    app = create_app(home.models, settings, metrics)
+    loader = ModelLoader(settings, metrics)
+    store, versions = (
+        BundleStore(settings.models),
+        VersionState(Policy.parse(settings.version_policy)),
+    )
+    manager = ModelManager(store, versions, loader, metrics.count_load, settings.watch_seconds)
+    loader.move_in(manager.first_bundles())
+    app = create_app(loader.models, settings, metrics)
     serving = app.router.lifespan_context
 
     @asynccontextmanager
     async def watching(app: FastAPI) -> AsyncIterator[None]:
         async with serving(app):
-            watch = asyncio.create_task(keeper.watch())
+            watch = asyncio.create_task(manager.watch())
             yield
             watch.cancel()
 

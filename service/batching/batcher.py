@@ -22,7 +22,7 @@ from typing import Protocol
 
 from service.batching.call import Call, Part, Rows, join
 from service.batching.cost import Cost
-from service.batching.pace import Pace
+from service.batching.pace import QueueEstimator
 from service.batching.queue import Queue
 from service.errors import InternalError, QueueFull, ServiceError, Unavailable
 
@@ -63,7 +63,7 @@ class Batcher:
         self._max_queue_rows = max_queue_rows
         self._observe = observe
         self._queue = Queue(max_batch_rows)
-        self._pace = Pace(cost, max_batch_rows)
+        self._pace = QueueEstimator(cost, max_batch_rows)
         self._suspects: deque[list[Part]] = deque()
         self._batch: list[Part] = []
         self._awake = False  # a batch runs, or one is to start in this turn of the event loop

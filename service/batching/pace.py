@@ -7,7 +7,7 @@ from service.batching.cost import LEARNING_RATE, MOST, Cost
 CAUTION: Final = 1.5  # estimates err, and what is late by a little was computed for nothing
 
 
-class Pace:
+class QueueEstimator:
     """Seconds until rows are done that wait behind others.
 
     A busy event loop, or one that answers more refusals than requests, takes its time between two

@@ -5,9 +5,12 @@ while anything waits, so that a deadline is kept to within a tick.
 """
 
 import asyncio
+import logging
 import time
 from collections.abc import Iterator
 from typing import Protocol
+
+logger = logging.getLogger(__name__)
 
 
 class Waiting(Protocol):
@@ -40,6 +43,9 @@ class Deadlines:
         """From the one that was added first."""
         return iter(self._waiting)
 
+    def __contains__(self, waiting: object) -> bool:
+        return waiting in self._waiting
+
     def __len__(self) -> int:
         return len(self._waiting)
 
@@ -49,7 +55,11 @@ class Deadlines:
     def _tick(self) -> None:
         now = time.monotonic()
         for waiting in [each for each in self._waiting if each.deadline <= now]:
-            waiting.expire()
+            try:
+                waiting.expire()
+            except Exception:  # the others have deadlines, too
+                self.discard(waiting)
+                logger.exception("a deadline could not be kept. This is a bug.")
         self._ticking = bool(self._waiting)
         if self._ticking:
             self._tick_later()

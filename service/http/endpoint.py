@@ -16,7 +16,7 @@ from service.http.guard import Head
 from service.http.request import read
 from service.http.target import Target
 from service.models.model import Model
-from service.models.repository import Repository
+from service.models.registry import ModelRegistry
 from service.models.verbs import Verb
 from service.settings import Settings
 from service.wire.formats import Format, acceptable, format_of
@@ -24,6 +24,10 @@ from service.wire.formats import Format, acceptable, format_of
 logger = logging.getLogger(__name__)
 
 CLIENT_CLOSED_REQUEST: Final = 499  # in metrics; nobody is there to be answered
+LAST_RESORT: Final = (
+    b'{"type":"urn:vae-server:problem:internal-error","title":"Internal Server Error",'
+    b'"status":500,"detail":"the server failed on this request"}'
+)
 RawHeaders = tuple[tuple[bytes, bytes], ...]
 
 
@@ -45,7 +49,15 @@ class Reply(NamedTuple):
 
 
 def problem(error: ServiceError) -> Reply:
-    """The reply that an error stands for."""
+    """The reply that an error stands for; a constant one if writing that reply fails."""
+    try:
+        return _problem(error)
+    except Exception:
+        logger.exception("the reply to an error cannot be written. This is a bug.")
+        return Reply(500, MEDIA_TYPE.encode(), LAST_RESORT)
+
+
+def _problem(error: ServiceError) -> Reply:
     headers = tuple(
         (name.lower().encode(), value.encode("latin-1")) for name, value in error.headers.items()
     )
@@ -68,7 +80,7 @@ def service_error(error: Exception, method: str, path: str) -> ServiceError:
 class Endpoint:
     """Admits a head, then answers its body; a ServiceError is the caller's to know."""
 
-    def __init__(self, models: Repository, settings: Settings) -> None:
+    def __init__(self, models: ModelRegistry, settings: Settings) -> None:
         self._models = models
         self._timeout_ms = settings.timeout_ms
 

@@ -1,6 +1,6 @@
 """A verb's request in the fast lane: from the parser's callbacks to the reply's bytes.
 
-``service/http/protocol.py`` decides which requests come here, and when it is their turn.
+``service/http/connection.py`` decides which requests come here, and when it is their turn.
 """
 
 import asyncio
@@ -9,10 +9,9 @@ from typing import Any, Final, Protocol
 
 from service.batching.work import Work
 from service.errors import ServiceError
+from service.http.context import AppContext
 from service.http.endpoint import CLIENT_CLOSED_REQUEST, Admission, Reply
 from service.http.guard import Head, check_length
-from service.http.heads import Opening
-from service.http.reception import Reception
 from service.http.target import Target
 from service.models.model import Model
 
@@ -25,7 +24,7 @@ class Line(Protocol):
 
     transport: asyncio.Transport
     server_state: Any
-    reception: Reception
+    context: AppContext
 
     def on_response_complete(self) -> None: ...
 
@@ -39,7 +38,6 @@ class FastCycle(Work[Reply]):
 
     message_event: Final = asyncio.Event()  # set by the protocol; nobody waits for it here
     admission: Admission | None = None
-    length = 0
     response_complete = False
     disconnected = False
     more_body = True
@@ -58,38 +56,15 @@ class FastCycle(Work[Reply]):
         self._connection = connection
         self._received_at = time.monotonic()
 
-    @classmethod
-    def whole(cls, connection: Line, opening: Opening, body: bytes) -> "FastCycle":
-        """A request of which all is here, and whose head was admitted before."""
-        target, query, head, keep_alive, admission, _ = opening
-        cycle = cls(connection, target, head, query, keep_alive=keep_alive)
-        cycle.admission = admission
-        cycle._chunks = (body,)
-        cycle.more_body = False
-        return cycle
-
-    @property
-    def opening(self) -> Opening | None:
-        """For the next request with this head; None unless this one was admitted and is whole."""
-        if self.admission is None or self.more_body:
-            return None
-        return Opening(
-            self.target, self.query, self.head, self.keep_alive, self.admission, self.length
-        )
-
     def start(self) -> None:
         """Its turn has come: what the head alone decides is decided, before the body is read."""
         self._started = 1
-        self._connection.reception.metrics.in_flight += 1
+        self._connection.context.metrics.in_flight += 1
         try:
-            if self.admission is None:
-                self._pass_door()
+            self._pass_door()
             self._op = self.target.verb.name
-            self._model = self._connection.reception.endpoint.find(self.target)
-            if self.admission is None:
-                self.admission = self._connection.reception.endpoint.admit(
-                    self.target.verb, self.head
-                )
+            self._model = self._connection.context.endpoint.find(self.target)
+            self.admission = self._connection.context.endpoint.admit(self.target.verb, self.head)
         except Exception as error:
             self.fail(error)
         else:
@@ -104,7 +79,6 @@ class FastCycle(Work[Reply]):
     def receive_end(self) -> None:
         """The whole body is here."""
         self.more_body = False
-        self.length = sum(map(len, self._chunks))
         if self._model is not None and self.admission is not None and not self.response_complete:
             self._answer(self._model, self.admission)
 
@@ -118,10 +92,10 @@ class FastCycle(Work[Reply]):
     def succeed(self, result: Reply) -> None:
         """Write the reply."""
         connection, status = self._connection, result.status
-        reception = connection.reception
-        self._request_id = reception.request_ids.of(self.head)
+        context = connection.context
+        self._request_id = context.request_ids.of(self.head)
         common = connection.server_state.default_headers
-        head = reception.head_of_reply(result, common, self._request_id, self._last_lines())
+        head = context.head_of_reply(result, common, self._request_id, self._last_lines())
         if len(result.body) <= JOIN_UP_TO:
             connection.transport.write(head + result.body)
         else:
@@ -134,39 +108,38 @@ class FastCycle(Work[Reply]):
     def fail(self, error: Exception) -> None:
         """Write the reply that the error stands for."""
         self.abandon()
-        reception = self._connection.reception
-        reply, self._error = reception.refuse(error, "POST", f"/{self.target.verb.name}")
+        context = self._connection.context
+        reply, self._error = context.refuse(error, "POST", f"/{self.target.verb.name}")
         self.succeed(reply)
 
     def _pass_door(self) -> None:
-        reception = self._connection.reception
-        reception.keys.check(self.head)
-        check_length(self.head, reception.settings.max_body_bytes)
+        context = self._connection.context
+        context.keys.check(self.head)
+        check_length(self.head, context.settings.max_body_bytes)
 
     def _answer(self, model: Model, admission: Admission) -> None:
         body = self._chunks[0] if len(self._chunks) == 1 else b"".join(self._chunks)
         self._chunks = ()
-        reception = self._connection.reception
+        context = self._connection.context
         self.deadline = self._received_at + admission.timeout
-        self.begin(reception.endpoint.answer(self.target.verb, model, admission, self.query, body))
-        if not self.response_complete:
-            reception.deadlines.add(self)
+        context.deadlines.add(self)  # before anything of the request runs
+        self.begin(context.endpoint.answer(self.target.verb, model, admission, self.query, body))
 
     def _last_lines(self) -> bytes:
         lines = b"" if self._model is None else self._model.label_line
-        if self.waited and self._connection.reception.settings.server_timing:
-            timing = self._connection.reception.timing_of(self.queue_seconds, self.compute_seconds)
+        if self.waited and self._connection.context.settings.server_timing:
+            timing = self._connection.context.timing_of(self.queue_seconds, self.compute_seconds)
             lines += b"server-timing: %b\r\n" % timing
         return lines if self.keep_alive else lines + CLOSE_LINE
 
     def _finish(self, status: int) -> None:
         self.response_complete = True
-        reception = self._connection.reception
-        reception.deadlines.discard(self)
-        reception.metrics.in_flight -= self._started
+        context = self._connection.context
+        context.deadlines.discard(self)
+        context.metrics.in_flight -= self._started
         label = "" if self._model is None else self._model.label
         self._model = self._call = self._coroutine = None  # an idle connection keeps no model
         seconds = time.monotonic() - self._received_at
-        reception.part(
+        context.part(
             self._op, label, status, seconds, self._request_id, self.head, self, self._error
         )

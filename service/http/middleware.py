@@ -11,15 +11,16 @@ from typing import Final
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from service.errors import ServiceError
+from service.errors import Malformed, ServiceError
+from service.http.context import AppContext
 from service.http.endpoint import CLIENT_CLOSED_REQUEST, Reply
 from service.http.guard import ApiKeys, Head, check_length, head_of, too_large
-from service.http.reception import Reception
 
 MODEL_LABEL: Final = "vae.model"  # routes put the name/version that answers into the scope here
 WORK: Final = "vae.work"  # and the Work that is done for the request here
 PASSAGE: Final = "vae.passage"  # the Register's, for the FrontDoor
 OPEN_PATHS: Final = ("/health/live", "/health/ready", "/", "/docs")
+CONTROL_CHARACTER: Final = re.compile(r"[\x00-\x1f\x7f]")
 ADMIN_PATH: Final = re.compile(r"/models/[^/]*/versions/[^/]*/(load|unload)")
 
 
@@ -43,14 +44,14 @@ def is_open(path: str) -> bool:
 class Register:
     """The outermost layer: gives every request its id, counts it, and has it told of."""
 
-    def __init__(self, app: ASGIApp, reception: Reception) -> None:
+    def __init__(self, app: ASGIApp, context: AppContext) -> None:
         self._app = app
-        self._reception = reception
+        self._context = context
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return await self._app(scope, receive, send)
-        passage = scope[PASSAGE] = Passage(scope, receive, send, self._reception)
+        passage = scope[PASSAGE] = Passage(scope, receive, send, self._context)
         try:
             await self._app(scope, passage.receive, passage.send)
         finally:
@@ -66,9 +67,9 @@ class FrontDoor:
     where there are any, and no other.
     """
 
-    def __init__(self, app: ASGIApp, reception: Reception, admin_keys: ApiKeys) -> None:
+    def __init__(self, app: ASGIApp, context: AppContext, admin_keys: ApiKeys) -> None:
         self._app = app
-        self._reception = reception
+        self._context = context
         self._admin_keys = admin_keys
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -84,11 +85,13 @@ class FrontDoor:
             await to_response(passage.refuse(error))(scope, receive, send)
 
     def _let_in(self, path: str, head: Head) -> None:
+        if CONTROL_CHARACTER.search(path):
+            raise Malformed("the path holds a control character", given=repr(path))
         if self._admin_keys and ADMIN_PATH.fullmatch(path):
             self._admin_keys.check(head)
         elif not is_open(path):
-            self._reception.keys.check(head)
-        check_length(head, self._reception.settings.max_body_bytes)
+            self._context.keys.check(head)
+        check_length(head, self._context.settings.max_body_bytes)
 
 
 class Passage:
@@ -98,19 +101,19 @@ class Passage:
     _received = 0
     _error: ServiceError | None = None
 
-    def __init__(self, scope: Scope, receive: Receive, send: Send, reception: Reception) -> None:
+    def __init__(self, scope: Scope, receive: Receive, send: Send, context: AppContext) -> None:
         self.head = head_of(scope["headers"])
         self._scope, self._receive, self._send = scope, receive, send
-        self._reception = reception
-        self._request_id = reception.request_ids.of(self.head)
+        self._context = context
+        self._request_id = context.request_ids.of(self.head)
         self._started = time.monotonic()
-        reception.metrics.in_flight += 1
+        context.metrics.in_flight += 1
 
     async def receive(self) -> Message:
         """The next message. Raises TooLarge for a body that grows over the limit as it comes."""
         message = await self._receive()
         self._received += len(message.get("body", b""))
-        limit = self._reception.settings.max_body_bytes
+        limit = self._context.settings.max_body_bytes
         if self._received > limit:
             raise too_large(self._received, limit)
         return message
@@ -125,17 +128,17 @@ class Passage:
     def refuse(self, error: Exception) -> Reply:
         """The reply to an error, which is told of."""
         scope = self._scope
-        reply, self._error = self._reception.refuse(error, scope["method"], scope["path"])
+        reply, self._error = self._context.refuse(error, scope["method"], scope["path"])
         return reply
 
     def end(self) -> None:
         """Count the request, and tell of it."""
-        reception, scope = self._reception, self._scope
-        reception.metrics.in_flight -= 1
+        context, scope = self._context, self._scope
+        context.metrics.in_flight -= 1
         label, status = scope.get(MODEL_LABEL, ""), self.status or CLIENT_CLOSED_REQUEST
         seconds = time.monotonic() - self._started
         work = scope.get(WORK)
-        reception.part(
+        context.part(
             self._op(), label, status, seconds, self._request_id, self.head, work, self._error
         )
 
@@ -149,6 +152,6 @@ class Passage:
         if MODEL_LABEL in self._scope:
             yield b"x-model", self._scope[MODEL_LABEL].encode()
         work = self._scope.get(WORK)
-        if work is not None and work.waited and self._reception.settings.server_timing:
-            timing = self._reception.timing_of(work.queue_seconds, work.compute_seconds)
+        if work is not None and work.waited and self._context.settings.server_timing:
+            timing = self._context.timing_of(work.queue_seconds, work.compute_seconds)
             yield b"server-timing", timing

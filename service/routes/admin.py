@@ -2,11 +2,12 @@
 
 from typing import Final, Literal
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Depends, Request
 from pydantic import BaseModel
 
-from service.models.keeper import Steward
-from service.models.shelf import Key
+from service.http.guard import ApiKeys, head_of
+from service.models.manager import ModelAdmin
+from service.models.store import ModelVersion
 from service.routes.openapi import problems
 from service.routes.paths import ModelPath, VersionPath
 
@@ -26,9 +27,17 @@ class Done(BaseModel):
     state: Literal["serving", "unloaded"]
 
 
-def create_router(steward: Steward) -> APIRouter:
-    """/models/{model}/versions/{version}/load and …/unload."""
-    router = APIRouter(tags=["administration"], responses=problems(ERRORS))
+def create_router(admin: ModelAdmin, keys: ApiKeys) -> APIRouter:
+    """/models/{model}/versions/{version}/load and …/unload, for requests with one of ``keys``."""
+
+    async def require_admin_key(request: Request) -> None:
+        keys.check(head_of(request.scope["headers"]))
+
+    router = APIRouter(
+        tags=["administration"],
+        responses=problems(ERRORS),
+        dependencies=[Depends(require_admin_key)],
+    )
 
     @router.post(
         "/models/{model}/versions/{version}/load",
@@ -36,7 +45,7 @@ def create_router(steward: Steward) -> APIRouter:
         summary="Serve this version, whatever the policy says; read it again if it is served",
     )
     async def load(model: ModelPath, version: VersionPath) -> Done:
-        await steward.load(Key(model, version))
+        await admin.load(ModelVersion(model, version))
         return Done(name=model, version=version, state="serving")
 
     @router.post(
@@ -45,7 +54,7 @@ def create_router(steward: Steward) -> APIRouter:
         summary="Serve this version no more, whatever the policy says",
     )
     async def unload(model: ModelPath, version: VersionPath) -> Done:
-        await steward.unload(Key(model, version))
+        await admin.unload(ModelVersion(model, version))
         return Done(name=model, version=version, state="unloaded")
 
     return router

@@ -8,7 +8,7 @@ import time
 from typing import Any, Final
 
 from service.settings import Settings
-from service.telemetry.visit import Visit, Witness
+from service.telemetry.record import RequestObserver, RequestRecord
 
 SERVICE_NAME: Final = "vae-server"
 
@@ -17,7 +17,7 @@ class TracingUnusable(Exception):
     """The packages of the extra are missing; the message says so."""
 
 
-def tracer(settings: Settings) -> Witness | None:
+def tracer(settings: Settings) -> RequestObserver | None:
     """What turns visits into spans; None without an endpoint. Raises TracingUnusable."""
     if settings.otlp_endpoint is None:
         return None
@@ -46,7 +46,7 @@ class Tracer:
         self._propagator = TraceContextTextMapPropagator()
         self._server, self._error = SpanKind.SERVER, StatusCode.ERROR
 
-    def __call__(self, visit: Visit) -> None:
+    def __call__(self, visit: RequestRecord) -> None:
         """Record the visit as a span that ends now."""
         ended = time.time_ns()
         span = self._tracer.start_span(
@@ -66,7 +66,7 @@ class Tracer:
         return self._propagator.extract({"traceparent": traceparent.decode("latin-1")})
 
 
-def _attributes(visit: Visit) -> dict[str, str | int | float]:
+def _attributes(visit: RequestRecord) -> dict[str, str | int | float]:
     """Names of OpenTelemetry's semantic conventions where there are any."""
     found: dict[str, str | int | float] = {
         "http.request.method": "POST",

@@ -12,12 +12,12 @@ from contextlib import suppress
 from dataclasses import asdict
 from typing import Any, Final
 
-from service.models.catalog import Entry
-from service.models.shelf import Key
+from service.models.store import ModelVersion
+from service.models.versions import VersionStatus
 from service.settings import Settings
 from service.workers.channel import MAX_LINE, Answer, Channel, Gone
 from service.workers.snapshot import Copy
-from service.workers.worker import Order
+from service.workers.worker import WorkerConfig
 
 logger = logging.getLogger(__name__)
 
@@ -33,7 +33,7 @@ class Worker:
     def __init__(
         self,
         process: asyncio.subprocess.Process,
-        stock: Mapping[Key, Copy],
+        stock: Mapping[ModelVersion, Copy],
         streams: tuple[asyncio.StreamReader, asyncio.StreamWriter],
         answers: Mapping[str, Answer],
         settings: Settings,
@@ -49,7 +49,7 @@ class Worker:
 
     @classmethod
     async def start(
-        cls, order: Order, stock: Mapping[Key, Copy], answers: Mapping[str, Answer]
+        cls, order: WorkerConfig, stock: Mapping[ModelVersion, Copy], answers: Mapping[str, Answer]
     ) -> "Worker":
         """Start a process and give it its order; ``answers`` are to what it may ask."""
         ours, theirs = socket.socketpair()
@@ -108,7 +108,7 @@ class Worker:
         with suppress(ProcessLookupError):
             self.process.send_signal(number)
 
-    async def load(self, key: Key, copy: Copy) -> None:
+    async def load(self, key: ModelVersion, copy: Copy) -> None:
         """Have it serve a copy. Raises BundleRefused, and Gone when it ended.
 
         It shows signs of life meanwhile, and is killed when it takes as long as no start may.
@@ -121,12 +121,12 @@ class Worker:
             raise Gone from None
         self.stock[key] = copy
 
-    async def unload(self, key: Key) -> None:
+    async def unload(self, key: ModelVersion) -> None:
         """Have it serve a version no more. Raises Gone when it ended."""
         await self._channel.call("unload", name=key.name, version=key.version)
         del self.stock[key]
 
-    def show(self, entries: Sequence[Entry]) -> None:
+    def show(self, entries: Sequence[VersionStatus]) -> None:
         """Let it know of every version."""
         self._channel.tell("show", entries=[asdict(entry) for entry in entries])
 

@@ -15,20 +15,20 @@ from contextlib import ExitStack
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from service.models.catalog import Catalog
-from service.models.home import default_of
-from service.models.keeper import Keeper
-from service.models.policy import Policy
-from service.models.shelf import Key, Shelf
+from service.models.loader import default_of
+from service.models.manager import ModelManager
+from service.models.store import BundleStore, ModelVersion
+from service.models.version_policy import Policy
+from service.models.versions import VersionState
 from service.settings import Settings
 from service.telemetry import metrics
 from service.telemetry.metrics import Metrics, forget_gauges
-from service.workers.fleet import WorkerFleet
 from service.workers.listeners import Listeners
+from service.workers.pool import WorkerPool
 from service.workers.process import Worker
 from service.workers.restarts import Restarts
 from service.workers.snapshot import Copy, Snapshot
-from service.workers.worker import Order, longest_drain
+from service.workers.worker import WorkerConfig, longest_drain
 
 logger = logging.getLogger(__name__)
 
@@ -44,12 +44,12 @@ class Supervisor:
     """
 
     def __init__(
-        self, settings: Settings, private: Path, fleet: WorkerFleet, keeper: Keeper
+        self, settings: Settings, private: Path, fleet: WorkerPool, manager: ModelManager
     ) -> None:
         self._settings = settings
         self._private = private
         self._fleet = fleet
-        self._keeper = keeper
+        self._manager = manager
         self._listeners = Listeners(settings.host, settings.port)
         self._restarts = [Restarts() for _ in range(settings.workers)]
         self._workers: dict[int, Worker] = {}  # by slot
@@ -67,7 +67,7 @@ class Supervisor:
         logger.info("will serve on http://%s:%d", self._settings.host, port)
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(self._keep(slot)) for slot in range(len(self._restarts))]
-            tasks.append(group.create_task(self._keeper.watch()))
+            tasks.append(group.create_task(self._manager.watch()))
             await self._over.wait()
             for task in tasks:
                 task.cancel()
@@ -79,7 +79,7 @@ class Supervisor:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, self._on_signal)
-        loop.add_signal_handler(signal.SIGHUP, self._keeper.ring)
+        loop.add_signal_handler(signal.SIGHUP, self._manager.ring)
 
     def _on_signal(self) -> None:
         if self._over.is_set():  # the second one
@@ -131,8 +131,8 @@ class Supervisor:
         forget_gauges(self._private / "metrics", slot)
         return served
 
-    async def _start(self, slot: int, stock: Mapping[Key, Copy]) -> Worker:
-        order = Order(
+    async def _start(self, slot: int, stock: Mapping[ModelVersion, Copy]) -> Worker:
+        order = WorkerConfig(
             slot=slot,
             listeners=await self._listeners.open(slot),
             stock=tuple(stock.values()),
@@ -142,10 +142,10 @@ class Supervisor:
         return await Worker.start(order, stock, {"load": self._load, "unload": self._unload})
 
     async def _load(self, name: str, version: int) -> None:
-        await self._keeper.load(Key(name, version))
+        await self._manager.load(ModelVersion(name, version))
 
     async def _unload(self, name: str, version: int) -> None:
-        await self._keeper.unload(Key(name, version))
+        await self._manager.unload(ModelVersion(name, version))
 
     async def _drain(self) -> None:
         """Let the workers finish what they have; kill those that take too long."""
@@ -185,11 +185,14 @@ def _prepare(settings: Settings, private: Path) -> Supervisor:
     (private / "metrics").mkdir()
     metrics.share(private / "metrics", settings.workers)  # as if in one slot more
     count = Metrics(private / "metrics").count_load
-    fleet = WorkerFleet(Snapshot(private / "models"))
-    shelf, catalog = Shelf(settings.models), Catalog(Policy.parse(settings.version_policy))
-    keeper = Keeper(shelf, catalog, fleet, count, settings.watch_seconds)
-    names = fleet.move_in(keeper.first_bundles())
+    fleet = WorkerPool(Snapshot(private / "models"))
+    store, versions = (
+        BundleStore(settings.models),
+        VersionState(Policy.parse(settings.version_policy)),
+    )
+    manager = ModelManager(store, versions, fleet, count, settings.watch_seconds)
+    names = fleet.move_in(manager.first_bundles())
     # Found once: a worker that starts when there are more models must not find another.
     default = default_of(settings.default_model, names)
     settings = settings.model_copy(update={"default_model": default})
-    return Supervisor(settings, private, fleet, keeper)
+    return Supervisor(settings, private, fleet, manager)

@@ -1,7 +1,7 @@
 """``python -m service.workers.worker``: one of several processes that serve on one port.
 
 Started by the supervisor alone. Standard input is a socket to it: one line of JSON comes in, the
-order; after that it is a channel (``channel.py``) for the follower. When the other end
+order; after that it is a channel (``channel.py``) for the agent. When the other end
 closes, the supervisor is gone and this process drains and ends as well.
 """
 
@@ -21,14 +21,15 @@ from typing import Any, Final
 from pydantic import SecretStr
 
 from service.errors import UnknownModel
-from service.models.home import Home
+from service.models.loader import ModelLoader
 from service.runtimes.runtime import RuntimeUnusable
 from service.server import create_server
 from service.settings import Settings
-from service.telemetry import logs, metrics
+from service.telemetry import logging as logs
+from service.telemetry import metrics
 from service.telemetry.metrics import Metrics
 from service.telemetry.tracing import TracingUnusable
-from service.workers.follower import Follower
+from service.workers.agent import WorkerAgent
 from service.workers.neighbours import WorkerNeighbours
 from service.workers.snapshot import Copy
 from vae.bundle import BundleError
@@ -37,7 +38,7 @@ CLOSING_SECONDS: Final = 5.0  # what a process may need to end after its request
 
 
 @dataclass(frozen=True)
-class Order:
+class WorkerConfig:
     """What a worker is to serve, and as which of them.
 
     ``slot`` is its place among the workers, ``listeners`` are numbers of inherited descriptors,
@@ -61,7 +62,7 @@ class Order:
         return json.dumps(fields, default=_plain).encode() + b"\n"
 
     @classmethod
-    def from_line(cls, line: bytes) -> "Order":
+    def from_line(cls, line: bytes) -> "WorkerConfig":
         """What ``to_line`` wrote."""
         fields = json.loads(line)
         return cls(
@@ -83,7 +84,7 @@ def main() -> int:
     line = supervisor.makefile("rb", buffering=0).readline()  # and not a byte of what follows
     if not line:
         return 1  # the supervisor ended while it started this process
-    order = Order.from_line(line)
+    order = WorkerConfig.from_line(line)
     settings = order.settings
     outlet = logs.configure(settings)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # of a terminal; the supervisor heeds it for all
@@ -92,21 +93,19 @@ def main() -> int:
     counts = Metrics(order.metrics)
     counts.watch(outlet)
     try:
-        home = Home(settings, counts)
-        home.move_in(copy.open() for copy in order.stock)
+        loader = ModelLoader(settings, counts)
+        loader.move_in(copy.open() for copy in order.stock)
     except (BundleError, RuntimeUnusable, TracingUnusable, UnknownModel) as error:
         print(f"vae-serve: {error}", file=sys.stderr)  # noqa: T201
         return 1
-    follower = Follower(supervisor, home)
+    agent = WorkerAgent(supervisor, loader)
     neighbours = WorkerNeighbours(order.private, order.slot, settings.workers)
-    server = create_server(
-        home, follower, follower.run, settings, counts, neighbours, supervised=True
-    )
+    server = create_server(loader, agent, agent.run, settings, counts, neighbours, supervised=True)
     server.serve_until_told([socket.socket(fileno=number) for number in order.listeners])
     return 0
 
 
-def _end_with(supervisor: socket.socket, order: Order) -> None:
+def _end_with(supervisor: socket.socket, order: WorkerConfig) -> None:
     """Wait for the supervisor's end; then tidy up for it, drain, and end whatever hangs.
 
     In a thread, since the event loop may be what hangs.

@@ -15,7 +15,7 @@ import pytest
 import uvicorn
 from uvicorn.server import ServerState
 
-from service.http.protocol import Connection
+from service.http.connection import Connection
 from tests.fakes import fake_service
 from tests.mutations import SLOWEST_SECONDS, Mutator, bounded, repair_length
 
@@ -86,7 +86,7 @@ class Ground:
     def __init__(self, models: Path) -> None:
         service = fake_service(models, inline_ms=1000)
         self._calls = service.runtime.calls
-        self._reception = service.app.state.reception
+        self._context = service.app.state.context
         self._config = uvicorn.Config(service.app, log_config=None, access_log=False, ws="none")
         self._state = ServerState()
         self.statuses: Counter[int] = Counter()
@@ -94,7 +94,7 @@ class Ground:
     def feed(self, pieces: Iterator[bytes]) -> Connection:
         """A connection that receives the pieces, as long as it does not close."""
         connection = Connection(
-            config=self._config, server_state=self._state, app_state={}, reception=self._reception
+            config=self._config, server_state=self._state, app_state={}, context=self._context
         )
         connection.connection_made(Wire())
         for piece in pieces:
@@ -116,9 +116,9 @@ class Ground:
             await asyncio.wait(self._state.tasks)
         self._calls.clear()
         assert not self._state.connections
-        assert self._reception.metrics.in_flight == 0
-        assert len(self._reception.waits) == 0
-        assert len(self._reception.deadlines) == 0
+        assert self._context.metrics.in_flight == 0
+        assert len(self._context.waits) == 0
+        assert len(self._context.deadlines) == 0
 
     def _count(self, sent: bytes) -> None:
         found = [int(each) for each in STATUS_LINE.findall(sent)]

@@ -11,6 +11,8 @@ from typing import Any
 import httpx
 import numpy as np
 import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 from PIL import Image
 from prometheus_client.parser import text_string_to_metric_families
 from pydantic import SecretStr
@@ -18,8 +20,8 @@ from safetensors.numpy import load, save
 
 from service.app import create_app
 from service.errors import BundleRefused
-from service.models.repository import Repository
-from service.models.shelf import Key
+from service.models.registry import ModelRegistry
+from service.models.store import ModelVersion
 from service.telemetry.metrics import Metrics
 from tests.fakes import COLOUR, IMAGE, VECTOR, FakeService, call, fake_service, fake_settings
 
@@ -469,10 +471,10 @@ def test_admin_keys_and_api_keys_open_each_their_own(tmp_path: Path) -> None:
     loaded: list[str] = []
 
     class Remembers:
-        async def load(self, key: Key) -> None:
+        async def load(self, key: ModelVersion) -> None:
             loaded.append(str(key))
 
-        async def unload(self, key: Key) -> None:
+        async def unload(self, key: ModelVersion) -> None:
             raise BundleRefused("no")
 
     async def ask(method: str, path: str, key: str) -> int:
@@ -485,14 +487,65 @@ def test_admin_keys_and_api_keys_open_each_their_own(tmp_path: Path) -> None:
     settings = fake_settings(
         tmp_path, api_keys=(SecretStr("k-api"),), admin_keys=(SecretStr("k-admin"),)
     )
-    app = create_app(Repository(), settings, Metrics(), Remembers())
+    app = create_app(ModelRegistry(), settings, Metrics(), Remembers())
     assert asyncio.run(body()) == [401, 200, 401, 200, 401, 401, 401, 409, 401]
     assert loaded == ["fake/1"]
     assert LOAD.replace("fake/versions/1", "{model}/versions/{version}") in app.openapi()["paths"]
 
 
+SPELLINGS = (
+    "%0A",
+    "%0D",
+    "%00",
+    "%09",
+    "%20",
+    "/",
+    "//",
+    "%2F",
+    ";",
+    ";x=1",
+    ".",
+    "/.",
+    "%2e",
+    "?",
+    "#",
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    verb=st.sampled_from(["load", "unload", "Load", "UNLOAD"]),
+    spelling=st.sampled_from(SPELLINGS),
+    place=st.integers(0, 40),
+    api_keys=st.sampled_from([(), (SecretStr("k-api"),)]),
+    key=st.sampled_from(["", "k-api"]),
+)
+@example(verb="unload", spelling="%0A", place=40, api_keys=(), key="")
+@example(verb="load", spelling="%0A", place=40, api_keys=(SecretStr("k-api"),), key="k-api")
+def test_no_spelling_of_a_path_loads_a_model_without_an_admin_key(
+    verb: str, spelling: str, place: int, api_keys: tuple[SecretStr, ...], key: str
+) -> None:
+    reached: list[ModelVersion] = []
+
+    class Remembers:
+        async def load(self, key: ModelVersion) -> None:
+            reached.append(key)
+
+        unload = load
+
+    path = f"/models/fake/versions/1/{verb}"
+    path = path[: place + 1] + spelling + path[place + 1 :]
+    admin = {"admin_keys": (SecretStr("k-admin"),), "api_keys": api_keys}
+    app = create_app(
+        ModelRegistry(), fake_settings(Path("models"), **admin), Metrics(), Remembers()
+    )
+    reply = asyncio.run(call(app, "POST", path, headers={"x-api-key": key}))
+    assert reached == []
+    assert reply.status_code >= 300
+
+
 def test_a_service_without_models_is_not_ready_and_says_what_it_lacks(tmp_path: Path) -> None:
-    app = create_app(Repository(), fake_settings(tmp_path), Metrics())
+    app = create_app(ModelRegistry(), fake_settings(tmp_path), Metrics())
     ready = asyncio.run(call(app, "GET", "/health/ready"))
     assert problem(ready, 503)["detail"] == "no model is served"
     assert asyncio.run(call(app, "GET", "/health/live")).status_code == 200

@@ -38,4 +38,4 @@ def test_who_is_told_to_leave_while_it_starts_gives_notice_all_the_same(tmp_path
     server = create_lone_server(settings, Metrics())
     server.handle_exit(signal.SIGTERM, None)
     server.serve_until_told()
-    assert server._departure.is_due
+    assert server._shutdown.is_due

@@ -9,7 +9,7 @@ import httpx
 import pytest
 from pydantic import SecretStr
 
-from service.http.pages import DIRECTORY
+from service.routes.pages import DIRECTORY
 from tests.fakes import call, fake_service
 
 PAGES = {"index.html": "main.js", "docs.html": "docs.js"}  # each with its first module

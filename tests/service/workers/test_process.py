@@ -10,14 +10,14 @@ from typing import Any
 
 import pytest
 
-from service.models.shelf import Key
+from service.models.store import ModelVersion
 from service.workers import process
 from service.workers.channel import MAX_LINE, Channel, Gone
 from service.workers.process import Worker
 from service.workers.snapshot import Copy
 from tests.fakes import fake_settings
 
-KEY, COPY = Key("fake", 1), Copy("copies/1", "fake/1")
+KEY, COPY = ModelVersion("fake", 1), Copy("copies/1", "fake/1")
 SOON = 0.05
 
 

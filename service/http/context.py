@@ -8,16 +8,15 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 from service.batching.work import Work
 from service.errors import ServiceError
 from service.http.deadlines import Deadlines
-from service.http.departure import Departure
 from service.http.endpoint import Endpoint, Reply, problem, service_error
 from service.http.guard import ApiKeys, Head, RequestIds
-from service.http.heads import Heads
-from service.models.repository import Repository
+from service.http.shutdown import GracefulShutdown
+from service.models.registry import ModelRegistry
 from service.settings import Settings
-from service.telemetry.logs import AccessLog, RefusalLog
+from service.telemetry.logging import AccessLog, RefusalLog
 from service.telemetry.metrics import Metrics
+from service.telemetry.record import RequestObserver, RequestRecord
 from service.telemetry.tracing import tracer
-from service.telemetry.visit import Visit, Witness
 
 Headers = list[tuple[bytes, bytes]]
 
@@ -41,7 +40,7 @@ class CommonLines:
 
 
 @dataclass(frozen=True)
-class Reception:
+class AppContext:
     """One of each for the whole service."""
 
     endpoint: Endpoint
@@ -50,16 +49,15 @@ class Reception:
     common_lines: CommonLines
     metrics: Metrics
     settings: Settings
-    heads: Heads
     cross_origin: bool  # pages of some other origins may ask, by the slow lane
     deadlines: Deadlines  # of requests
     waits: Deadlines  # of connections that wait for their client
-    departure: Departure
-    witnesses: tuple[Witness, ...]  # told of every request
+    shutdown: GracefulShutdown
+    observers: tuple[RequestObserver, ...]  # told of every request
     refusals: RefusalLog
 
     @classmethod
-    def open(cls, models: Repository, settings: Settings, metrics: Metrics) -> "Reception":
+    def open(cls, models: ModelRegistry, settings: Settings, metrics: Metrics) -> "AppContext":
         """By the settings."""
         return cls(
             endpoint=Endpoint(models, settings),
@@ -68,12 +66,11 @@ class Reception:
             common_lines=CommonLines(),
             metrics=metrics,
             settings=settings,
-            heads=Heads(),
             cross_origin=bool(settings.cors_origins),
             deadlines=Deadlines(tick_seconds=0.01),
             waits=Deadlines(tick_seconds=0.5),
-            departure=Departure(),
-            witnesses=_witnesses(settings),
+            shutdown=GracefulShutdown(),
+            observers=_observers(settings),
             refusals=RefusalLog(),
         )
 
@@ -96,9 +93,9 @@ class Reception:
     ) -> None:
         """Count a request that is over, and tell of it whoever wants to know."""
         self.metrics.observe_request(op, label, status, seconds)
-        if not self.witnesses and error is None:
+        if not self.observers and error is None:
             return
-        visit = Visit(
+        visit = RequestRecord(
             op=op,
             label=label,
             status=status,
@@ -110,8 +107,8 @@ class Reception:
             error=error,
         )
         self.refusals(visit)
-        for witness in self.witnesses:
-            witness(visit)
+        for observer in self.observers:
+            observer(visit)
 
     def timing_of(self, queue_seconds: float, compute_seconds: float) -> bytes:
         """The value of Server-Timing (W3C), in milliseconds."""
@@ -133,6 +130,6 @@ class Reception:
         )
 
 
-def _witnesses(settings: Settings) -> tuple[Witness, ...]:
+def _observers(settings: Settings) -> tuple[RequestObserver, ...]:
     access = AccessLog() if settings.access_log else None
-    return tuple(witness for witness in (access, tracer(settings)) if witness is not None)
+    return tuple(observer for observer in (access, tracer(settings)) if observer is not None)

@@ -3,11 +3,11 @@
 from collections.abc import Iterator, Mapping, Sequence
 
 from service.errors import UnknownModel
-from service.models.catalog import Entry
 from service.models.model import Model
+from service.models.versions import VersionStatus
 
 
-class Repository:
+class ModelRegistry:
     """Loaded models by name and version; the highest version of a name is its latest.
 
     ``default`` is the name that the bare paths serve, if any. ``entries`` is what there is to say
@@ -22,7 +22,7 @@ class Repository:
     ) -> None:
         self._models = {name: dict(versions) for name, versions in (models or {}).items()}
         self.default = default
-        self.entries: Sequence[Entry] = ()
+        self.entries: Sequence[VersionStatus] = ()
 
     def __iter__(self) -> Iterator[Model]:
         return (model for versions in self._models.values() for model in versions.values())

@@ -11,8 +11,8 @@ import signal
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 
 from service.errors import BundleRefused, ServiceError
-from service.models.catalog import Entry
-from service.models.shelf import Key
+from service.models.store import ModelVersion
+from service.models.versions import VersionStatus
 from service.workers.channel import Gone
 from service.workers.process import Worker
 from service.workers.snapshot import Copy, Snapshot
@@ -21,13 +21,13 @@ from vae.bundle import Bundle
 logger = logging.getLogger(__name__)
 
 
-class WorkerFleet:
+class WorkerPool:
     """Workers that start, serve and end, and the stock that they serve."""
 
     def __init__(self, snapshot: Snapshot) -> None:
         self._snapshot = snapshot
-        self._stock: dict[Key, Copy] = {}
-        self._entries: Sequence[Entry] = ()
+        self._stock: dict[ModelVersion, Copy] = {}
+        self._entries: Sequence[VersionStatus] = ()
         self._living: list[Worker] = []
         self._ready: list[Worker] = []
         self._changing = asyncio.Condition()
@@ -38,7 +38,9 @@ class WorkerFleet:
             self._stock[_key(bundle)] = self._snapshot.add(bundle)
         return sorted({key.name for key in self._stock})
 
-    async def recruit(self, start: Callable[[Mapping[Key, Copy]], Awaitable[Worker]]) -> Worker:
+    async def recruit(
+        self, start: Callable[[Mapping[ModelVersion, Copy]], Awaitable[Worker]]
+    ) -> Worker:
         """A worker that starts with the stock; say ``dismiss`` when it ended."""
         async with self._changing:
             worker = await start(self._stock)
@@ -78,20 +80,20 @@ class WorkerFleet:
                 await self._align_all()
                 await self._tidy()
 
-    async def unload(self, key: Key) -> None:
+    async def unload(self, key: ModelVersion) -> None:
         """Serve it in no worker."""
         async with self._changing:
             self._stock.pop(key, None)
             await self._align_all()
             await self._tidy()
 
-    def show(self, entries: Sequence[Entry]) -> None:
+    def show(self, entries: Sequence[VersionStatus]) -> None:
         """Let all workers know."""
         self._entries = entries
         for worker in self._ready:
             worker.show(entries)
 
-    async def _try(self, key: Key, copy: Copy) -> None:
+    async def _try(self, key: ModelVersion, copy: Copy) -> None:
         """Have one worker load a copy, and when that went well the others."""
         first, *others = self._ready
         try:
@@ -127,5 +129,5 @@ class WorkerFleet:
         await asyncio.to_thread(self._snapshot.keep, in_use)
 
 
-def _key(bundle: Bundle) -> Key:
-    return Key(bundle.manifest.name, bundle.manifest.version)
+def _key(bundle: Bundle) -> ModelVersion:
+    return ModelVersion(bundle.manifest.name, bundle.manifest.version)

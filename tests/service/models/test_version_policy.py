@@ -1,9 +1,9 @@
 import pytest
 
-from service.models.policy import Policy
-from service.models.shelf import Key
+from service.models.store import ModelVersion
+from service.models.version_policy import Policy
 
-KEYS = [Key("a", 1), Key("a", 2), Key("a", 10), Key("b", 1)]
+KEYS = [ModelVersion("a", 1), ModelVersion("a", 2), ModelVersion("a", 10), ModelVersion("b", 1)]
 
 
 def chosen(text: str) -> list[str]:

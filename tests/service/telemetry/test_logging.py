@@ -9,22 +9,30 @@ from pathlib import Path
 import pytest
 
 from service.errors import InvalidInput, QueueFull
-from service.telemetry.logs import EACH_SECOND, AccessLog, HumanFormatter, JsonFormatter, RefusalLog
-from service.telemetry.visit import Visit
+from service.telemetry.logging import (
+    EACH_SECOND,
+    AccessLog,
+    HumanFormatter,
+    JsonFormatter,
+    RefusalLog,
+)
+from service.telemetry.record import RequestRecord
 from tests.fakes import write_fake_bundle
 from tests.servers import serving
 from tests.service.http.test_lanes import ask, http
 
 
-def refused(error: InvalidInput | QueueFull, request_id: str = "r-1") -> Visit:
-    return Visit("encode", "fake/1", error.status, 0.002, 0.001, 0.0, request_id, None, error)
+def refused(error: InvalidInput | QueueFull, request_id: str = "r-1") -> RequestRecord:
+    return RequestRecord(
+        "encode", "fake/1", error.status, 0.002, 0.001, 0.0, request_id, None, error
+    )
 
 
 def test_a_flood_of_refusals_is_a_few_lines_and_a_number(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = [100.0]
-    monkeypatch.setattr("service.telemetry.logs.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("service.telemetry.logging.time.monotonic", lambda: now[0])
     caplog.set_level(logging.INFO)
     log = RefusalLog()
     for _ in range(1000):
@@ -57,7 +65,7 @@ def test_people_read_the_times_that_logging_would_write() -> None:
 
 def test_a_line_of_the_access_log_is_like_any_other(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
-    visit = Visit("encode", "fake/1", 200, 0.002, 0.001, 0.0, "r-1", None, None)
+    visit = RequestRecord("encode", "fake/1", 200, 0.002, 0.001, 0.0, "r-1", None, None)
     AccessLog()(visit)
     logging.getLogger("service.requests").info(visit)
     found, expected = (vars(record) for record in caplog.records)

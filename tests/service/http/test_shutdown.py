@@ -7,19 +7,19 @@ from typing import Any
 
 import pytest
 
-from service.http import departure
-from service.http.departure import Departure, close_door
+from service.http import shutdown
+from service.http.shutdown import GracefulShutdown, close_door
 
 
 def test_it_is_due_when_the_notice_is_over_and_announced_once() -> None:
-    leaving = Departure()
+    leaving = GracefulShutdown()
     assert not leaving.announced
     assert not leaving.is_due
     leaving.announce(3600)
     leaving.announce(0)
     assert leaving.announced
     assert not leaving.is_due
-    at_once = Departure()
+    at_once = GracefulShutdown()
     at_once.announce(0)
     assert at_once.is_due
 
@@ -38,7 +38,7 @@ class Guest:
 
 
 def test_those_who_came_in_are_asked_what_they_want(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(departure, "HANDSHAKE_SECONDS", 0)
+    monkeypatch.setattr(shutdown, "HANDSHAKE_SECONDS", 0)
 
     async def body(guest: Guest) -> None:
         closing = asyncio.create_task(close_door([], {1: guest}.values()))
@@ -46,7 +46,7 @@ def test_those_who_came_in_are_asked_what_they_want(monkeypatch: pytest.MonkeyPa
         assert not closing.done()
         guest.is_expected_to_ask = False
         await closing
-        monkeypatch.setattr(departure, "FIRST_REQUEST_SECONDS", 0.01)
+        monkeypatch.setattr(shutdown, "FIRST_REQUEST_SECONDS", 0.01)
         guest.is_expected_to_ask = True
         await close_door([], [guest])  # but not for ever
 
@@ -101,13 +101,13 @@ def test_who_knocked_before_is_let_in_and_who_knocks_after_is_not(
 def test_who_came_in_while_others_were_turned_away_is_heard(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(departure, "FIRST_REQUEST_SECONDS", 0)
+    monkeypatch.setattr(shutdown, "FIRST_REQUEST_SECONDS", 0)
     with (
         listening(socket.AF_INET, "127.0.0.1", locked=True) as listener,
         socket.socket() as client,
     ):
         asyncio.run(close_door([listener.fileno()], []))
-        client.setsockopt(socket.IPPROTO_IP, socket.IP_TTL, departure.MOST_HOPS)
+        client.setsockopt(socket.IPPROTO_IP, socket.IP_TTL, shutdown.MOST_HOPS)
         client.connect(listener.getsockname())
         accepted, _ = listener.accept()
         with accepted:

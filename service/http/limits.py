@@ -26,7 +26,7 @@ class Limits(Protocol):
     def min_body_rate(self) -> int: ...
 
 
-class Receipt:
+class RequestLimits:
     """One request that is coming in; times are of the monotonic clock."""
 
     def __init__(self, limits: Limits, now: float) -> None:

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from service.models.shelf import Key, Shelf
+from service.models.store import BundleStore, ModelVersion
 from tests.fakes import write_fake_bundle
 from vae.bundle import BundleError
 
@@ -13,23 +13,23 @@ def test_a_directory_of_bundles_is_read_by_its_names_alone(tmp_path: Path) -> No
     write_fake_bundle(tmp_path, "b")
     for other in ("a/.writing-x", "a/2", "a/03", ".hidden/1"):
         (tmp_path / other).mkdir(parents=True)
-    shelf = Shelf(tmp_path)
-    assert list(shelf.scan()) == [Key("a", 1), Key("a", 2), Key("b", 1)]
-    assert str(shelf.open(Key("b", 1)).manifest.name) == "b"
+    store = BundleStore(tmp_path)
+    assert list(store.scan()) == [ModelVersion("a", 1), ModelVersion("a", 2), ModelVersion("b", 1)]
+    assert str(store.open(ModelVersion("b", 1)).manifest.name) == "b"
     with pytest.raises(BundleError, match=r"a/2: manifest\.json cannot be read"):
-        shelf.open(Key("a", 2))
+        store.open(ModelVersion("a", 2))
 
 
 def test_a_stamp_changes_when_a_file_does_and_not_otherwise(tmp_path: Path) -> None:
     bundle = write_fake_bundle(tmp_path, "a")
-    shelf = Shelf(tmp_path)
-    stamps = [shelf.scan()[Key("a", 1)] for _ in range(2)]
+    store = BundleStore(tmp_path)
+    stamps = [store.scan()[ModelVersion("a", 1)] for _ in range(2)]
     assert stamps[0] == stamps[1]
     golden = bundle / "golden.npz"
     golden.write_bytes(golden.read_bytes())
-    stamps.append(shelf.scan()[Key("a", 1)])
+    stamps.append(store.scan()[ModelVersion("a", 1)])
     golden.rename(bundle / "other")
-    stamps.append(shelf.scan()[Key("a", 1)])
+    stamps.append(store.scan()[ModelVersion("a", 1)])
     assert len(set(stamps)) == 3
 
 
@@ -38,25 +38,25 @@ def test_one_bundle_alone_has_the_key_of_its_manifest_also_when_it_is_exchanged(
 ) -> None:
     first, second = (write_fake_bundle(tmp_path / "models", "a") for _ in range(2))
     (tmp_path / "current").symlink_to(first)
-    shelf = Shelf(tmp_path / "current")
-    assert list(shelf.scan()) == [Key("a", 1)]
+    store = BundleStore(tmp_path / "current")
+    assert list(store.scan()) == [ModelVersion("a", 1)]
     (tmp_path / "current").unlink()
     (tmp_path / "current").symlink_to(second)
-    assert list(shelf.scan()) == [Key("a", 2)]
+    assert list(store.scan()) == [ModelVersion("a", 2)]
     (second / "manifest.json").write_text("{")
-    assert list(shelf.scan()) == [Key("a", 2)]
+    assert list(store.scan()) == [ModelVersion("a", 2)]
     with pytest.raises(BundleError, match="not JSON"):
-        shelf.open(Key("a", 2))
+        store.open(ModelVersion("a", 2))
 
 
 def test_a_bundle_elsewhere_than_its_manifest_says_is_refused(tmp_path: Path) -> None:
     bundle = write_fake_bundle(tmp_path, "a")
     shutil.copytree(bundle, tmp_path / "a" / "2")
     with pytest.raises(BundleError, match="a/2: the manifest says a/1"):
-        Shelf(tmp_path).open(Key("a", 2))
+        BundleStore(tmp_path).open(ModelVersion("a", 2))
 
 
 def test_a_root_that_is_gone_is_no_empty_root(tmp_path: Path) -> None:
-    assert Shelf(tmp_path).scan() == {}
+    assert BundleStore(tmp_path).scan() == {}
     with pytest.raises(BundleError, match="no such directory"):
-        Shelf(tmp_path / "gone").scan()
+        BundleStore(tmp_path / "gone").scan()

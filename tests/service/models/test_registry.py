@@ -7,15 +7,15 @@ from typing import Any
 import pytest
 
 from service.errors import UnknownModel
-from service.models.repository import Repository
+from service.models.registry import ModelRegistry
 from service.runtimes.runtime import RuntimeUnusable
-from tests.fakes import fake_keeper, write_fake_bundle
+from tests.fakes import fake_manager, write_fake_bundle
 from vae.bundle import BundleError
 
 
-def load_all(models: Path, **overrides: Any) -> Repository:
-    keeper, home, _ = fake_keeper(models, **overrides)
-    home.move_in(keeper.first_bundles())
+def load_all(models: Path, **overrides: Any) -> ModelRegistry:
+    manager, home, _ = fake_manager(models, **overrides)
+    home.move_in(manager.first_bundles())
     return home.models
 
 

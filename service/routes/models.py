@@ -6,10 +6,10 @@ from fastapi import APIRouter, Response
 from pydantic import AwareDatetime, BaseModel
 
 from service.errors import Unavailable
-from service.http.departure import Departure
-from service.models.catalog import Entry
+from service.http.shutdown import GracefulShutdown
 from service.models.model import Model
-from service.models.repository import Repository
+from service.models.registry import ModelRegistry
+from service.models.versions import VersionStatus
 from service.routes.openapi import problems
 from service.routes.paths import ModelPath, VersionPath
 from service.telemetry import metrics as prometheus
@@ -44,10 +44,10 @@ class ModelList(BaseModel):
 
     default: str | None
     models: list[ModelDescription]
-    versions: list[Entry]
+    versions: list[VersionStatus]
 
 
-def create_router(models: Repository, metrics: Metrics, departure: Departure) -> APIRouter:
+def create_router(models: ModelRegistry, metrics: Metrics, shutdown: GracefulShutdown) -> APIRouter:
     """/health/live, /health/ready, /metrics, /models and the description of each model."""
     router = APIRouter(tags=["operations"])
 
@@ -62,7 +62,7 @@ def create_router(models: Repository, metrics: Metrics, departure: Departure) ->
         responses=problems({503: "No model is served, or shutting down"}),
     )
     async def ready() -> dict[str, Any]:
-        if departure.announced:
+        if shutdown.announced:
             raise Unavailable("the server is shutting down")
         if not models.names():
             raise Unavailable("no model is served")
@@ -105,7 +105,7 @@ def create_router(models: Repository, metrics: Metrics, departure: Departure) ->
     return router
 
 
-def _describe(models: Repository, model: Model) -> ModelDescription:
+def _describe(models: ModelRegistry, model: Model) -> ModelDescription:
     fields = {
         name: getattr(model.manifest, name)
         for name in ModelDescription.model_fields

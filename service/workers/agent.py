@@ -6,21 +6,21 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from service.errors import Unavailable
-from service.models.catalog import Entry
-from service.models.home import Home
-from service.models.shelf import Key
+from service.models.loader import ModelLoader
+from service.models.store import ModelVersion
+from service.models.versions import VersionStatus
 from service.workers.channel import Channel, Gone
 from service.workers.snapshot import Copy
 
 BEAT_SECONDS: Final = 1.0
 
 
-class Follower:
-    """The steward of a worker's models, which is the supervisor's arm."""
+class WorkerAgent:
+    """The admin of a worker's models, which is the supervisor's arm."""
 
-    def __init__(self, supervisor: socket.socket, home: Home) -> None:
+    def __init__(self, supervisor: socket.socket, loader: ModelLoader) -> None:
         self._supervisor = supervisor
-        self._home = home
+        self._loader = loader
         self._channel: Channel | None = None
 
     async def run(self) -> None:
@@ -34,15 +34,15 @@ class Follower:
             self._channel.tell("beat")
             await asyncio.wait((following,), timeout=BEAT_SECONDS)
 
-    async def load(self, key: Key) -> None:
+    async def load(self, key: ModelVersion) -> None:
         """Have all workers serve this version. Raises UnknownModel and BundleRefused."""
         await self._ask("load", key)
 
-    async def unload(self, key: Key) -> None:
+    async def unload(self, key: ModelVersion) -> None:
         """Have no worker serve this version. Raises UnknownModel."""
         await self._ask("unload", key)
 
-    async def _ask(self, what: str, key: Key) -> None:
+    async def _ask(self, what: str, key: ModelVersion) -> None:
         try:
             if self._channel is None:
                 raise Gone
@@ -52,10 +52,10 @@ class Follower:
 
     async def _load(self, directory: str, origin: str) -> None:
         bundle = await asyncio.to_thread(Copy(directory, origin).open)
-        await self._home.load(bundle)
+        await self._loader.load(bundle)
 
     async def _unload(self, name: str, version: int) -> None:
-        await self._home.unload(Key(name, version))
+        await self._loader.unload(ModelVersion(name, version))
 
     async def _show(self, entries: list[Mapping[str, Any]]) -> None:
-        self._home.show([Entry(**entry) for entry in entries])
+        self._loader.show([VersionStatus(**entry) for entry in entries])

@@ -8,7 +8,7 @@ from service.errors import ServiceError
 MOST_DETAIL: Final = 200  # characters
 
 
-class Visit(NamedTuple):
+class RequestRecord(NamedTuple):
     """What logs and traces tell of a request; nothing of it but the id was chosen by the client.
 
     ``label`` is the name and version of the model, or empty; ``traceparent`` the header (W3C Trace
@@ -52,4 +52,4 @@ class Visit(NamedTuple):
         return found
 
 
-Witness = Callable[[Visit], None]
+RequestObserver = Callable[[RequestRecord], None]

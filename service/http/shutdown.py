@@ -40,7 +40,7 @@ class Guest(Protocol):
         """Whether its first request is still to come."""
 
 
-class Departure:
+class GracefulShutdown:
     """Whether this process is about to leave: it is not ready then, and every reply closes."""
 
     def __init__(self) -> None:

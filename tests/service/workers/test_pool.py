@@ -10,20 +10,20 @@ from typing import Any
 import pytest
 
 from service.errors import BundleRefused
-from service.models.shelf import Key
+from service.models.store import ModelVersion
 from service.workers.channel import Gone
-from service.workers.fleet import WorkerFleet
+from service.workers.pool import WorkerPool
 from service.workers.snapshot import Copy, Snapshot
 from tests.fakes import write_fake_bundle
 from vae.bundle import Bundle, open_bundle
 
-KEY = Key("fake", 1)
+KEY = ModelVersion("fake", 1)
 
 
 class FakeWorker:
     """Serves what it is told, unless ``fails`` says what it raises; counts its loads."""
 
-    def __init__(self, stock: Mapping[Key, Copy]) -> None:
+    def __init__(self, stock: Mapping[ModelVersion, Copy]) -> None:
         self.process = SimpleNamespace(pid=1)
         self.stock = dict(stock)
         self.fails: list[Exception] = []
@@ -31,14 +31,14 @@ class FakeWorker:
         self.shown: Any = None
         self.killed = False
 
-    async def load(self, key: Key, copy: Copy) -> None:
+    async def load(self, key: ModelVersion, copy: Copy) -> None:
         self.loads += 1
         if self.fails:
             raise self.fails.pop(0)
         assert copy.open().manifest.name == key.name
         self.stock[key] = copy
 
-    async def unload(self, key: Key) -> None:
+    async def unload(self, key: ModelVersion) -> None:
         del self.stock[key]
 
     def show(self, entries: Any) -> None:
@@ -48,16 +48,16 @@ class FakeWorker:
         self.killed = number == signal.SIGKILL
 
 
-class Fleet:
+class Loader:
     """A fleet of three, and the bundles that it may load."""
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
-        self.fleet = WorkerFleet(Snapshot(directory / "copies"))
+        self.fleet = WorkerPool(Snapshot(directory / "copies"))
         self.workers: list[FakeWorker] = []
 
     async def recruit(self) -> FakeWorker:
-        async def start(stock: Mapping[Key, Copy]) -> Any:
+        async def start(stock: Mapping[ModelVersion, Copy]) -> Any:
             return FakeWorker(stock)
 
         worker: Any = await self.fleet.recruit(start)
@@ -79,9 +79,9 @@ class Fleet:
         return len(list((self.directory / "copies").iterdir()))
 
 
-def run(directory: Path, body: Callable[[Fleet], Awaitable[None]]) -> None:
+def run(directory: Path, body: Callable[[Loader], Awaitable[None]]) -> None:
     async def main() -> None:
-        fleet = Fleet(directory)
+        fleet = Loader(directory)
         fleet.fleet.move_in([fleet.bundle()])
         await body(fleet)
 
@@ -89,7 +89,7 @@ def run(directory: Path, body: Callable[[Fleet], Awaitable[None]]) -> None:
 
 
 def test_all_load_and_unload_and_the_copies_follow(tmp_path: Path) -> None:
-    async def body(fleet: Fleet) -> None:
+    async def body(fleet: Loader) -> None:
         await fleet.hire()
         await fleet.fleet.load(fleet.bundle())
         assert fleet.stocks() == [[1, 2]] * 3
@@ -101,7 +101,7 @@ def test_all_load_and_unload_and_the_copies_follow(tmp_path: Path) -> None:
 
 
 def test_what_the_first_refuses_the_others_never_see(tmp_path: Path) -> None:
-    async def body(fleet: Fleet) -> None:
+    async def body(fleet: Loader) -> None:
         await fleet.hire()
         fleet.workers[0].fails = [BundleRefused("bad")]
         with pytest.raises(BundleRefused, match="bad"):
@@ -114,7 +114,7 @@ def test_what_the_first_refuses_the_others_never_see(tmp_path: Path) -> None:
 
 
 def test_what_one_refuses_all_give_back(tmp_path: Path) -> None:
-    async def body(fleet: Fleet) -> None:
+    async def body(fleet: Loader) -> None:
         await fleet.hire()
         fleet.workers[2].fails = [BundleRefused("no memory")]
         with pytest.raises(BundleRefused, match="no memory"):
@@ -126,7 +126,7 @@ def test_what_one_refuses_all_give_back(tmp_path: Path) -> None:
 
 
 def test_a_bundle_that_its_first_worker_dies_of_is_refused(tmp_path: Path) -> None:
-    async def body(fleet: Fleet) -> None:
+    async def body(fleet: Loader) -> None:
         await fleet.hire()
         fleet.workers[0].fails = [Gone()]
         with pytest.raises(BundleRefused, match="the worker that tried to load it ended"):
@@ -139,7 +139,7 @@ def test_a_bundle_that_its_first_worker_dies_of_is_refused(tmp_path: Path) -> No
 
 
 def test_one_that_starts_meanwhile_catches_up_and_keeps_its_copies(tmp_path: Path) -> None:
-    async def body(fleet: Fleet) -> None:
+    async def body(fleet: Loader) -> None:
         await fleet.hire(1)
         late = await fleet.recruit()
         await fleet.fleet.load(fleet.bundle())
@@ -147,7 +147,7 @@ def test_one_that_starts_meanwhile_catches_up_and_keeps_its_copies(tmp_path: Pat
         assert [copy.open().manifest.version for copy in late.stock.values()] == [1]
         fleet.fleet.show(["entry"])  # type: ignore[list-item]
         await fleet.fleet.join(late)  # type: ignore[arg-type]
-        assert list(late.stock) == [Key("fake", 2)]
+        assert list(late.stock) == [ModelVersion("fake", 2)]
         assert late.shown == ["entry"]
         fleet.fleet.dismiss(late)  # type: ignore[arg-type]
         assert fleet.fleet.is_ready
@@ -156,7 +156,7 @@ def test_one_that_starts_meanwhile_catches_up_and_keeps_its_copies(tmp_path: Pat
 
 
 def test_one_that_cannot_follow_is_killed(tmp_path: Path) -> None:
-    async def body(fleet: Fleet) -> None:
+    async def body(fleet: Loader) -> None:
         await fleet.hire(1)
         late = await fleet.recruit()
         await fleet.fleet.load(fleet.bundle())
@@ -168,7 +168,7 @@ def test_one_that_cannot_follow_is_killed(tmp_path: Path) -> None:
 
 
 def test_a_load_waits_for_the_first_worker(tmp_path: Path) -> None:
-    async def body(fleet: Fleet) -> None:
+    async def body(fleet: Loader) -> None:
         loading = asyncio.create_task(fleet.fleet.load(fleet.bundle()))
         await asyncio.sleep(0.02)
         assert not loading.done()

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from service.settings import Settings
 from service.telemetry.outlet import Outlet
-from service.telemetry.visit import Visit
+from service.telemetry.record import RequestRecord
 
 EACH_SECOND: Final = 5  # refusals of one kind that are told of; of the others only the number
 
@@ -58,7 +58,7 @@ class JsonFormatter(logging.Formatter):
             "process": record.process,
             "message": record.getMessage(),
         }
-        if isinstance(record.msg, Visit):
+        if isinstance(record.msg, RequestRecord):
             line |= record.msg.fields()
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
@@ -77,7 +77,7 @@ class RefusalLog:
         self._told: Counter[str] = Counter()
         self._left_out: Counter[str] = Counter()
 
-    def __call__(self, visit: Visit) -> None:
+    def __call__(self, visit: RequestRecord) -> None:
         """Log the visit, if it ended in an error and its kind has not had its share."""
         if visit.error is None:
             return
@@ -106,7 +106,7 @@ class AccessLog:
     def __init__(self) -> None:
         self._common = vars(logger.makeRecord(logger.name, logging.INFO, __file__, 0, "", (), None))
 
-    def __call__(self, visit: Visit) -> None:
+    def __call__(self, visit: RequestRecord) -> None:
         if not logger.isEnabledFor(logging.INFO):
             return
         now = time.time()

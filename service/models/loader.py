@@ -5,11 +5,11 @@ import logging
 from collections.abc import Iterable, Sequence
 
 from service.errors import BundleRefused, UnknownModel
-from service.models.catalog import Entry
 from service.models.golden import check_golden
 from service.models.model import Model
-from service.models.repository import Repository
-from service.models.shelf import Key
+from service.models.registry import ModelRegistry
+from service.models.store import ModelVersion
+from service.models.versions import VersionStatus
 from service.runtimes import runtime
 from service.runtimes.runtime import RuntimeUnusable
 from service.settings import Settings
@@ -19,14 +19,14 @@ from vae.bundle import Bundle, BundleError
 logger = logging.getLogger(__name__)
 
 
-class Home:
+class ModelLoader:
     """A process as a fleet of one; ``models`` is what it serves.
 
     Raises RuntimeUnusable when there is no such runtime.
     """
 
     def __init__(self, settings: Settings, metrics: Metrics) -> None:
-        self.models = Repository()
+        self.models = ModelRegistry()
         self._settings = settings
         self._metrics = metrics
         self._engine_class = runtime.resolve(settings.runtime)
@@ -58,12 +58,12 @@ class Home:
             raise BundleRefused(f"it cannot be loaded: {type(error).__name__}") from None
         self._put(model)
 
-    async def unload(self, key: Key) -> None:
+    async def unload(self, key: ModelVersion) -> None:
         """Requests that the model is answering keep it alive."""
         if model := self.models.take(*key):
             self._metrics.forget_model(model.manifest)
 
-    def show(self, entries: Sequence[Entry]) -> None:
+    def show(self, entries: Sequence[VersionStatus]) -> None:
         """For ``GET /models``."""
         self.models.entries = tuple(entries)
 

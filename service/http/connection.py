@@ -2,7 +2,7 @@
 
 A POST to a verb whose body has a length is answered here, from the parser's callbacks, without
 scope, task and ASGI messages; all else goes uvicorn's way, to FastAPI. Both lanes ask the same
-Reception and answer byte for byte the same; ``tests/service/http/test_lanes.py`` holds that. A
+AppContext and answer byte for byte the same; ``tests/service/http/test_lanes.py`` holds that. A
 client gets so much time for each of its moves, and no more; ``receipt.py`` says how much.
 """
 
@@ -16,11 +16,11 @@ import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from service.errors import HeadTooLarge, Malformed, ServiceError, Unavailable
+from service.http.context import AppContext
 from service.http.fast_lane import CLOSE_LINE, FastCycle
 from service.http.guard import Head, head_of
+from service.http.limits import RequestLimits
 from service.http.neighbours import NOBODY, Neighbours
-from service.http.receipt import Receipt
-from service.http.reception import Reception
 from service.http.target import target_of
 from service.http.upgrade import without_upgrade
 
@@ -34,10 +34,10 @@ class Connection(HttpToolsProtocol):
     deadline: float
 
     def __init__(
-        self, *args: Any, reception: Reception, neighbours: Neighbours = NOBODY, **kwargs: Any
+        self, *args: Any, context: AppContext, neighbours: Neighbours = NOBODY, **kwargs: Any
     ) -> None:
         super().__init__(*args, **kwargs)
-        self.reception = reception
+        self.context = context
         self.neighbours = neighbours
         self.settled = False  # it stays with this process
         self.answering: Any = None  # the cycle whose turn it is, where ``cycle`` is the latest read
@@ -45,7 +45,9 @@ class Connection(HttpToolsProtocol):
         self.declines = False  # the upgrade that the request being read asks for
         self.refused = False  # what comes is not read any more
         self.ended = 0  # requests that were parsed to their end
-        self.receipt: Receipt | None = None  # of the request that has begun to come and not ended
+        self.receipt: RequestLimits | None = (
+            None  # of the request that has begun to come and not ended
+        )
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -53,8 +55,8 @@ class Connection(HttpToolsProtocol):
         if self._is_passed_on():
             transport.abort()
             return
-        self._await_client(self.reception.settings.head_seconds)
-        if len(self.connections) > self.reception.settings.max_connections:
+        self._await_client(self.context.settings.head_seconds)
+        if len(self.connections) > self.context.settings.max_connections:
             self._make_room()
 
     def _is_passed_on(self) -> bool:
@@ -64,19 +66,18 @@ class Connection(HttpToolsProtocol):
         return self.neighbours.offer(self.transport.get_extra_info("socket"))
 
     def data_received(self, data: bytes) -> None:
+        """Parse what came. A connection that owes nothing has a deadline afterwards, always."""
+        deadline = self.deadline if self in self.context.waits else None
         if not self.flow.write_paused:
-            self.reception.waits.discard(self)
-        if self.receipt is not None or self.held or self._owes_reply():
-            self._parse(data)
-            return
-        head = data[: data.find(b"\r\n\r\n") + 4]
-        opening = self.reception.heads.get(head)
-        if opening is not None and len(data) == len(head) + opening.length:
-            self.cycle = FastCycle.whole(self, opening, data[len(head) :])
-            self._start_asgi_task(self.cycle, self.app)
-        else:
-            self._parse(data)
-            self._remember(head, data)
+            self.context.waits.discard(self)
+        requests = self.ended
+        self._parse(data)
+        if self.receipt is None and not self._owes_reply() and self not in self.context.waits:
+            if deadline is None or self.ended > requests:
+                self._await_client(self.timeout_keep_alive)
+            else:  # an empty line, for one, which buys no time
+                self.deadline = deadline
+                self.context.waits.add(self)
 
     def _parse(self, data: bytes) -> None:
         ended = self.ended
@@ -94,15 +95,8 @@ class Connection(HttpToolsProtocol):
         if self.receipt is not None and not self.flow.write_paused:
             self._await_rest(self.receipt)
 
-    def _remember(self, head: bytes, data: bytes) -> None:
-        """Keep what was made of a head whose request was all of ``data``, as the parser found."""
-        if self.receipt is None and isinstance(self.cycle, FastCycle) and not self.pipeline:
-            opening = self.cycle.opening
-            if opening is not None and len(head) + opening.length == len(data):
-                self.reception.heads.remember(head, opening)
-
     def on_message_begin(self) -> None:
-        self.receipt = Receipt(self.reception.settings, time.monotonic())
+        self.receipt = RequestLimits(self.context.settings, time.monotonic())
         self.url = b""
         self.expect_100_continue = False
         self.headers = []
@@ -113,7 +107,7 @@ class Connection(HttpToolsProtocol):
         if self.declines or not self._accepts_head():
             return
         path, _, query = self.url.partition(b"?")
-        fast = self.reception.settings.fast_lane and method == b"POST"
+        fast = self.context.settings.fast_lane and method == b"POST"
         target = target_of(path) if fast else None
         head = head_of(self.headers)
         if target is None or b"content-length" not in head or self._needs_asgi(head):
@@ -159,7 +153,7 @@ class Connection(HttpToolsProtocol):
             super().on_message_complete()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self.reception.waits.discard(self)
+        self.context.waits.discard(self)
         super().connection_lost(exc)
         self.neighbours.count(len(self.connections))
         for cycle in (self.answering, *(cycle for cycle, _ in self.pipeline)):
@@ -182,11 +176,11 @@ class Connection(HttpToolsProtocol):
 
     def pause_writing(self) -> None:
         super().pause_writing()
-        self._await_client(self.reception.settings.write_seconds)
+        self._await_client(self.context.settings.write_seconds)
 
     def resume_writing(self) -> None:
         super().resume_writing()
-        self.reception.waits.discard(self)
+        self.context.waits.discard(self)
         if self.receipt is not None:
             self._await_rest(self.receipt)
         if self.held:
@@ -230,17 +224,17 @@ class Connection(HttpToolsProtocol):
             self.cycle.keep_alive = False
 
     def _say(self, error: ServiceError) -> None:
-        reception = self.reception
-        reply, refused = reception.refuse(error, "", "")
-        request_id = reception.request_ids.of({})
+        context = self.context
+        reply, refused = context.refuse(error, "", "")
+        request_id = context.request_ids.of({})
         common = self.server_state.default_headers
-        head = reception.head_of_reply(reply, common, request_id, CLOSE_LINE)
+        head = context.head_of_reply(reply, common, request_id, CLOSE_LINE)
         self.transport.write(head + reply.body)
-        reception.part("unknown", "", reply.status, 0.0, request_id, {}, None, refused)
+        context.part("unknown", "", reply.status, 0.0, request_id, {}, None, refused)
 
     def _make_room(self) -> None:
         """One connection more than there may be: close that which has been idle longest."""
-        for other in self.reception.waits:
+        for other in self.context.waits:
             if isinstance(other, Connection) and other is not self and other.is_idle:
                 other.expire()
                 return
@@ -287,25 +281,25 @@ class Connection(HttpToolsProtocol):
         self._start_asgi_task(cycle, app)
 
     def _unset_keepalive_if_required(self) -> None:
-        self.reception.waits.discard(self)
+        self.context.waits.discard(self)
 
     def _await_client(self, seconds: float) -> None:
         self.deadline = time.monotonic() + seconds
-        self.reception.waits.add(self)
+        self.context.waits.add(self)
 
-    def _await_rest(self, receipt: Receipt) -> None:
+    def _await_rest(self, receipt: RequestLimits) -> None:
         self.deadline = receipt.deadline
-        self.reception.waits.add(self)
+        self.context.waits.add(self)
 
     def expire(self) -> None:
         """The client's time for its next move is over."""
-        self.reception.waits.discard(self)
+        self.context.waits.discard(self)
         if self.flow.write_paused or self.transport.is_closing():
             self._cut()
         elif self.receipt is None:
             self.timeout_keep_alive_handler()
         elif self.flow.read_paused:  # it is not to blame
-            self._await_client(self.reception.settings.body_seconds)
+            self._await_client(self.context.settings.body_seconds)
         elif self.receipt.deadline > time.monotonic():  # it went on in the meantime
             self._await_rest(self.receipt)
         else:
@@ -321,7 +315,7 @@ class Connection(HttpToolsProtocol):
         return (
             self.expect_100_continue
             or b"transfer-encoding" in head
-            or (self.reception.cross_origin and b"origin" in head)
+            or (self.context.cross_origin and b"origin" in head)
             or self.parser.should_upgrade()
             or self.parser.get_http_version() != "1.1"
         )
@@ -337,7 +331,7 @@ class Connection(HttpToolsProtocol):
         """The turn of this request has come."""
         self.held = False
         self.answering = cycle
-        if self.reception.departure.announced and not self.pipeline:
+        if self.context.shutdown.announced and not self.pipeline:
             self._close_after(cycle)
         if isinstance(cycle, FastCycle):
             cycle.start()

@@ -1,4 +1,4 @@
-"""A keeper over a real directory and this process: what is served follows the disk."""
+"""A manager over a real directory and this process: what is served follows the disk."""
 
 import asyncio
 import shutil
@@ -12,8 +12,8 @@ import pytest
 
 from service.errors import BundleRefused, UnknownModel
 from service.models.options import PosteriorOptions
-from service.models.shelf import Key
-from tests.fakes import BrokenRuntime, FakeRuntime, fake_keeper, write_fake_bundle
+from service.models.store import ModelVersion
+from tests.fakes import BrokenRuntime, FakeRuntime, fake_manager, write_fake_bundle
 from vae.bundle import BundleError
 
 ROWS = np.ones((2, 4, 5), np.float32)
@@ -24,14 +24,14 @@ class Kept:
 
     def __init__(self, models: Path, **overrides: Any) -> None:
         self.models = models
-        self.keeper, self.home, self.metrics = fake_keeper(
+        self.manager, self.home, self.metrics = fake_manager(
             models, **{"watch_seconds": 0, **overrides}
         )
-        self.home.move_in(self.keeper.first_bundles())
+        self.home.move_in(self.manager.first_bundles())
 
     async def look(self) -> list[str]:
-        """What is served once the keeper has looked at the disk."""
-        await self.keeper.look(at_once=True)
+        """What is served once the manager has looked at the disk."""
+        await self.manager.look(at_once=True)
         return self.served()
 
     def served(self) -> list[str]:
@@ -87,7 +87,7 @@ def test_what_comes_is_served_and_what_goes_is_not(models: Path) -> None:
 def test_a_watched_directory_needs_no_bell(models: Path) -> None:
     async def body() -> None:
         kept = Kept(models, watch_seconds=0.02)
-        watching = asyncio.create_task(kept.keeper.watch())
+        watching = asyncio.create_task(kept.manager.watch())
         write_fake_bundle(models, "a")
         await until(lambda: kept.served() == ["a/1", "a/2"])
         watching.cancel()
@@ -202,20 +202,20 @@ def test_load_and_unload_say_what_they_could_not(models: Path) -> None:
         kept = Kept(models, version_policy="latest")
         write_fake_bundle(models, "a")
         damage(write_fake_bundle(models, "a"))
-        await kept.keeper.load(Key("a", 1))
+        await kept.manager.load(ModelVersion("a", 1))
         assert kept.served() == ["a/1", "a/2"]
         with pytest.raises(BundleRefused, match=r"golden\.npz is damaged"):
-            await kept.keeper.load(Key("a", 3))
-        for do in (kept.keeper.load, kept.keeper.unload):
+            await kept.manager.load(ModelVersion("a", 3))
+        for do in (kept.manager.load, kept.manager.unload):
             with pytest.raises(UnknownModel) as unknown:
-                await do(Key("a", 4))
+                await do(ModelVersion("a", 4))
             assert unknown.value.given == "a/4"
-        await kept.keeper.unload(Key("a", 2))
-        await kept.keeper.unload(Key("a", 1))
+        await kept.manager.unload(ModelVersion("a", 2))
+        await kept.manager.unload(ModelVersion("a", 1))
         assert kept.served() == []
         shutil.rmtree(models)
         with pytest.raises(BundleRefused, match="no such directory"):
-            await kept.keeper.load(Key("a", 1))
+            await kept.manager.load(ModelVersion("a", 1))
 
     run(body)
 
@@ -224,7 +224,7 @@ def test_a_caller_who_goes_away_leaves_no_load_half_done(models: Path) -> None:
     async def body() -> None:
         kept = Kept(models, version_policy="a/1")
         write_fake_bundle(models, "a")
-        loading = asyncio.create_task(kept.keeper.load(Key("a", 2)))
+        loading = asyncio.create_task(kept.manager.load(ModelVersion("a", 2)))
         await asyncio.sleep(0)
         loading.cancel()
         await until(lambda: kept.served() == ["a/1", "a/2"])

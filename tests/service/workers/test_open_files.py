@@ -9,7 +9,7 @@ from tests.servers import ROOT
 
 PROGRAM = """
 import resource, sys
-from service.workers.descriptors import make_room
+from service.workers.open_files import make_room
 resource.setrlimit(resource.RLIMIT_NOFILE, (int(sys.argv[1]), int(sys.argv[2])))
 print(make_room(300), *resource.getrlimit(resource.RLIMIT_NOFILE))
 """
