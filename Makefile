@@ -55,8 +55,8 @@ test-ray: .venv/installed-dev  ## serving and the offline job on a Ray cluster o
 	$(BIN)/pip install -c constraints.txt -e '.[ray]'
 	$(BIN)/python -m pytest -m ray tests/ray $(ARGS)
 
-bench: .venv/installed-dev  ## servers side by side; needs wrk, two free cores and some minutes
-	$(BIN)/python -m bench $(ARGS)
+bench: .venv/installed-dev  ## compare servers; make bench ARGS="serve --rows ours,mosec"; needs wrk and two free cores
+	$(BIN)/python -m bench $(or $(ARGS),serve)
 
 check: .venv/installed-dev  ## lint, format and types
 	$(BIN)/ruff check .

@@ -1,36 +1,29 @@
-"""Servers side by side on one core, and training, as Markdown, and as JSON under build/bench/."""
+"""Measures the service beside other servers, and training.
+
+Tables go to the terminal as Markdown; results and the servers' logs go to build/bench/.
+"""
 
 import argparse
-import json
 import os
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict
+from pathlib import Path
 
-from bench import (
-    bursts,
-    compare,
-    load,
-    pauses,
-    processes,
-    scaling,
-    sessions,
-    stages,
-    table,
-    training,
-    turns,
-)
+from bench import latency, load, scaling, serve, table
 from bench.errors import BenchError
-from bench.models import bundle_of
-from bench.paths import BUILD
-from bench.workloads import select
+from bench.install import install
+from bench.paths import BUILD, VENVS
+from bench.results import read_results
+from bench.rows import read_rows, select_rows
+from bench.serve import Plan
+from bench.workloads import select_workloads
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The exit status is 1 when something could not be measured."""
+    """The exit status is 1 if something could not be measured or installed."""
     given = _parser().parse_args(arguments)
     try:
-        REPORTS[given.what](given)
+        sys.stdout.write(given.run(given) + "\n")
     except BenchError as error:
         sys.stderr.write(f"bench: {error}\n")
         return 1
@@ -38,116 +31,146 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    parser.add_argument(
-        "what",
-        nargs="?",
-        choices=tuple(REPORTS),
-        default="servers",
-        help="servers side by side; the stages of a request; requests without sockets; a second "
-        "worker; training beside its yardsticks; training by two processes; onnxruntime's "
-        "options; latency under bursts; pauses of the machine (default: servers)",
+    parser = argparse.ArgumentParser(
+        prog="python -m bench",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--only", metavar="W2,W4", help="workloads (default: all)")
-    parser.add_argument("--seconds", type=int, default=3, help="of one run (default: 3)")
-    parser.add_argument("--repetitions", type=int, default=3, help="rounds (default: 3)")
-    parser.add_argument(
-        "--half",
-        action=argparse.BooleanOptionalAction,
-        default=True,
-        help="measure latencies at half the capacity, too (default: yes)",
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    add = commands.add_parser
+
+    command = add("serve", help="compare servers on one core; needs wrk")
+    command.set_defaults(run=_serve)
+    _add_rows(command, default="all that are installed")
+    _add_load_options(command, seconds=8)
+    command.add_argument("--rounds", type=int, default=2, help="visits of each row (default: 2)")
+    command.add_argument(
+        "--retries", type=int, default=4, help="additional runs of a disturbed cell (default: 4)"
     )
+    command.add_argument("--out", type=Path, default=BUILD / "serve.json", help="file of results")
+
+    command = add("table", help="the table of results that serve wrote")
+    command.set_defaults(run=_table)
+    command.add_argument("files", nargs="+", type=Path, help="runs of the same cell are pooled")
+
+    command = add("rows", help="list the rows and whether they are installed")
+    command.set_defaults(run=_rows)
+    _add_venvs(command)
+
+    command = add("install", help="install other servers, each into a virtual environment")
+    command.set_defaults(run=_install)
+    command.add_argument("names", nargs="*", metavar="ROW", help="default: all")
+    _add_venvs(command)
+
+    command = add("latency", help="latency at half the capacity; needs wrk")
+    command.set_defaults(run=_latency)
+    _add_rows(command, default="ours,fixed")
+    _add_load_options(command, seconds=5)
+
+    command = add("scaling", help="one worker and two; needs wrk")
+    command.set_defaults(run=_scaling)
+    _add_load_options(command, seconds=3)
+
+    command = add("training", help="the speed of a training step")
+    command.set_defaults(run=_training)
+    command.add_argument("--repetitions", type=int, default=5, help="rounds (default: 5)")
+
+    command = add("processes", help="training by one process and by two")
+    command.set_defaults(run=_processes)
     return parser
 
 
-def _servers(given: argparse.Namespace) -> None:
-    workloads = select(given.only)
-    server_core, load_core = _two_cores()
-    plan = compare.Plan(given.seconds, given.repetitions, (server_core,), (load_core,))
-    for workload in workloads:
-        bundle_of(workload.model)  # which may take a minute, and is better known to work at once
-    found = [compare.compare(workload, plan, half=given.half) for workload in workloads]
-    titles = "\n".join(f"- {workload.name}: {workload.title}" for workload in workloads)
-    _report("servers", f"{titles}\n\n{table.markdown(found)}", [asdict(each) for each in found])
+def _add_rows(parser: argparse.ArgumentParser, *, default: str) -> None:
+    parser.add_argument("--rows", metavar="ours,mosec", help=f"default: {default}")
 
 
-def _stages(given: argparse.Namespace) -> None:
-    del given
-    found = stages.stages(min(os.sched_getaffinity(0)))
-    _report("stages", stages.markdown(found), dict(found))
+def _add_load_options(parser: argparse.ArgumentParser, *, seconds: int) -> None:
+    parser.add_argument("--workloads", metavar="W2,W4", help="default: all that apply")
+    parser.add_argument(
+        "--seconds", type=int, default=seconds, help=f"of one run (default: {seconds})"
+    )
+    parser.add_argument("--runs", type=int, default=3, help="of one cell (default: 3)")
+    _add_venvs(parser)
 
 
-def _turns(given: argparse.Namespace) -> None:
-    workloads = select(given.only or turns.DEFAULT)
-    found = turns.measure(workloads, min(os.sched_getaffinity(0)))
-    _report("turns", turns.markdown(found, workloads), dict(found))
+def _add_venvs(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--venvs", type=Path, default=VENVS, help="directory of the virtual environments"
+    )
 
 
-def _scaling(given: argparse.Namespace) -> None:
-    workloads = select(given.only or scaling.DEFAULT)
-    cores = _two_cores()
-    effort = {"seconds": given.seconds, "repetitions": given.repetitions}
-    found = [(workload, scaling.measure(workload, cores, **effort)) for workload in workloads]
-    raw = {workload.name: [asdict(scale) for scale in scales] for workload, scales in found}
-    _report("scaling", scaling.markdown(found), raw)
+def _serve(given: argparse.Namespace) -> str:
+    results = serve.measure(
+        select_rows(given.rows, given.venvs), select_workloads(given.workloads), _plan(given)
+    )
+    given.out.parent.mkdir(parents=True, exist_ok=True)
+    given.out.write_text(results.model_dump_json(indent=1))
+    return table.markdown(results)
 
 
-def _training(given: argparse.Namespace) -> None:
-    found = training.measure(repetitions=given.repetitions)
-    _report("training", training.markdown(found), [asdict(each) for each in found])
+def _table(given: argparse.Namespace) -> str:
+    return table.markdown(read_results(given.files))
 
 
-def _processes(given: argparse.Namespace) -> None:
-    del given
-    found = processes.measure()
-    _report("processes", processes.markdown(found), [each._asdict() for each in found])
+def _rows(given: argparse.Namespace) -> str:
+    lines = [
+        (row.name, row.title, "yes" if row.installed(given.venvs) else "no")
+        for row in read_rows().values()
+    ]
+    return table.table(("row", "server", "installed"), lines, names=3)
 
 
-def _pauses(given: argparse.Namespace) -> None:
-    del given
-    found = pauses.measure(_two_cores())
-    _report("pauses", pauses.markdown(found), [each._asdict() for each in found])
+def _install(given: argparse.Namespace) -> str:
+    install(given.names, given.venvs)
+    return _rows(given)
 
 
-def _sessions(given: argparse.Namespace) -> None:
-    found = sessions.measure(repetitions=given.repetitions)
-    _report("sessions", sessions.markdown(found), repr(found))
+def _latency(given: argparse.Namespace) -> str:
+    workloads = select_workloads(given.workloads or latency.DEFAULT)
+    rows = select_rows(given.rows or "ours,fixed", given.venvs)
+    return latency.markdown(latency.measure(rows, workloads, _plan(given)))
 
 
-def _report(name: str, markdown: str, raw: object) -> None:
-    sys.stdout.write(markdown + "\n")
-    BUILD.mkdir(parents=True, exist_ok=True)
-    (BUILD / f"{name}.json").write_text(json.dumps(raw, indent=2))
+def _scaling(given: argparse.Namespace) -> str:
+    (ours,) = select_rows("ours", given.venvs)
+    workloads = select_workloads(given.workloads or scaling.DEFAULT)
+    effort = {"seconds": given.seconds, "runs": given.runs}
+    return scaling.markdown(scaling.measure(ours, workloads, _cores(), **effort))
 
 
-def _two_cores() -> tuple[int, int]:
-    """One for the servers, one for the load. Raises BenchError without them or without wrk."""
+def _training(given: argparse.Namespace) -> str:
+    from bench import training
+
+    return training.markdown(training.measure(repetitions=given.repetitions))
+
+
+def _processes(_: argparse.Namespace) -> str:
+    from bench import processes
+
+    return processes.markdown(processes.measure())
+
+
+def _plan(given: argparse.Namespace) -> Plan:
+    server_core, load_core = _cores()
+    return Plan(
+        seconds=given.seconds,
+        runs=given.runs,
+        rounds=getattr(given, "rounds", 1),
+        retries=getattr(given, "retries", 0),
+        server_core=server_core,
+        load_core=load_core,
+        venvs=given.venvs,
+    )
+
+
+def _cores() -> tuple[int, int]:
+    """The cores of the servers and of the load. Raises BenchError without two cores or wrk."""
     load.require_tools()
     cores = sorted(os.sched_getaffinity(0))
     if len(cores) < 2:
-        raise BenchError("two cores are needed, one for the servers and one for the load")
+        raise BenchError("needs two cores, one for the servers and one for the load")
     return cores[0], cores[1]
-
-
-def _bursts(given: argparse.Namespace) -> None:
-    workloads = select(given.only or bursts.DEFAULT)
-    cores = _two_cores()
-    effort = {"seconds": given.seconds, "repetitions": given.repetitions}
-    found = [bursts.measure(workload, *cores, **effort) for workload in workloads]
-    _report("bursts", "\n\n".join(map(bursts.markdown, found)), [asdict(each) for each in found])
-
-
-REPORTS = {
-    "servers": _servers,
-    "stages": _stages,
-    "turns": _turns,
-    "scaling": _scaling,
-    "training": _training,
-    "processes": _processes,
-    "pauses": _pauses,
-    "bursts": _bursts,
-    "sessions": _sessions,
-}
 
 
 if __name__ == "__main__":

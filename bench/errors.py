@@ -1,5 +1,5 @@
-"""What ends a benchmark."""
+"""The exception that ends a benchmark."""
 
 
 class BenchError(Exception):
-    """A figure cannot be had or trusted; the message says which and why."""
+    """Something could not be measured, or a reply was wrong; the message says which and why."""

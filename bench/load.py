@@ -1,127 +1,125 @@
-"""Closed-loop load: wrk, each connection with one request under way, as fast as replies come."""
+"""Closed-loop load by wrk: every connection sends its next request when the reply has arrived."""
 
 import json
 import resource
 import shutil
 import subprocess
 import tempfile
-from dataclasses import dataclass
+import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
+from pydantic import BaseModel, ValidationError
+
+from bench.check import Question
+from bench.cores import CoreSpeed, busy_seconds
 from bench.errors import BenchError
-from bench.exchange import Reply, Request
-from bench.paths import POST_SCRIPT
-from bench.servers import Cores, Server, pinned
+from bench.server import Cores, Server, pinned
 
-GROWN_HEAD_BYTES: Final = 16
+SCRIPT: Final = Path(__file__).parent / "load.lua"
 
 
-@dataclass(frozen=True)
-class Load:
-    """What wrk counted; latencies in seconds, ``bytes`` with heads and unfinished replies."""
+class Counts(BaseModel):
+    """What wrk counted; times in microseconds."""
 
     requests: int
-    bytes: int
-    seconds: float
-    p50: float
-    p99: float
+    duration: int
+    p50: int
+    p99: int
     failed: int
     not_2xx: int
 
 
-@dataclass(frozen=True)
-class Run:
-    """A load and the CPU time that it took from the server and from wrk."""
+class Run(BaseModel):
+    """A load and what it cost.
 
-    load: Load
+    ``interference`` is the largest share of a core that other processes took; ``speed`` is that of
+    the server's core, see ``CoreSpeed``.
+    """
+
+    counts: Counts
     server_seconds: float
-    wrk_seconds: float
+    load_seconds: float
+    speed: float
+    interference: float
 
     @property
     def throughput(self) -> float:
-        """Requests a second of wall clock."""
-        return self.load.requests / self.load.seconds
+        """Requests a second."""
+        return self.counts.requests / self.counts.duration * 1e6
 
     @property
     def capacity(self) -> float:
-        """Requests a CPU second of the server: what a core that does nothing else can do."""
-        if self.server_seconds == 0:
-            raise BenchError("the server used no CPU time that could be measured: run longer")
-        return self.load.requests / self.server_seconds
+        """Requests a CPU second of the server: what a core can do that does nothing else."""
+        return self.counts.requests / self.server_seconds
 
 
 def require_tools() -> None:
-    """Raises BenchError when wrk or taskset is not installed."""
+    """Raises BenchError if wrk or taskset is not installed."""
     for tool, package in (("wrk", "wrk"), ("taskset", "util-linux")):
         if shutil.which(tool) is None:
             raise BenchError(f"{tool} is not installed; on Debian: apt-get install {package}")
 
 
 def drive(
-    server: Server, request: Request, reply: Reply, *, connections: int, seconds: int, cores: Cores
+    server: Server,
+    path: str,
+    asked: Sequence[Question],
+    *,
+    connections: int,
+    seconds: int,
+    server_cores: Cores,
+    load_cores: Cores,
 ) -> Run:
-    """Send ``request`` for so long, and count the answers that are like ``reply``.
+    """Send the requests in turn for so many seconds.
 
-    Raises BenchError when one failed, was no 2xx, or had another length.
+    Raises BenchError if a request fails or has a status other than 2xx.
     """
-    with tempfile.NamedTemporaryFile() as body:
-        body.write(request.body)
-        body.flush()
-        command = _command(server, request, Path(body.name), connections, seconds, cores)
-        server_before, wrk_before = server.cpu_seconds(), _children_seconds()
-        done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
-        used = server.cpu_seconds() - server_before, _children_seconds() - wrk_before
+    with tempfile.NamedTemporaryFile() as bodies:
+        for each in asked:
+            bodies.write(b"%d\n%b" % (len(each.body), each.body))
+        bodies.flush()
+        url = f"http://127.0.0.1:{server.port}{path}"
+        command = [
+            *(*pinned(load_cores), "wrk", "-t1", f"-c{connections}", f"-d{seconds}s"),
+            *("--timeout", "30s", "-s", str(SCRIPT), url, "--", bodies.name),
+            *(f"{name}: {value}" for name, value in asked[0].headers.items()),
+        ]
+        began = time.perf_counter()
+        used = server.cpu_seconds(), _children_seconds()
+        busy = busy_seconds(server_cores), busy_seconds(load_cores)
+        with CoreSpeed(server_cores[0]) as speed:
+            done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
+        busy = busy_seconds(server_cores) - busy[0], busy_seconds(load_cores) - busy[1]
+        used = server.cpu_seconds() - used[0], _children_seconds() - used[1]
+        elapsed = time.perf_counter() - began
     if done.returncode != 0:
         raise BenchError(f"wrk failed: {(done.stderr or done.stdout).strip()[-500:]}")
-    load = parse(done.stdout)
-    require_right(server.name, load, reply.wire_bytes, connections)
-    return Run(load, *used)
+    others = max(all_of_it - own for all_of_it, own in zip(busy, used, strict=True))
+    return Run(
+        counts=parse(done.stdout),
+        server_seconds=used[0],
+        load_seconds=used[1],
+        speed=speed.million_turns,
+        interference=max(others / elapsed, 0.0),
+    )
 
 
-def parse(output: str) -> Load:
-    """The figures in the line that post.lua ends with. Raises BenchError when there is none."""
+def parse(output: str) -> Counts:
+    """The line that ``load.lua`` prints at the end.
+
+    Raises BenchError if there is none, or if a request failed.
+    """
     try:
-        figures = json.loads(output.strip().splitlines()[-1])
-        return Load(
-            requests=figures["requests"],
-            bytes=figures["bytes"],
-            seconds=figures["duration"] / 1e6,
-            p50=figures["p50"] / 1e6,
-            p99=figures["p99"] / 1e6,
-            failed=figures["failed"],
-            not_2xx=figures["not_2xx"],
-        )
-    except (IndexError, ValueError, KeyError, TypeError):
-        raise BenchError(f"wrk's output is not understood: {output[-500:]!r}") from None
-
-
-def require_right(name: str, load: Load, reply_bytes: int, connections: int) -> None:
-    """Raises BenchError unless every reply was a 2xx of the length of the one that was checked."""
-    if load.requests == 0:
-        raise BenchError(f"{name}: no request was answered")
-    if load.failed or load.not_2xx:
-        raise BenchError(
-            f"{name}: {load.failed} requests failed and {load.not_2xx} were answered with no 2xx"
-        )
-    # The reply that each connection had begun to read when the time was over is counted, too, and a
-    # request id may hold a number that grows.
-    surplus = load.bytes - load.requests * reply_bytes
-    if not 0 <= surplus <= connections * reply_bytes + load.requests * GROWN_HEAD_BYTES:
-        raise BenchError(
-            f"{name}: {load.requests} replies had {load.bytes} bytes; "
-            f"the one that was checked had {reply_bytes}"
-        )
-
-
-def _command(
-    server: Server, request: Request, body: Path, connections: int, seconds: int, cores: Cores
-) -> list[str]:
-    return [
-        *(*pinned(cores), "wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--timeout", "30s"),
-        *("--latency", "-s", str(POST_SCRIPT), f"http://127.0.0.1:{server.port}{request.path}"),
-        *("--", str(body), *(f"{name}: {value}" for name, value in request.headers.items())),
-    ]
+        counts = Counts.model_validate(json.loads(output.strip().splitlines()[-1]))
+    except (IndexError, ValueError, ValidationError):
+        raise BenchError(f"unexpected output of wrk: {output[-500:]!r}") from None
+    if counts.requests == 0:
+        raise BenchError("no request was answered")
+    if counts.failed or counts.not_2xx:
+        raise BenchError(f"{counts.failed} requests failed, {counts.not_2xx} had no status 2xx")
+    return counts
 
 
 def _children_seconds() -> float:

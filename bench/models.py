@@ -1,126 +1,91 @@
-"""The two models that are measured, as bundles: random weights compute as long as trained ones.
+"""The two models that every server runs: bundles that ``python -m training`` writes once.
 
-Both take 28×28 gray images of whole numbers from 0 to 255 and have 20 latents. ``mlp`` is
-784-128-20; ``conv`` costs tens of millions of operations an image.
+``mlp`` has layers 784-128-20 and back; ``conv`` has convolutions of 128 and 256 channels on 28×28
+images, 36 million floating-point operations an image in its encoder. They are trained for one epoch
+on noise: a network computes for as long whatever its weights are.
 """
 
-import hashlib
-from datetime import UTC, datetime
+import os
+import shutil
+import subprocess
+import sys
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.errors import BenchError
 from bench.paths import BUILD, ROOT
-from vae.bundle import MANIFEST, open_bundle, write_bundle
-from vae.graphs import GRAPHS, Graph
-from vae.manifest import (
-    BernoulliSpec,
-    ConvSpec,
-    InputSpec,
-    Manifest,
-    MLPSpec,
-    ModelSpec,
-    NetworkSpec,
-    Preprocessing,
-)
-from vae.onnxruntime_no_telemetry import onnxruntime
+from bench.workloads import ModelName, Verb
+from vae.engine import onnxruntime
 
-SEED: Final = 0
-CALIBRATION_ROWS: Final = 1024
+PIXELS: Final = 784
 LATENT_DIM: Final = 20
-NETWORKS: Final[dict[str, NetworkSpec]] = {
-    "mlp": MLPSpec(hidden=(128,)),
-    "conv": ConvSpec(channels=(128, 256), hidden=256),
+OPTIONS: Final[dict[ModelName, tuple[str, ...]]] = {
+    "mlp": ("--network", "mlp", "--hidden", "128"),
+    "conv": ("--network", "conv", "--channels", "128,256", "--hidden", "256"),
 }
-SOURCES: Final = ("bench/models.py", "training/export/*.py", "vae/**/*.py")
+ROWS: Final[dict[ModelName, tuple[int, ...]]] = {"mlp": (1024, PIXELS), "conv": (256, 28, 28)}
 
 Array = NDArray[np.float32]
 
 
-def images(rows: int, seed: int = SEED) -> Array:
-    """Noise in every pixel, (rows, 28, 28): dense, so that JSON is as long as it gets."""
-    random = np.random.default_rng(seed)
-    return random.integers(0, 256, (rows, 28, 28)).astype(np.float32)
+def images(rows: int, seed: int) -> Array:
+    """Noise of four decimals in [0, 1], (rows, PIXELS): no pixel is short in JSON."""
+    return np.random.default_rng(seed).random((rows, PIXELS)).round(4).astype(np.float32)
 
 
-def bundle_of(name: str) -> Path:
-    """The bundle of ``mlp`` or ``conv``, written unless the same sources wrote it before."""
-    sources = sorted(path for pattern in SOURCES for path in ROOT.glob(pattern))
-    key = hashlib.sha256(b"".join(path.read_bytes() for path in sources))
-    path = BUILD / f"models-{key.hexdigest()[:12]}" / name / "1"
-    if not (path / MANIFEST).exists():
-        _write(path.parents[1], name)
+def bundle_of(name: ModelName, root: Path = BUILD / "models") -> Path:
+    """The bundle's directory; trains the model if it is missing. Raises BenchError on failure."""
+    path = root / name / "1"
+    if not (path / "manifest.json").exists():
+        _train(name, root)
     return path
 
 
 class Reference:
-    """A bundle's graphs through bare onnxruntime, in this process, on one thread."""
+    """The bundle's encoder and decoder in bare onnxruntime, in this process, on one thread."""
 
-    def __init__(self, path: Path) -> None:
-        bundle = open_bundle(path)
+    def __init__(self, bundle: Path) -> None:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = 1
-        self.manifest: Manifest = bundle.manifest
-        self._sessions = {
-            graph.name: onnxruntime.InferenceSession(
-                bundle.files[graph.file], options, providers=["CPUExecutionProvider"]
-            )
-            for graph in GRAPHS
-        }
+        self._encoder, self._decoder = (
+            onnxruntime.InferenceSession(bundle / f"{graph}.onnx", options)
+            for graph in ("encoder", "decoder")
+        )
+        self._shape = self._encoder.get_inputs()[0].shape[1:]
 
-    def run(self, graph: Graph, *inputs: Array) -> list[Array]:
-        """The graph's outputs, in its order."""
-        feeds = dict(zip(graph.inputs, inputs, strict=True))
-        outputs: list[Array] = self._sessions[graph.name].run(graph.outputs, feeds)
-        return outputs
+    def expect(self, verb: Verb, given: Array) -> dict[str, Array]:
+        """The right reply: of ``sample`` for the latents, of the other verbs for the images."""
+        if verb == "sample":
+            return {"latents": given, "outputs": self._decode(given)}
+        mu, logvar = self._encoder.run(None, {"x": given.reshape(-1, *self._shape)})
+        if verb == "encode":
+            return {"mu": mu, "logvar": logvar}
+        return {"outputs": self._decode(mu)}
+
+    def _decode(self, z: Array) -> Array:
+        (mean,) = self._decoder.run(None, {"z": z})
+        return np.asarray(mean).reshape(-1, PIXELS)
 
 
-def _write(root: Path, name: str) -> None:
-    # Here, since torch takes seconds to load and is not needed once the bundles are there.
-    import torch
-
-    from training.evaluation.evaluate import evaluate
-    from training.export.calibration import calibration_section
-    from training.export.onnx import export_files
-    from training.system.versions import versions
-    from vae.networks import VAE
-
-    spec = ModelSpec(
-        input=InputSpec(kind="image", shape=(28, 28), dtype="uint8", range=(0, 255)),
-        preprocessing=Preprocessing(scale=(255,)),
-        latent_dim=LATENT_DIM,
-        likelihood=BernoulliSpec(),
-        network=NETWORKS[name],
+def _train(name: ModelName, root: Path) -> None:
+    folder = root / f"train-{name}"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    rows = np.random.default_rng(0).random(ROWS[name], dtype=np.float32)
+    np.save(folder / "rows.npy", rows)
+    command = [
+        *(sys.executable, "-m", "training", "train", "--data", str(folder / "rows.npy")),
+        *("--name", name, "--run", str(folder / "run"), "--models", str(root), *OPTIONS[name]),
+        *("--latent-dim", str(LATENT_DIM), "--likelihood", "bernoulli", "--scaling", "none"),
+        *("--epochs", "1", "--importance-samples", "1", "--threads", "1"),
+    ]
+    environment = {key: text for key, text in os.environ.items() if not key.startswith("VAE_")}
+    done = subprocess.run(  # noqa: S603
+        command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False
     )
-    torch.manual_seed(SEED)
-    vae = VAE(spec)
-    x = torch.from_numpy(images(CALIBRATION_ROWS))
-    evaluation = evaluate(vae, x, samples=1, seed=SEED)
-    write_bundle(
-        root,
-        export_files(vae, x, evaluation, SEED),
-        **{field: getattr(spec, field) for field in ModelSpec.model_fields},
-        name=name,
-        created=datetime.now(UTC),
-        metrics=_operations(vae, x[:1]),
-        calibration=calibration_section(evaluation.scores),
-        versions=versions(),
-    )
-
-
-def _operations(vae: Any, x: Any) -> dict[str, float]:
-    """Floating-point operations for one image; a multiply-add is two."""
-    import torch
-    from torch.utils.flop_counter import FlopCounterMode
-
-    def count(function: Any, argument: Any) -> float:
-        with torch.inference_mode(), FlopCounterMode(display=False) as counter:
-            function(argument)
-        return float(counter.get_total_flops())
-
-    return {
-        "encoder_flop": count(vae.encode, x),
-        "decoder_flop": count(vae.decode, torch.zeros(1, LATENT_DIM)),
-    }
+    if done.returncode != 0:
+        raise BenchError(f"training {name} failed: {done.stderr.strip()[-500:]}")
+    shutil.rmtree(folder)

@@ -1,9 +1,8 @@
-"""Open-loop load: requests when they are due, whether or not the last ones were answered.
+"""Open-loop load: requests at a constant rate, whether or not earlier ones were answered.
 
-A request that is sent late, because every connection was taken or the program was held up, counts
-from the moment it was due: waiting that a slow server causes is never left out (coordinated
-omission: Tene, "How NOT to Measure Latency", 2015). Runs in a process of its own:
-``python -m bench.open_loop --help``.
+Latency counts from the moment a request was due, so that the wait which a slow server causes is
+part of it (coordinated omission: Tene, "How NOT to Measure Latency", 2015). It runs in a process of
+its own: ``python -m bench.open_loop --help``.
 """
 
 import argparse
@@ -21,11 +20,10 @@ from typing import Final, cast
 import numpy as np
 import uvloop
 
-from bench.arrivals import Times, arrivals
+from bench.check import Question
 from bench.errors import BenchError
-from bench.exchange import Reply, Request
 from bench.paths import ROOT
-from bench.servers import Cores, pinned
+from bench.server import Cores, pinned
 
 GRACE_SECONDS: Final = 10
 END_OF_HEAD: Final = b"\r\n\r\n"
@@ -33,9 +31,9 @@ END_OF_HEAD: Final = b"\r\n\r\n"
 
 @dataclass(frozen=True)
 class Latency:
-    """From due to answered, in seconds, at ``rate`` requests a second on average.
+    """Seconds from due to answered at ``rate`` requests a second.
 
-    ``late`` is the 99th percentile of due to sent: what the generator itself adds.
+    ``late`` is the 99th percentile from due to sent: what the generator adds.
     """
 
     rate: float
@@ -46,27 +44,26 @@ class Latency:
 
 def drive(
     port: int,
-    request: Request,
-    reply: Reply,
+    path: str,
+    asked: Question,
+    reply_bytes: int,
     *,
     connections: int,
     rate: float,
     seconds: int,
     cores: Cores,
-    burst: float = 1.0,
 ) -> Latency:
-    """Send ``request`` at ``rate`` for so long, evenly or in bursts (see ``arrivals.py``).
+    """Send ``asked`` at ``rate``; every reply's body has ``reply_bytes``.
 
-    Raises BenchError when not all get a 200.
+    Raises BenchError unless every request gets a 200.
     """
     with tempfile.NamedTemporaryFile() as file:
-        file.write(request.raw())
+        file.write(_message(path, asked))
         file.flush()
         command = [
             *(*pinned(cores), sys.executable, "-m", "bench.open_loop", "--port", str(port)),
-            *("--request", file.name, "--body-bytes", str(len(reply.body))),
+            *("--request", file.name, "--body-bytes", str(reply_bytes)),
             *("--connections", str(connections), "--rate", str(rate), "--seconds", str(seconds)),
-            *("--burst", str(burst)),
         ]
         done = subprocess.run(  # noqa: S603
             command, cwd=ROOT, capture_output=True, text=True, check=False
@@ -76,10 +73,17 @@ def drive(
     return Latency(**json.loads(done.stdout))
 
 
-class Connection(asyncio.Protocol):
-    """Sends the request when told, and counts bytes until the reply is whole.
+def _message(path: str, asked: Question) -> bytes:
+    """The request as it is sent."""
+    headers = {"Host": "127.0.0.1", **asked.headers, "Content-Length": str(len(asked.body))}
+    lines = [f"POST {path} HTTP/1.1", *(f"{name}: {value}" for name, value in headers.items())]
+    return "\r\n".join((*lines, "", "")).encode() + asked.body
 
-    Heads differ in length from reply to reply, by the number in a request id; bodies do not.
+
+class Connection(asyncio.Protocol):
+    """One connection of the load: sends the request, counts the bytes of its reply.
+
+    The heads of replies may differ in length, their bodies do not.
     """
 
     def __init__(self, load: "OpenLoop") -> None:
@@ -91,6 +95,7 @@ class Connection(asyncio.Protocol):
         self._transport = cast(asyncio.WriteTransport, transport)
 
     def send(self, due: float) -> None:
+        """Send the request that was due at this time of ``time.perf_counter``."""
         self._due = due
         self._missing = None
         self._transport.write(self._load.request)
@@ -99,7 +104,7 @@ class Connection(asyncio.Protocol):
         if self._missing is None:
             if not data.startswith(b"HTTP/1.1 200 "):
                 return self._load.fail(f"a reply starts with {data[:300]!r}")
-            # The first packet of a reply is long enough to hold the head.
+            # The first segment of a reply holds its whole head.
             self._missing = data.index(END_OF_HEAD) + len(END_OF_HEAD) + self._load.body_bytes
         self._missing -= len(data)
         if self._missing == 0:
@@ -111,21 +116,20 @@ class Connection(asyncio.Protocol):
 
 
 class OpenLoop:
-    """Keeps the schedule: a request is sent at each of the times ``due``, or once it can be."""
+    """Sends ``count`` requests at ``rate``; a request waits only while no connection is free."""
 
-    def __init__(self, request: bytes, body_bytes: int, due: Times) -> None:
+    def __init__(self, request: bytes, body_bytes: int, rate: float, count: int) -> None:
         self.request = request
         self.body_bytes = body_bytes
-        self._fault: str | None = None
-        self._due = due.tolist()
-        self._total = len(due)
-        self._sent = 0
+        self._rate = rate
+        self._count = count
+        self._error: str | None = None
         self._free: deque[Connection] = deque()
         self._waits: list[float] = []
         self._latencies: list[float] = []
 
     async def run(self, port: int, connections: int) -> Latency:
-        """Send everything. Raises BenchError when not all of it is answered."""
+        """Send everything. Raises BenchError unless every request is answered."""
         loop = asyncio.get_running_loop()
         pairs = [
             await loop.create_connection(lambda: Connection(self), "127.0.0.1", port)
@@ -135,48 +139,46 @@ class OpenLoop:
         await self._keep_schedule()
         for transport, _ in pairs:
             transport.abort()
-        if len(self._latencies) < self._total:
+        if len(self._latencies) < self._count:
             raise BenchError(
-                f"{len(self._latencies)} of {self._total} requests were answered; "
-                f"{self._fault or 'the rest took too long'}"
+                f"{len(self._latencies)} of {self._count} requests were answered; "
+                f"{self._error or 'the others took too long'}"
             )
         p50, p99 = np.percentile(self._latencies, (50, 99))
-        rate = self._total / max(self._due[-1], 1e-9)
-        return Latency(rate, float(p50), float(p99), float(np.percentile(self._waits, 99)))
+        return Latency(self._rate, float(p50), float(p99), float(np.percentile(self._waits, 99)))
 
     def answered(self, connection: Connection, due: float) -> None:
-        """A reply is whole."""
+        """Called when a reply is complete."""
         self._latencies.append(time.perf_counter() - due)
         self._free.append(connection)
 
-    def fail(self, fault: str) -> None:
-        """Something went wrong; the first such thing ends the load."""
-        self._fault = self._fault or fault
+    def fail(self, error: str) -> None:
+        """End the load; the first error is reported."""
+        self._error = self._error or error
 
     async def _keep_schedule(self) -> None:
-        self._start = time.perf_counter()
-        end = self._start + self._due[-1] + GRACE_SECONDS
-        while self._under_way() and time.perf_counter() < end:
-            self._send_due()
-            # No sleep: a timer of the loop is a thousand times as coarse as the schedule.
+        start = time.perf_counter()
+        end = start + self._count / self._rate + GRACE_SECONDS
+        while self._unfinished() and time.perf_counter() < end:
+            self._send_due(start)
+            # No longer sleep: timers of the loop are coarser than the schedule.
             await asyncio.sleep(0)
 
-    def _under_way(self) -> bool:
-        return len(self._latencies) < self._total and self._fault is None
+    def _unfinished(self) -> bool:
+        return len(self._latencies) < self._count and self._error is None
 
-    def _send_due(self) -> None:
+    def _send_due(self, start: float) -> None:
         now = time.perf_counter()
-        while self._free and self._sent < self._total:
-            due = self._start + self._due[self._sent]
+        while self._free and len(self._waits) < self._count:
+            due = start + len(self._waits) / self._rate
             if due > now:
                 return
-            self._sent += 1
             self._waits.append(now - due)
             self._free.popleft().send(due)
 
 
 def main() -> None:
-    """One line of JSON: a Latency."""
+    """Print a Latency as one line of JSON."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--request", type=Path, required=True)
@@ -184,10 +186,9 @@ def main() -> None:
     parser.add_argument("--connections", type=int, required=True)
     parser.add_argument("--rate", type=float, required=True)
     parser.add_argument("--seconds", type=int, required=True)
-    parser.add_argument("--burst", type=float, default=1.0)
     given = parser.parse_args()
-    due = arrivals(given.rate, given.seconds, given.burst)
-    load = OpenLoop(given.request.read_bytes(), given.body_bytes, due)
+    count = max(1, int(given.rate * given.seconds))
+    load = OpenLoop(given.request.read_bytes(), given.body_bytes, given.rate, count)
     try:
         latency = uvloop.run(load.run(given.port, given.connections))
     except BenchError as error:

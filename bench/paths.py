@@ -1,8 +1,9 @@
-"""Where things are."""
+"""Directories of the benchmarks."""
 
 from pathlib import Path
 from typing import Final
 
 ROOT: Final = Path(__file__).parents[1]
 BUILD: Final = ROOT / "build" / "bench"
-POST_SCRIPT: Final = Path(__file__).parent / "post.lua"
+VENVS: Final = BUILD / "venvs"
+SERVERS: Final = Path(__file__).parent / "servers"

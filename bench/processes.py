@@ -1,8 +1,8 @@
-"""What a second process brings to training: ``python -m bench processes``.
+"""Training by one process and by two: ``python -m bench processes``.
 
-The MLP of the other benchmarks on random pictures, by ``torchrun`` with one process and with two,
-one thread each; a batch is shared out among them. Rates are those of the run's own record, of the
-best epoch.
+It trains the MLP of ``bench training`` on random images by ``torchrun``, with one thread in each
+process; the processes share every batch. The rates come from the run's own record, from the best
+epoch.
 """
 
 import json
@@ -27,7 +27,7 @@ PROCESSES: Final = (1, 2)
 
 
 class Speed(NamedTuple):
-    """Images a second of ``processes`` together, by the clock, with so many rows a step."""
+    """Images a second of wall time of all ``processes`` together, with ``batch`` rows a step."""
 
     batch: int
     processes: int
@@ -37,7 +37,7 @@ class Speed(NamedTuple):
 def measure(
     *, batches: Sequence[int] = BATCHES, rows: int = ROWS, epochs: int = EPOCHS
 ) -> list[Speed]:
-    """Every batch size by each number of processes. Raises BenchError when a run fails."""
+    """Each batch size with each number of processes. Raises BenchError if a run fails."""
     folder = BUILD / "processes"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
@@ -51,7 +51,7 @@ def measure(
 
 
 def markdown(found: Sequence[Speed]) -> str:
-    """A table with the ratio to one process."""
+    """A line for each batch size and number of processes."""
     alone = {speed.batch: speed.images for speed in found if speed.processes == 1}
     head = ("rows a step", "processes", "images/s", "× one")
     rows = [
@@ -61,7 +61,7 @@ def markdown(found: Sequence[Speed]) -> str:
         )
         for speed in found
     ]
-    return table(head, rows)
+    return table(head, rows, names=2)
 
 
 def _images_per_second(folder: Path, batch: int, processes: int, epochs: int) -> float:

@@ -1,95 +1,119 @@
-"""What a second worker brings on two cores: ``python -m bench scaling``.
+"""One worker and two on the same cores: ``python -m bench scaling``.
 
-With two cores the load generator takes its time from the same cores as the workers, so requests a
-second show less than a second worker can do. Both figures are given: what was seen, and what
-follows when the load comes from another machine, which is the requests a CPU second of the servers
-over the busiest worker's share of that time, since this worker is full first.
+With two cores the load generator shares them with the workers, so the requests a second show less
+than a second worker can do. Both figures are given: the measured one, and the one that follows if
+the load comes from another machine: the requests a CPU second of the servers, divided by the
+busiest worker's share of that time, because this worker is the first to be full.
 """
 
 import sys
 from collections.abc import Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass
 from statistics import median
 from typing import Final
 
-from bench.compare import WARM_UP_SECONDS
-from bench.contenders import Entry, ours
-from bench.load import Run
+from bench.check import check
+from bench.load import Run, drive
 from bench.models import Reference, bundle_of
-from bench.servers import Cores, Server
+from bench.paths import VENVS
+from bench.rows import Row
+from bench.serve import WARM_UP_SECONDS, requests_of, wait_until_ready
+from bench.server import Cores, Server, running
+from bench.table import table
 from bench.workloads import Workload
 
 DEFAULT: Final = "W2,W3,W4,W7"
 WORKERS: Final = (1, 2)
+CONNECTIONS: Final = 64
 
 
 @dataclass(frozen=True)
 class Scale:
-    """Medians of one number of workers: requests a second, CPUs in use, the busiest's share."""
+    """Medians over the runs of one number of workers.
 
+    ``throughput`` is in requests a second, ``capacity`` in requests a CPU second; ``busiest`` is
+    the busiest worker's share of the servers' CPU time.
+    """
+
+    workload: Workload
     workers: int
     throughput: float
     capacity: float
-    server_cpus: float
-    wrk_cpus: float
+    server_cores: float
+    load_cores: float
     busiest: float
 
     @property
-    def elsewhere(self) -> float:
-        """Requests a second with the load on another machine."""
+    def load_elsewhere(self) -> float:
+        """Requests a second if the load came from another machine."""
         return self.capacity / self.busiest
 
 
-def measure(workload: Workload, cores: Cores, *, seconds: int, repetitions: int) -> list[Scale]:
-    """One Scale for each of WORKERS, whose servers take turns. All of it runs on ``cores``."""
-    bundle = bundle_of(workload.model)
-    reference = Reference(bundle)
-    with ExitStack() as stack:
-        contenders = [
-            Entry(f"workers {count}", (*ours(bundle), "--workers", str(count)), workload).enter(
-                stack, reference, cores
-            )
-            for count in WORKERS
-        ]
-        for contender in contenders:
-            contender.drive(workload, WARM_UP_SECONDS, cores)
-        runs: list[list[tuple[Run, float]]] = [[] for _ in WORKERS]
-        for _ in range(repetitions):
-            for contender, found in zip(contenders, runs, strict=True):
-                before = contender.server.cpu_by_process()
-                run = contender.drive(workload, seconds, cores)
-                found.append((run, _busiest(contender.server, before)))
-                sys.stderr.write(
-                    f"{workload.name}  {contender.server.name}{run.throughput:10,.0f} requests/s\n"
-                )
-    return [_scale(count, found) for count, found in zip(WORKERS, runs, strict=True)]
+def measure(
+    ours: Row, workloads: Sequence[Workload], cores: Cores, *, seconds: int, runs: int
+) -> list[Scale]:
+    """Each workload with each number of workers, with 64 connections."""
+    return [
+        _measure(ours, workload, workers, cores, seconds, runs)
+        for workload in workloads
+        for workers in WORKERS
+    ]
 
 
-def markdown(found: Sequence[tuple[Workload, list[Scale]]]) -> str:
-    """A row for each workload and number of workers."""
+def markdown(found: Sequence[Scale]) -> str:
+    """A line for each workload and number of workers."""
+    one = {scale.workload.name: scale for scale in found if scale.workers == 1}
     head = (
-        *("workload", "workers", "requests/s", "× one", "CPUs of the workers", "CPUs of wrk"),
+        *("workload", "workers", "requests/s", "× one", "cores of the workers", "cores of wrk"),
         *("requests a CPU second", "busiest worker", "requests/s, load elsewhere", "× one"),
     )
-    rule = ["---", *("---:" for _ in head[1:])]
-    lines = [_cells(workload, scale, scales[0]) for workload, scales in found for scale in scales]
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in (head, rule, *lines))
+    return table(head, [_line(scale, one[scale.workload.name]) for scale in found])
 
 
-def _cells(workload: Workload, scale: Scale, one: Scale) -> Sequence[str]:
+def _line(scale: Scale, one: Scale) -> Sequence[str]:
     return (
-        workload.name,
+        scale.workload.name,
         str(scale.workers),
         f"{scale.throughput:,.0f}",
         f"{scale.throughput / one.throughput:.2f}",
-        f"{scale.server_cpus:.2f}",
-        f"{scale.wrk_cpus:.2f}",
+        f"{scale.server_cores:.2f}",
+        f"{scale.load_cores:.2f}",
         f"{scale.capacity:,.0f}",
         f"{scale.busiest:.0%}",
-        f"{scale.elsewhere:,.0f}",
-        f"{scale.elsewhere / one.elsewhere:.2f}",
+        f"{scale.load_elsewhere:,.0f}",
+        f"{scale.load_elsewhere / one.load_elsewhere:.2f}",
     )
+
+
+def _measure(
+    ours: Row,
+    workload: Workload,
+    workers: int,
+    cores: Cores,
+    seconds: int,
+    runs: int,
+) -> Scale:
+    bundle, operation = bundle_of(workload.model), ours.operations[workload.operation]
+    requests = requests_of(workload, operation)
+    found: list[tuple[Run, float]] = []
+    arguments = ("--workers", str(workers))
+    with running(ours, bundle, VENVS, cores, arguments=arguments) as server:
+        wait_until_ready(server, workload, operation)
+        check(server.port, workload, operation, Reference(bundle))
+        for length in (WARM_UP_SECONDS, *(seconds for _ in range(runs))):
+            before = server.cpu_by_process()
+            run = drive(
+                server,
+                operation.path,
+                requests,
+                connections=CONNECTIONS,
+                seconds=length,
+                server_cores=cores,
+                load_cores=cores,
+            )
+            found.append((run, _busiest(server, before)))
+            sys.stderr.write(f"{workload.name}  {workers}{run.throughput:10,.0f} requests/s\n")
+    return _scale(workload, workers, found[1:])
 
 
 def _busiest(server: Server, before: dict[int, float]) -> float:
@@ -98,13 +122,14 @@ def _busiest(server: Server, before: dict[int, float]) -> float:
     return max(used) / sum(used)
 
 
-def _scale(workers: int, found: Sequence[tuple[Run, float]]) -> Scale:
+def _scale(workload: Workload, workers: int, found: Sequence[tuple[Run, float]]) -> Scale:
     runs = [run for run, _ in found]
     return Scale(
+        workload,
         workers,
         throughput=median(run.throughput for run in runs),
         capacity=median(run.capacity for run in runs),
-        server_cpus=median(run.server_seconds / run.load.seconds for run in runs),
-        wrk_cpus=median(run.wrk_seconds / run.load.seconds for run in runs),
+        server_cores=median(1e6 * run.server_seconds / run.counts.duration for run in runs),
+        load_cores=median(1e6 * run.load_seconds / run.counts.duration for run in runs),
         busiest=median(share for _, share in found),
     )

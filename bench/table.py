@@ -1,114 +1,120 @@
-"""Comparisons as Markdown tables."""
+"""Results as Markdown."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from statistics import median
 
-from bench.aims import AIMS, AS_THEY_COME, TUNED, Aim, Measured, Others
-from bench.bare import BATCHES
-from bench.compare import Comparison, Figures
-from bench.contenders import FIXED, NAIVE
+from bench.results import Cell, Results
+from bench.workloads import WORKLOADS
+
+OURS = "ours"
 
 
-def markdown(comparisons: Sequence[Comparison]) -> str:
-    """All tables: servers, latency at half the capacity, bare onnxruntime, aims."""
-    parts = (servers(comparisons), half(comparisons), calls(comparisons), aims(comparisons))
+def markdown(results: Results) -> str:
+    """The workloads, capacities, latencies and start-up costs, then errors and notes."""
+    names = [name for name in WORKLOADS if any(cell.workload == name for cell in results.cells)]
+    parts = (
+        f"{results.machine}; {results.date}; runs of {results.seconds} s.",
+        "\n".join(f"- {name}: {WORKLOADS[name].title}" for name in names),
+        "Capacity of one core, requests a second, ± half the spread of the runs:",
+        _capacities(results, names),
+        "Latency under this load, p50 / p99 in ms:",
+        _latencies(results, names),
+        _startups(results),
+        "\n".join(_remarks(results)),
+    )
     return "\n\n".join(part for part in parts if part)
 
 
-def servers(comparisons: Sequence[Comparison]) -> str:
-    """Every server on every workload; the last row of each is the limit."""
-    head = (
-        *("workload", "server", "requests a CPU second", "spread", "× fixed", "× naive"),
-        *("of the limit", "requests/s", "p50 ms", "p99 ms", "MiB"),
-    )
-    return table(head, [row for comparison in comparisons for row in _server_rows(comparison)])
-
-
-def half(comparisons: Sequence[Comparison]) -> str:
-    """Latency of a constant rate; empty when none was measured."""
-    head = ("workload", "server", "rate", "p50 ms", "p99 ms", "p99 / p50", "sent late, p99 ms")
-    rows = [
-        (
-            *(comparison.workload.name, name, f"{latency.rate:,.0f}", _ms(latency.p50)),
-            *(_ms(latency.p99), f"{latency.p99 / latency.p50:.2f}", _ms(latency.late)),
-        )
-        for comparison in comparisons
-        for name, latency in comparison.half.items()
-    ]
-    return table(head, rows) if rows else ""
-
-
-def calls(comparisons: Sequence[Comparison]) -> str:
-    """Bare onnxruntime: one row a graph of a model, once."""
-    found = {
-        (comparison.workload.model, graph): costs
-        for comparison in comparisons
-        for graph, costs in comparison.calls.items()
-    }
-    head = ("bare onnxruntime, µs a call of rows", *map(str, BATCHES), "best, rows/s")
-    rows = [
-        (
-            f"{model} {graph}",
-            *(f"{costs[rows] * 1e6:,.0f}" for rows in BATCHES),
-            f"{max(rows / seconds for rows, seconds in costs.items()):,.0f}",
-        )
-        for (model, graph), costs in found.items()
-    ]
-    return table(head, rows, names=1)
-
-
-def aims(comparisons: Sequence[Comparison]) -> str:
-    """What is aimed at and what was reached, for the workloads that were measured."""
-    measured = {comparison.workload.name: comparison for comparison in comparisons}
-    rows = [
-        (
-            aim.workload,
-            aim.text,
-            *_reached(aim, measured, AS_THEY_COME),
-            *_reached(aim, measured, TUNED),
-        )
-        for aim in AIMS
-        if aim.applies(measured)
-    ]
-    head = ("workload", "aim", "reached, as they come", "met", "reached, tuned", "met")
-    return table(head, rows) if rows else ""
-
-
-def _reached(aim: Aim, measured: Measured, others: Others) -> tuple[str, str]:
-    return f"{aim.reached(measured, others):.2f}", "yes" if aim.met(measured, others) else "no"
-
-
-def _server_rows(comparison: Comparison) -> Iterator[Sequence[str]]:
-    for name, figures in comparison.servers.items():
-        yield (comparison.workload.name, name, *_cells(comparison, figures))
-    limit = comparison.limit()
-    yield (
-        *(comparison.workload.name, "limit", f"{limit:,.0f}", "", *_ratios(comparison, limit)),
-        *("", "", "", "", ""),
-    )
-
-
-def _cells(comparison: Comparison, figures: Figures) -> Sequence[str]:
-    return (
-        f"{figures.capacity:,.0f}",
-        f"{figures.spread:.0%}",
-        *_ratios(comparison, figures.capacity),
-        f"{figures.capacity / comparison.limit():.0%}",
-        f"{figures.throughput:,.0f}",
-        _ms(figures.p50),
-        _ms(figures.p99),
-        f"{figures.memory:.0f}",
-    )
-
-
-def _ratios(comparison: Comparison, capacity: float) -> Sequence[str]:
-    return [f"{capacity / comparison.servers[name].capacity:.2f}" for name in (FIXED, NAIVE)]
-
-
-def _ms(seconds: float) -> str:
-    return f"{seconds * 1e3:.3f}"
-
-
-def table(head: Sequence[str], rows: Sequence[Sequence[str]], *, names: int = 2) -> str:
-    """The columns of names to the left, those of numbers to the right."""
+def table(head: Sequence[str], rows: Sequence[Sequence[str]], *, names: int = 1) -> str:
+    """A Markdown table; the first ``names`` columns are aligned to the left."""
     rule = ["---" if index < names else "---:" for index in range(len(head))]
     return "\n".join(f"| {' | '.join(cells)} |" for cells in (head, rule, *rows))
+
+
+def capacities(results: Results) -> dict[tuple[str, str], list[float]]:
+    """The capacity of each run by row and workload, at the median core speed of all runs.
+
+    A run on a core that was 10% faster than that counts 10% less.
+    """
+    speed = median(run.speed for cell in results.cells for run in cell.runs)
+    return {
+        (cell.row, cell.workload): [run.capacity * speed / run.speed for run in cell.runs]
+        for cell in results.cells
+        if cell.runs and not cell.error
+    }
+
+
+def _capacities(results: Results, names: Sequence[str]) -> str:
+    if not any(cell.runs for cell in results.cells):
+        return ""
+    found = capacities(results)
+
+    def show(cell: Cell) -> str:
+        figures = found[cell.row, cell.workload]
+        half = (max(figures) - min(figures)) / median(figures) / 2
+        return f"{_number(median(figures))} ±{half:.0%}"
+
+    rows = _rows(results, names, show)
+    medians = {key: median(figures) for key, figures in found.items()}
+    if ratio := [_ratio(medians, name, results.ceilings) for name in names]:
+        rows.append(["this service ÷ the fastest other", *ratio])
+    return table(["", *names], rows)
+
+
+def _ratio(medians: Mapping[tuple[str, str], float], workload: str, ceilings: list[str]) -> str:
+    others = [
+        figure
+        for (row, name), figure in medians.items()
+        if name == workload and row not in (OURS, *ceilings)
+    ]
+    ours = medians.get((OURS, workload))
+    return f"{ours / max(others):.2f}" if ours and others else ""
+
+
+def _latencies(results: Results, names: Sequence[str]) -> str:
+    def show(cell: Cell) -> str:
+        p50 = median(run.counts.p50 for run in cell.runs) / 1000
+        p99 = median(run.counts.p99 for run in cell.runs) / 1000
+        return f"{p50:.2f} / {p99:.2f}"
+
+    return table(["", *names], _rows(results, names, show))
+
+
+def _rows(
+    results: Results, names: Sequence[str], show: Callable[[Cell], str]
+) -> list[Sequence[str]]:
+    cells = {(cell.row, cell.workload): cell for cell in results.cells}
+    rows: list[Sequence[str]] = []
+    for row, title in results.titles.items():
+        found = [cells.get((row, name)) for name in names]
+        shown = ["–" if c is None else "failed" if c.error else show(c) for c in found]
+        rows.append([title, *shown])
+    return rows
+
+
+def _startups(results: Results) -> str:
+    head = ("", "start, s", "processes", "MiB")
+    rows = [
+        (
+            results.titles[name],
+            "–" if startup.seconds is None else f"{startup.seconds:.1f}",
+            f"{startup.processes}",
+            f"{startup.mib:.0f}",
+        )
+        for name, startup in results.startups.items()
+    ]
+    return table(head, rows) if rows else ""
+
+
+def _remarks(results: Results) -> list[str]:
+    notes = [f"- {results.titles[name]}: {note}." for name, note in results.notes.items() if note]
+    errors = [
+        f"- {results.titles[cell.row]}, {cell.workload}, failed: {cell.error.splitlines()[0]}"
+        for cell in results.cells
+        if cell.error
+    ]
+    return [*notes, *errors]
+
+
+def _number(figure: float) -> str:
+    return f"{figure:,.0f}" if figure >= 100 else f"{figure:,.1f}"

@@ -132,9 +132,9 @@ def test_onnxruntime_comes_from_the_one_place_that_silences_it() -> None:
     assert importing == [ROOT / "vae/onnxruntime_no_telemetry.py"]
 
 
-def test_the_client_needs_httpx_and_numpy_alone() -> None:
+def test_the_client_needs_httpx_numpy_and_safetensors_alone() -> None:
     third_party = set().union(*(imported(path) for path in modules("client"))) - {"vae_client"}
-    assert third_party - set(sys.stdlib_module_names) == {"httpx", "numpy"}
+    assert third_party - set(sys.stdlib_module_names) == {"httpx", "numpy", "safetensors"}
 
 
 @pytest.mark.parametrize("package", ["service", "training", "vae"])

@@ -1,4 +1,4 @@
-"""The same client for asyncio."""
+"""The client for asyncio."""
 
 from types import TracebackType
 from typing import Self, TypeVar
@@ -15,7 +15,7 @@ T = TypeVar("T")
 
 
 class AsyncClient:
-    """Client for asyncio: the same calls, awaited."""
+    """The client for asyncio: the methods of Client as coroutines."""
 
     def __init__(
         self,

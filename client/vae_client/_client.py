@@ -1,4 +1,4 @@
-"""The blocking client."""
+"""The synchronous client."""
 
 from types import TracebackType
 from typing import Self, TypeVar
@@ -15,15 +15,16 @@ T = TypeVar("T")
 
 
 class Client:
-    """Calls one server; may be shared by threads, keeps its connections until closed.
+    """A client of one server. Threads may share it; it keeps its connections until it is closed.
 
-    ``model`` and ``version`` choose what the verbs run on; without them it is the server's default
-    model in its latest version. ``timeout`` is in seconds, for connecting, for sending and for the
-    wait for the reply; the server is told, and drops work that nobody waits for. ``transport`` is
-    httpx's, for retries, proxies or tests.
+    ``model`` and ``version`` choose the model that the verbs run on; the default is the latest
+    version of the server's default model. ``timeout`` limits connecting, sending and waiting for
+    the reply, in seconds each; the client also sends it to the server, which drops a request whose
+    timeout has expired. ``transport`` is httpx's, for retries, proxies or tests.
 
-    Rows are the first axis of every array, also for a single row. Anything that ``numpy.asarray``
-    takes is sent as float32. Every call raises a subclass of VAEError when it fails.
+    The first axis of every array is the rows, also for a single row. Arrays are sent as float32;
+    values that are not real numbers raise TypeError. A call that fails raises a subclass of
+    VAEError.
     """
 
     def __init__(
@@ -49,11 +50,12 @@ class Client:
         sample: bool = False,
         seed: int | None = None,
     ) -> Encoding:
-        """q(z|x) of each row of ``x``, (rows, *shape) or (rows, size); with draws if ``sample``.
+        """q(z|x) of each row of ``x``, (rows, *shape) or (rows, size); with a draw if ``sample``.
 
-        The same ``seed`` gives the same draw for the same row number, whatever the other rows.
-        ``condition`` is, here as in every call, for a conditional model: one class, or one a row;
-        or the numbers that it is told, (numbers,) or (rows, numbers).
+        The same ``seed`` gives the same draw for the same row number, independent of the other
+        rows. A conditional model needs ``condition`` in this and every other verb: one class for
+        all rows, a list with one class per row, or the values of its condition columns, (columns,)
+        or (rows, columns).
         """
         return self._send(self._target.encode(x, condition, sample, seed))
 
@@ -69,7 +71,9 @@ class Client:
         seed: int | None = None,
         temperature: float = 1.0,
     ) -> Samples:
-        """``n`` new rows, decoded from draws of the prior, deviations times ``temperature``."""
+        """``n`` rows decoded from draws of the prior, whose standard deviation is multiplied by
+        ``temperature``.
+        """
         return self._send(self._target.sample(n, condition, seed, temperature))
 
     def reconstruct(
@@ -80,13 +84,13 @@ class Client:
         sample: bool = False,
         seed: int | None = None,
     ) -> FloatArray:
-        """Each row of ``x`` encoded and decoded, from mu or, if ``sample``, from a draw."""
+        """Encode each row of ``x`` and decode its mu, or a draw from q(z|x) if ``sample``."""
         return self._send(self._target.reconstruct(x, condition, sample, seed))
 
     def score(
         self, x: ArrayLike, *, condition: Condition = None, samples: int = 1, seed: int = 0
     ) -> Scores:
-        """The ELBO of each row of ``x`` and its parts, over ``samples`` draws of z."""
+        """The ELBO of each row of ``x`` and its parts, averaged over ``samples`` draws of z."""
         return self._send(self._target.score(x, condition, samples, seed))
 
     def models(self) -> list[ModelInfo]:
@@ -94,12 +98,12 @@ class Client:
         return self._send(_protocol.models())
 
     def model(self, name: str | None = None) -> ModelInfo:
-        """The model ``name`` in its latest version; without a name, what the verbs run on."""
+        """The latest version of the model ``name``; by default the model of the verbs."""
         target = self._target if name is None else Target(name)
         return self._send(target.info())
 
     def ready(self) -> bool:
-        """Whether the server takes requests; False also when it cannot be reached."""
+        """Whether the server accepts requests; False also if it cannot be reached."""
         try:
             return self._send(_protocol.ready())
         except TransportError:

@@ -1,20 +1,20 @@
-"""What can go wrong in a call.
+"""The exceptions of a call.
 
 VAEError
-├── TransportError             no reply: refused, cut off or timed out
-├── ReplyError                 a reply that the API does not have: this is no VAE server
-└── StatusError                the server said no
+├── TransportError             no reply: connection refused, lost or timed out
+├── ReplyError                 a reply that is not part of the API or is damaged
+└── StatusError                any status but 200
     ├── BadRequest             400   malformed
     ├── Unauthorized           401   the API key is missing or wrong
     ├── NotFound               404   no such model or version
-    ├── NotAcceptable          406   no format that both sides know
-    ├── TooLarge               413   more than the server takes at once
-    ├── UnsupportedMediaType   415   a format that the server does not read
+    ├── NotAcceptable          406   no common format for the reply
+    ├── TooLarge               413   too many rows or bytes
+    ├── UnsupportedMediaType   415   unknown format of the request
     ├── InvalidInput           422   wrong shape or option, NaN or infinity
-    ├── Overloaded             429   the queue is full; try again after ``retry_after`` seconds
+    ├── Overloaded             429   the queue is full; retry after ``retry_after`` seconds
     └── ServerError            500 and above
         ├── Unavailable        503   not ready yet, or shutting down
-        └── DeadlineExceeded   504   not done within the timeout
+        └── DeadlineExceeded   504   not finished within the timeout
 """
 
 from collections.abc import Mapping
@@ -23,7 +23,7 @@ from typing import Any
 import httpx
 
 SHOWN = ("expected", "given")
-"""Members of a problem, beyond those of every problem, that a message shows."""
+"""The additional members of a problem that the message of an exception shows."""
 
 
 class VAEError(Exception):
@@ -31,19 +31,19 @@ class VAEError(Exception):
 
 
 class TransportError(VAEError):
-    """No reply came: the connection was refused or cut off, or the time was over."""
+    """No reply: the connection was refused or lost, or the timeout expired."""
 
 
 class ReplyError(VAEError):
-    """A reply came that the API does not have, as from another server or a proxy."""
+    """A reply that is damaged or not part of the API, as from a proxy or another server."""
 
 
 class StatusError(VAEError):
-    """The server refused the request or failed at it.
+    """The server rejected the request or failed.
 
-    ``status``, ``title`` and ``detail`` are those of the problem (RFC 9457); ``problem`` has all of
-    its members, with what was expected and given. ``request_id`` finds the request in the server's
-    log. ``retry_after`` is in seconds, None when the server does not say.
+    ``status``, ``title`` and ``detail`` come from the problem (RFC 9457); ``problem`` holds all of
+    its members, such as ``expected`` and ``given``. ``request_id`` identifies the request in the
+    server's log. ``retry_after`` is in seconds, None if the reply has no such header.
     """
 
     def __init__(
@@ -55,7 +55,7 @@ class StatusError(VAEError):
         retry_after: float | None = None,
         problem: Mapping[str, Any] | None = None,
     ) -> None:
-        # All positional, so that an exception survives pickling between processes.
+        # All positional, because pickle calls the class with ``args``.
         super().__init__(status, title, detail, request_id, retry_after, problem)
         self.status = status
         self.title = title
@@ -85,23 +85,23 @@ class NotFound(StatusError):
 
 
 class NotAcceptable(StatusError):
-    """406: the server does not answer in a format that this client reads."""
+    """406: the server cannot reply in a format that this client reads."""
 
 
 class TooLarge(StatusError):
-    """413: more rows or bytes than the server takes in one request."""
+    """413: more rows or bytes than the server accepts in one request."""
 
 
 class UnsupportedMediaType(StatusError):
-    """415: the server does not read the format that this client writes."""
+    """415: the server cannot read the format that this client sends."""
 
 
 class InvalidInput(StatusError):
-    """422: an array of the wrong shape, an option out of its bounds, NaN or infinity."""
+    """422: an array of the wrong shape, an option out of range, NaN or infinity."""
 
 
 class Overloaded(StatusError):
-    """429: the server's queue is full; ``retry_after`` says in how many seconds to come back."""
+    """429: the server's queue is full; retry after ``retry_after`` seconds."""
 
 
 class ServerError(StatusError):
@@ -109,11 +109,11 @@ class ServerError(StatusError):
 
 
 class Unavailable(ServerError):
-    """503: the server is not ready yet, or is shutting down."""
+    """503: the server is not ready or is shutting down."""
 
 
 class DeadlineExceeded(ServerError):
-    """504: the server could not answer within the timeout."""
+    """504: the server did not finish within the timeout."""
 
 
 BY_STATUS: Mapping[int, type[StatusError]] = {
@@ -131,7 +131,7 @@ BY_STATUS: Mapping[int, type[StatusError]] = {
 
 
 def status_error(response: httpx.Response) -> StatusError:
-    """The exception for a reply of any status but success, whatever its body holds."""
+    """The exception for a reply with any status but 200; its body may hold anything."""
     status = response.status_code
     kind = BY_STATUS.get(status, ServerError if status >= 500 else StatusError)
     problem = _problem(response)
@@ -146,7 +146,7 @@ def status_error(response: httpx.Response) -> StatusError:
 
 
 def _problem(response: httpx.Response) -> dict[str, Any]:
-    """The members of a problem+json body; none when the body is something else."""
+    """The members of a problem+json body, {} for any other body."""
     try:
         body = response.json()
     except (ValueError, RecursionError):
@@ -159,7 +159,7 @@ def _text(value: Any) -> str | None:
 
 
 def _seconds(retry_after: str | None) -> float | None:
-    """Retry-After in seconds; its other form, a date, is not read."""
+    """Retry-After in seconds, None for a date."""
     if retry_after is None or not (retry_after.isascii() and retry_after.isdecimal()):
         return None
     return float(retry_after)

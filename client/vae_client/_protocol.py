@@ -1,6 +1,7 @@
-"""The HTTP API as pure functions: what to send for each verb, and how to read the reply.
+"""The HTTP API as pure functions: the request of each verb, and how its reply is read.
 
-Both clients send what these build; neither knows a path, a header or a format.
+Both clients send the requests that these functions build. Paths, headers and formats appear only
+in this module, which does no I/O.
 """
 
 import json
@@ -14,28 +15,29 @@ from urllib.parse import quote
 
 import httpx
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
+from safetensors import SafetensorError
+from safetensors.numpy import load, save
 
-from vae_client import _safetensors
 from vae_client._exceptions import ReplyError, TransportError, Unavailable, status_error
 from vae_client._results import Encoding, FloatArray, ModelInfo, Samples, Scores
 
 T = TypeVar("T")
 SAFETENSORS = "application/x-safetensors"
 JSON = "application/json"
-SERVER_SHARE = 0.9
-A_DAY = 86_400
+SERVER_TIMEOUT_SHARE = 0.9
+MAX_TIMEOUT_SECONDS = 86_400
 
 Class = str | int
 Condition = Class | Sequence[Class] | ArrayLike | None
-"""Of a conditional model: one class for all rows, or one a row; or as many numbers as it is told,
-(numbers,) for all rows or (rows, numbers).
+"""The condition of a conditional model: one class for all rows or a list with one class per row; or
+the values of its condition columns, (columns,) for all rows or (rows, columns).
 """
 
 
 @dataclass(frozen=True)
 class Call(Generic[T]):
-    """One request, and ``parse``, which makes its reply a result or raises a VAEError."""
+    """One request, and ``parse``, which turns its reply into a result or raises a VAEError."""
 
     method: str
     path: str
@@ -57,18 +59,18 @@ class Call(Generic[T]):
 
 @dataclass(frozen=True)
 class Target:
-    """The model that the verbs are for: the server's default, or one by name and version."""
+    """The model that a verb runs on: the server's default, or one by name and version."""
 
     model: str | None = None
     version: int | None = None
 
     def __post_init__(self) -> None:
         if self.version is not None and self.model is None:
-            raise ValueError(f"version {self.version} of which model? Give its name as well")
+            raise ValueError(f"version {self.version} is given without the name of its model")
 
     @property
     def path(self) -> str:
-        """Where on the server the model is; empty for the default."""
+        """The prefix of the model's paths; empty for the default model."""
         model = "" if self.model is None else f"/models/{quote(self.model, safe='')}"
         return model if self.version is None else f"{model}/versions/{self.version}"
 
@@ -108,11 +110,12 @@ class Target:
         condition: Condition,
         **options: float | None,
     ) -> Call[T]:
-        """POST the rows, as safetensors with the options in the query string wherever that may be.
+        """POST the rows as safetensors, with the options in the query string.
 
-        A list of conditions can be longer than a query string; it goes in JSON with all else.
+        A list of conditions can exceed the length of a query string, so it goes into a JSON body
+        together with rows and options.
         """
-        rows = {name: np.asarray(values, np.float32) for name, values in arrays.items()}
+        rows = {name: _float32(values) for name, values in arrays.items()}
         given = {name: value for name, value in options.items() if value is not None}
         path, headers = f"{self.path}/{verb}", {"Accept": SAFETENSORS}
         if not (condition is None or isinstance(condition, str | int)):
@@ -125,7 +128,16 @@ class Target:
         if not rows:
             return Call("POST", path, parse, params, headers)
         headers["Content-Type"] = SAFETENSORS
-        return Call("POST", path, parse, params, headers, _safetensors.encode(rows))
+        return Call("POST", path, parse, params, headers, save(rows))
+
+
+def _float32(values: ArrayLike) -> NDArray[np.float32]:
+    """``values`` as a float32 array in C order, as ``safetensors.numpy.save`` requires.
+
+    Raises TypeError for values that are not real numbers, such as complex numbers or strings.
+    """
+    array = np.asarray(values)
+    return array.astype(np.float32, order="C", casting="same_kind", copy=False)
 
 
 def _json_body(
@@ -133,7 +145,7 @@ def _json_body(
 ) -> bytes:
     arrays = {**rows, "condition": np.asarray(condition)}
     members = {**options, **{name: array.tolist() for name, array in arrays.items()}}
-    return json.dumps(members, default=methodcaller("item")).encode()  # numbers of numpy's, too
+    return json.dumps(members, default=methodcaller("item")).encode()  # "item" for numpy numbers
 
 
 def models() -> Call[list[ModelInfo]]:
@@ -145,15 +157,15 @@ def ready() -> Call[bool]:
 
 
 def settings(base_url: str, api_key: str | None, timeout: float) -> dict[str, Any]:
-    """What every request of a client has in common, as arguments of httpx's clients.
+    """The settings that all requests of a client share, as arguments of httpx's clients.
 
-    The server is told nine tenths of ``timeout``, so that its 504 comes while the caller still
-    waits.
+    X-Timeout-Ms is 90% of ``timeout`` (seconds), so that the server's 504 arrives before the client
+    stops waiting.
     """
     _check_address(base_url)
-    if not 0 < timeout <= A_DAY:
-        raise ValueError(f"timeout must be from 0 to {A_DAY} seconds, not {timeout}")
-    milliseconds = math.ceil(timeout * 1000 * SERVER_SHARE)
+    if not 0 < timeout <= MAX_TIMEOUT_SECONDS:
+        raise ValueError(f"timeout must be from 0 to {MAX_TIMEOUT_SECONDS} seconds, not {timeout}")
+    milliseconds = math.ceil(timeout * 1000 * SERVER_TIMEOUT_SHARE)
     headers = {"X-Timeout-Ms": str(milliseconds).encode()}
     if api_key is not None:
         headers["X-API-Key"] = api_key.encode()
@@ -162,7 +174,7 @@ def settings(base_url: str, api_key: str | None, timeout: float) -> dict[str, An
 
 @contextmanager
 def transport_errors() -> Iterator[None]:
-    """httpx's failures as ours."""
+    """Raise a TransportError in place of httpx's exceptions."""
     try:
         yield
     except httpx.RequestError as error:
@@ -171,13 +183,13 @@ def transport_errors() -> Iterator[None]:
 
 
 def _check_address(url: str) -> None:
-    """Raises ValueError at once for what would fail in every call."""
+    """Raises ValueError for an address with which every call would fail."""
     try:
         parsed = httpx.URL(url)
     except httpx.InvalidURL as error:
-        raise ValueError(f"{url!r} is no address of a server: {error}") from None
+        raise ValueError(f"{url!r} is not the address of a server: {error}") from None
     if parsed.scheme not in ("http", "https") or not parsed.host:
-        raise ValueError(f"{url!r} is no address of a server; expected http://host:port")
+        raise ValueError(f"{url!r} is not the address of a server; expected http://host:port")
 
 
 def _ready(response: httpx.Response) -> bool:
@@ -237,18 +249,21 @@ def _model(body: Any) -> ModelInfo:
     raise ReplyError(f"expected the description of a model, got {str(body)[:200]}")
 
 
-def _arrays(response: httpx.Response, *names: str) -> _safetensors.Arrays:
-    """The arrays of a reply, ``names`` among them, all floating point."""
+def _arrays(response: httpx.Response, *names: str) -> dict[str, FloatArray]:
+    """The arrays of a reply. Raises ReplyError unless it has ``names`` and all are floats."""
     _check(response)
     _expect_format(response, SAFETENSORS)
     try:
-        arrays = _safetensors.decode(response.content)
-    except ValueError as error:
+        arrays = load(response.content)
+    except SafetensorError as error:
         raise ReplyError(f"the reply is damaged: {error}") from None
+    except KeyError as error:  # the library's answer to a dtype that numpy lacks
+        raise ReplyError(f"the reply has an array of dtype {error}, not floats") from None
     if missing := [name for name in names if name not in arrays]:
         raise ReplyError(f"the reply has no {', '.join(missing)}; it has {', '.join(arrays)}")
-    if strange := [name for name, array in arrays.items() if array.dtype.kind != "f"]:
-        raise ReplyError(f"{strange[0]} in the reply is {arrays[strange[0]].dtype}, not floats")
+    for name, array in arrays.items():
+        if array.dtype.kind != "f":
+            raise ReplyError(f"{name} in the reply is {array.dtype}, not floats")
     return arrays
 
 

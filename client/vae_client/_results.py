@@ -1,4 +1,4 @@
-"""What the calls return. Arrays have one element or row for each row of the request."""
+"""The results of the calls. Arrays have one element or row for each row of the request."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,11 +12,11 @@ FloatArray = NDArray[np.floating[Any]]
 
 @dataclass(frozen=True, eq=False)
 class Encoding:
-    """q(z|x) of each row: a Gaussian with diagonal covariance, or what a model bends one to.
+    """q(z|x) of each row: a Gaussian with diagonal covariance, transformed if the model has a flow.
 
-    ``mu`` and ``logvar`` are (rows, latent_dim); ``z`` is one draw from each, when asked for.
-    A model with a flow or a ladder, whose mu is no latent to decode, always gives ``z``: without
-    ``sample`` the one that stands for the row.
+    ``mu`` and ``logvar`` are (rows, latent_dim); ``z`` is one draw for each row if ``sample``.
+    For a model with a flow or a ladder, whose mu is not a latent that can be decoded, ``z`` is
+    always present; without ``sample`` it is the deterministic latent of the row.
     """
 
     mu: FloatArray
@@ -34,11 +34,11 @@ class Samples:
 
 @dataclass(frozen=True, eq=False)
 class Scores:
-    """How well the model explains each row: (rows,) each, in nats.
+    """The scores of each row: (rows,) each, in nats.
 
-    ``elbo`` = ``reconstruction`` − ``kl`` bounds log p(x) from below. ``p_value`` is the share of
-    the model's held-out data that scores no better: near 0, the row is unlike what it was trained
-    on.
+    ``elbo`` = ``reconstruction`` − ``kl`` is a lower bound of log p(x). ``p_value`` is the share of
+    the model's held-out rows with a score as low or lower: if it is near 0, the row is unlike the
+    training data.
     """
 
     elbo: FloatArray
@@ -51,8 +51,8 @@ class Scores:
 class ModelInfo:
     """One version of a model on the server.
 
-    ``shape`` is that of one row of x, ``kind`` is "image" or "vector". ``description`` is all that
-    the server says of it: value range, columns, likelihood, network, metrics.
+    ``shape`` is the shape of one row of x, ``kind`` is "image" or "vector". ``description`` is the
+    server's whole description: value range, columns, likelihood, network, metrics.
     """
 
     name: str

@@ -114,7 +114,7 @@ def provider_options(device: str, precision: Precision) -> dict[str, str]:
 
 
 def session_options(threads: int) -> onnxruntime.SessionOptions:
-    """As ``python -m bench sessions`` found them to pay."""
+    """The options that were fastest (docs/experiments.md, "Options of onnxruntime")."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1

@@ -258,7 +258,7 @@ def test_an_error_with_any_body(connect: Connect, server: FakeServer, body: byte
     ("reply", "message"),
     [
         (Reply(b"<html>", "text/html"), "answered with text/html; expected application/x-safe"),
-        (Reply(b"short"), "the reply is damaged: 5 bytes are too few"),
+        (Reply(b"short"), "the reply is damaged: "),
         (arrays(means=ROWS), "the reply has no outputs; it has means"),
         (Reply(arrays(outputs=ROWS).body[:-1]), "damaged"),
     ],
@@ -316,12 +316,12 @@ def test_a_timeout_is_positive_and_at_most_a_day(connect: Connect, timeout: floa
 
 @pytest.mark.parametrize("url", ["127.0.0.1:8000", "", "ftp://host", "http://", "http://host:x"])
 def test_an_address_is_checked_at_once(connect: Connect, url: str) -> None:
-    with pytest.raises(ValueError, match="is no address of a server"):
+    with pytest.raises(ValueError, match="is not the address of a server"):
         connect(url)
 
 
 def test_a_version_needs_a_model(connect: Connect) -> None:
-    with pytest.raises(ValueError, match="version 3 of which model"):
+    with pytest.raises(ValueError, match="version 3 is given without the name"):
         connect("http://127.0.0.1", version=3)
 
 

@@ -1,121 +1,92 @@
-import contextlib
+"""What the client adds to the safetensors library: float32 in C order out, its own errors in."""
+
 import json
 import struct
 from typing import Any
 
+import httpx
 import numpy as np
 import pytest
 import safetensors.numpy
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from hypothesis.extra import numpy as hypothesis_numpy
 
-from vae_client._safetensors import DTYPES, decode, encode
+from vae_client import ReplyError
+from vae_client._protocol import Target
 
-ARRAYS = st.dictionaries(
-    st.text(max_size=5).filter(lambda name: name != "__metadata__"),
-    st.sampled_from(sorted(DTYPES.values())).flatmap(
-        lambda dtype: hypothesis_numpy.arrays(
-            dtype, hypothesis_numpy.array_shapes(min_dims=0, max_dims=3, min_side=0, max_side=4)
-        )
-    ),
-    min_size=1,
-    max_size=3,
-)
+WHOLE = safetensors.numpy.save({"outputs": np.arange(6, dtype=np.float32).reshape(2, 3)})
 
 
-def same(left: dict[str, Any], right: dict[str, Any]) -> bool:
-    return left.keys() == right.keys() and all(
-        left[name].dtype == right[name].dtype
-        and left[name].shape == right[name].shape
-        and left[name].tobytes() == right[name].tobytes()
-        for name in left
-    )
+def parse(content: bytes) -> Any:
+    """What ``decode`` makes of a reply with this body."""
+    call = Target().decode([[0.0]], None)
+    request = httpx.Request("POST", "http://test/decode")
+    headers = {"Content-Type": "application/x-safetensors"}
+    return call.parse(httpx.Response(200, headers=headers, content=content, request=request))
 
 
-@settings(deadline=None)
-@given(ARRAYS)
-def test_the_library_reads_what_we_write(arrays: dict[str, Any]) -> None:
-    assert same(safetensors.numpy.load(encode(arrays)), arrays)
-
-
-@settings(deadline=None)
-@given(ARRAYS)
-def test_we_read_what_the_library_writes(arrays: dict[str, Any]) -> None:
-    assert same(decode(safetensors.numpy.save(arrays, {"made": "by hand"})), arrays)
-
-
-def test_arrays_start_at_a_multiple_of_eight() -> None:
-    for name in ("a", "ab", "abc"):
-        (length,) = struct.unpack_from("<Q", encode({name: np.zeros(1)}))
-        assert length % 8 == 0
-
-
-def test_big_endian_and_strided_arrays_are_written_in_order() -> None:
-    array = np.arange(6, dtype=">f4").reshape(2, 3).T
-    assert decode(encode({"a": array}))["a"].tolist() == array.tolist()
-
-
-@settings(deadline=None)
-@given(st.binary(max_size=100))
-def test_any_bytes_are_read_or_refused(content: bytes) -> None:
-    with contextlib.suppress(ValueError):
-        decode(content)
-
-
-@settings(deadline=None)
-@given(ARRAYS, st.data())
-def test_a_cut_is_always_noticed(arrays: dict[str, Any], data: st.DataObject) -> None:
-    content = encode(arrays)
-    cut = data.draw(st.integers(0, len(content) - 1))
-    with pytest.raises(ValueError, match=r"bytes|header"):
-        decode(content[:cut])
-
-
-def entry(**changes: Any) -> dict[str, Any]:
-    return {"dtype": "F32", "shape": [2], "data_offsets": [0, 8], **changes}
+def with_header(header: Any, data: bytes = bytes(8)) -> bytes:
+    text = json.dumps(header).encode()
+    return struct.pack("<Q", len(text)) + text + data
 
 
 @pytest.mark.parametrize(
-    ("header", "message"),
+    "rows",
     [
-        ("{", "not JSON"),
-        ("[" * 100_000, "not JSON"),
-        ("[]", "not a JSON object"),
-        ({"a": 3}, "entry for a is 3"),
-        ({"a": entry(dtype="BF16")}, "entry for a"),
-        ({"a": entry(dtype=["F32"])}, "entry for a"),
-        ({"a": entry(shape=[-2])}, "entry for a"),
-        ({"a": entry(shape=[2.0])}, "entry for a"),
-        ({"a": entry(shape=[True, 2])}, "entry for a"),
-        ({"a": entry(shape="2")}, "entry for a"),
-        ({"a": entry(data_offsets=[0])}, "entry for a"),
-        ({"a": entry(data_offsets=[0, "8"])}, "entry for a"),
-        ({"a": entry(shape=[3])}, "at bytes 0 to 8, which is wrong"),
-        ({"a": entry(shape=[2**70])}, "which is wrong"),
-        ({"a": entry(shape=[3], data_offsets=[0, 12])}, "at bytes 0 to 12, which is wrong"),
-        ({"a": entry(shape=[1], data_offsets=[4, 8])}, "at bytes 4 to 8, which is wrong"),
-        ({"a": entry(), "b": entry()}, "b is float32 .* which is wrong"),
-        ({"a": entry(shape=[1], data_offsets=[0, 4])}, "4 bytes belong to no array"),
-        ({}, "8 bytes belong to no array"),
+        np.arange(6, dtype=">f4").reshape(2, 3),
+        np.arange(6, dtype=np.float64).reshape(2, 3),
+        np.arange(6, dtype=np.float32).reshape(3, 2).T,
+        np.arange(12, dtype=np.float32).reshape(2, 6)[:, ::2],
+        np.array([[True, False]]),
+        [[1, 2.5]],
     ],
 )
-def test_a_wrong_header_is_refused(header: str | dict[str, Any], message: str) -> None:
-    text = (header if isinstance(header, str) else json.dumps(header)).encode()
-    with pytest.raises(ValueError, match=message):
-        decode(struct.pack("<Q", len(text)) + text + bytes(8))
+def test_rows_of_any_layout_are_sent_in_c_order(rows: Any) -> None:
+    sent = safetensors.numpy.load(Target().decode(rows, None).content or b"")["latents"]
+    assert sent.dtype == np.float32
+    assert sent.tolist() == np.asarray(rows, np.float32).tolist()
 
 
-def test_the_header_may_list_the_arrays_in_any_order() -> None:
-    header = {
-        "b": entry(shape=[1], data_offsets=[4, 8]),
-        "a": entry(shape=[1], data_offsets=[0, 4]),
-    }
-    text = json.dumps(header).encode()
-    arrays = decode(struct.pack("<Q", len(text)) + text + np.array([1, 2], "<f4").tobytes())
-    assert arrays == {"a": [1], "b": [2]}
+@pytest.mark.parametrize("rows", [[[1j]], [["1"]], [[None]]])
+def test_values_that_are_not_real_numbers_are_refused(rows: Any) -> None:
+    with pytest.raises(TypeError, match="to dtype\\('float32'\\)"):
+        Target().decode(rows, None)
 
 
-def test_a_length_beyond_the_end_is_refused() -> None:
-    with pytest.raises(ValueError, match="the header should have 18446744073709551615 bytes"):
-        decode(b"\xff" * 8 + b"{}")
+def test_a_whole_reply_is_read() -> None:
+    assert parse(WHOLE).tolist() == [[0, 1, 2], [3, 4, 5]]
+
+
+@pytest.mark.parametrize("cut", range(len(WHOLE)))
+def test_a_cut_reply_is_damaged(cut: int) -> None:
+    with pytest.raises(ReplyError, match="the reply is damaged"):
+        parse(WHOLE[:cut])
+
+
+@settings(deadline=None)
+@given(st.binary(max_size=100), st.integers(0, len(WHOLE)))
+def test_any_other_bytes_are_refused_with_our_exception(content: bytes, kept: int) -> None:
+    try:
+        parse(WHOLE[:kept] + content)
+    except ReplyError:
+        pass
+    else:
+        assert len(content) == len(WHOLE) - kept
+
+
+@pytest.mark.parametrize(
+    ("entry", "message"),
+    [
+        ({"dtype": "I64", "shape": [1], "data_offsets": [0, 8]}, "outputs in the reply is int64"),
+        ({"dtype": "BF16", "shape": [4], "data_offsets": [0, 8]}, "dtype 'BF16'"),
+        ({"dtype": "F8_E4M3", "shape": [8], "data_offsets": [0, 8]}, "dtype 'F8_E4M3'"),
+        ({"dtype": "F32", "shape": [3], "data_offsets": [0, 8]}, "damaged"),
+        ({"dtype": "F32", "shape": [2**62], "data_offsets": [0, 8]}, "damaged"),
+        ({"dtype": "F32", "shape": [1], "data_offsets": [4, 8]}, "damaged"),
+        ({"dtype": "F99", "shape": [2], "data_offsets": [0, 8]}, "damaged"),
+        (3, "damaged"),
+    ],
+)
+def test_an_array_that_cannot_be_used_is_refused(entry: Any, message: str) -> None:
+    with pytest.raises(ReplyError, match=message):
+        parse(with_header({"outputs": entry}))
