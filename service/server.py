@@ -20,6 +20,7 @@ from service.http.connection import Connection
 from service.http.context import AppContext
 from service.http.neighbours import NOBODY, Neighbours
 from service.http.shutdown import close_door
+from service.memory import keep_freed_memory
 from service.models.loader import ModelLoader
 from service.models.manager import ModelAdmin, ModelManager
 from service.models.store import BundleStore
@@ -164,6 +165,7 @@ def create_server(
     supervised: bool = False,
 ) -> Server:
     """The application over loaded models, in a server."""
+    keep_freed_memory()
     disable_created_metrics()  # type: ignore[no-untyped-call]  # they double the series and tell what nobody asks
     app = create_app(loader.models, settings, metrics, admin)
     context: AppContext = app.state.context
