@@ -19,6 +19,7 @@ from service.app import create_app
 from service.http.connection import Connection
 from service.http.context import AppContext
 from service.http.shutdown import stop_accepting
+from service.memory import keep_freed_memory
 from service.models.loader import ModelLoader
 from service.models.manager import ModelAdmin, ModelManager
 from service.models.store import BundleStore
@@ -129,6 +130,7 @@ def create_server(
     supervised: bool = False,
 ) -> Server:
     """The application over loaded models, in a server."""
+    keep_freed_memory()
     disable_created_metrics()  # type: ignore[no-untyped-call]  # they double the series and tell what nobody asks
     app = create_app(loader.models, settings, metrics, admin)
     context: AppContext = app.state.context

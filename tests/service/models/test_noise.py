@@ -1,5 +1,7 @@
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from service.models.noise import MAX_SEED, standard_normal
 
@@ -14,6 +16,18 @@ def test_a_row_does_not_depend_on_how_many_rows_there_are(seed: int) -> None:
 def test_the_noise_of_a_seed_never_changes() -> None:
     expected = np.float32([[-0.293339, 1.7038306, 1.5391918]])
     assert np.array_equal(standard_normal(7, (1, 3)), expected)
+
+
+@given(
+    draws=st.lists(
+        st.tuples(st.integers(0, MAX_SEED), st.integers(0, 9), st.integers(1, 9)), max_size=9
+    )
+)
+def test_each_draw_is_that_of_a_new_generator(draws: list[tuple[int, int, int]]) -> None:
+    for seed, rows, columns in draws:
+        fresh = np.random.Generator(np.random.Philox(key=seed))
+        expected = fresh.standard_normal((rows, columns), dtype=np.float32)
+        assert np.array_equal(standard_normal(seed, (rows, columns)), expected)
 
 
 def test_it_is_standard_normal() -> None:
