@@ -10,10 +10,11 @@ from collections.abc import Sequence
 from pydantic import ValidationError
 from pydantic_settings import CliApp, SettingsError
 
+from service import keys
 from service.errors import UnknownModel
-from service.http import keys, tls
-from service.http.keys import KeysUnusable
+from service.http import tls
 from service.http.tls import TlsUnusable
+from service.keys import KeysUnusable
 from service.runtimes.runtime import RuntimeUnusable
 from service.server import create_lone_server
 from service.settings import Settings, unknown_variables

@@ -27,6 +27,9 @@ IN_SERVICE = {
 }
 """What each folder of the service may import of the others."""
 
+BELOW_THE_FOLDERS = {"arrays", "errors", "keys", "settings"}
+"""The files of the service that every folder may import; they import none of the folders."""
+
 NO_TORCH = ("vae/bundle.py", "vae/graphs.py", "vae/manifest.py", "vae/parity.py")
 
 
@@ -59,6 +62,12 @@ def test_arrows_within_the_service() -> None:
         if path.parent.name in folders:
             found = {target.parent.name for target in _edges(path)} & folders
             assert found - {path.parent.name} <= IN_SERVICE[path.parent.name], path
+
+
+def test_the_files_below_the_folders_import_only_each_other() -> None:
+    for name in BELOW_THE_FOLDERS:
+        targets = {path for path in _edges(ROOT / f"service/{name}.py") if "service" in path.parts}
+        assert targets <= {ROOT / f"service/{below}.py" for below in BELOW_THE_FOLDERS}, name
 
 
 def test_the_seam_needs_no_torch() -> None:

@@ -13,7 +13,7 @@ from hmac import compare_digest
 from typing import Final
 
 from service.errors import Malformed, TooLarge, Unauthorized
-from service.http.keys import digest
+from service.keys import digest
 
 Head = Mapping[bytes, bytes]
 

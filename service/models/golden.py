@@ -4,7 +4,8 @@ from typing import Final
 
 import numpy as np
 
-from service.runtimes.runtime import Precision, Runtime, RuntimeUnusable
+from service.arrays import Precision
+from service.runtimes.runtime import Runtime, RuntimeUnusable
 from vae.bundle import Arrays, Bundle
 from vae.manifest import Manifest
 from vae.parity import difference, magnitudes
