@@ -15,10 +15,7 @@ from service.app import create_app
 from service.models.loader import ModelLoader
 from service.models.manager import ModelManager
 from service.models.model import Model
-from service.models.registry import ModelRegistry
-from service.models.store import BundleStore
-from service.models.version_policy import Policy
-from service.models.versions import VersionState
+from service.models.registry import ModelRegistry, choose_default
 from service.settings import Settings
 from service.telemetry.metrics import Metrics
 from vae.bundle import Bundle, open_bundle, to_npz, write_bundle
@@ -181,12 +178,14 @@ def fake_service(models: Path, spec: InputSpec = IMAGE, **overrides: Any) -> Fak
 def fake_manager(models: Path, **overrides: Any) -> tuple[ModelManager, ModelLoader, Metrics]:
     """A manager, the process that it keeps in step with ``models``, and its metrics."""
     settings, metrics = fake_settings(models, **overrides), Metrics()
-    loader = ModelLoader(settings, metrics)
-    versions = VersionState(Policy.parse(settings.version_policy))
-    manager = ModelManager(
-        BundleStore(models), versions, loader, metrics.count_load, settings.watch_seconds
-    )
-    return manager, loader, metrics
+    loader = ModelLoader(settings, metrics, limit_seconds=settings.start_seconds)
+    return ModelManager(settings, loader, metrics.count_load), loader, metrics
+
+
+def load_initial(manager: ModelManager, loader: ModelLoader, default: str | None = None) -> None:
+    """Load everything at start-up, as ``create_lone_server`` does."""
+    names = manager.load_initial(loader.load_initial)
+    loader.models.default = choose_default(default, names)
 
 
 async def call(app: FastAPI, method: str, path: str, **request: Any) -> httpx.Response:

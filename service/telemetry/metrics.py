@@ -33,8 +33,8 @@ ROWS: Final = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
 class Metrics:
     """The metrics of one service, in a registry of their own.
 
-    With ``shared``, the directory that ``share_values`` was given, ``render`` shows the metrics of all
-    workers.
+    With ``shared``, the directory that ``share_values`` was given, ``render`` shows the metrics of
+    all workers.
     """
 
     def __init__(self, shared: Path | None = None) -> None:

@@ -8,7 +8,7 @@ starts from the stock.
 import asyncio
 import logging
 import signal
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from service.errors import BundleRefused, ServiceError
 from service.models.store import ModelVersion
@@ -32,11 +32,9 @@ class WorkerPool:
         self._ready: list[Worker] = []
         self._changing = asyncio.Condition()
 
-    def load_initial(self, bundles: Iterable[Bundle]) -> list[str]:
-        """Copy what is to be served from the start; the names of the models. Raises OSError."""
-        for bundle in bundles:
-            self._stock[_key(bundle)] = self._snapshot.add(bundle)
-        return sorted({key.name for key in self._stock})
+    def load_initial(self, bundle: Bundle) -> None:
+        """Copy a bundle that is to be served from the start. Raises OSError."""
+        self._stock[_key(bundle)] = self._snapshot.add(bundle)
 
     async def recruit(
         self, start: Callable[[Mapping[ModelVersion, Copy]], Awaitable[Worker]]

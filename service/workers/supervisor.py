@@ -15,11 +15,9 @@ from contextlib import ExitStack
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from service.models.loader import choose_default
 from service.models.manager import ModelManager
-from service.models.store import BundleStore, ModelVersion
-from service.models.version_policy import Policy
-from service.models.versions import VersionState
+from service.models.registry import choose_default
+from service.models.store import ModelVersion
 from service.settings import Settings
 from service.telemetry import metrics
 from service.telemetry.metrics import Metrics, remove_gauges
@@ -186,12 +184,8 @@ def _prepare(settings: Settings, private: Path) -> Supervisor:
     metrics.share_values(private / "metrics", settings.workers)  # as if in one slot more
     count = Metrics(private / "metrics").count_load
     fleet = WorkerPool(Snapshot(private / "models"))
-    store, versions = (
-        BundleStore(settings.models),
-        VersionState(Policy.parse(settings.version_policy)),
-    )
-    manager = ModelManager(store, versions, fleet, count, settings.watch_seconds)
-    names = fleet.load_initial(manager.initial_bundles())
+    manager = ModelManager(settings, fleet, count)
+    names = manager.load_initial(fleet.load_initial)
     # Found once: a worker that starts when there are more models must not find another.
     default = choose_default(settings.default_model, names)
     settings = settings.model_copy(update={"default_model": default})

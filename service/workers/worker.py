@@ -20,7 +20,7 @@ from typing import Any, Final
 
 from pydantic import SecretStr
 
-from service.errors import UnknownModel
+from service.errors import BundleRefused, UnknownModel
 from service.models.loader import ModelLoader
 from service.runtimes.runtime import RuntimeUnusable
 from service.server import create_server
@@ -93,8 +93,10 @@ def main() -> int:
     counts.count_dropped_lines(lambda: lines.dropped)
     try:
         loader = ModelLoader(settings, counts)
-        loader.load_initial(copy.open() for copy in order.stock)
-    except (BundleError, RuntimeUnusable, TracingUnusable, UnknownModel) as error:
+        for copy in order.stock:
+            loader.load_initial(copy.open())
+        loader.models.default = settings.default_model
+    except (BundleError, BundleRefused, RuntimeUnusable, TracingUnusable, UnknownModel) as error:
         print(f"vae-serve: {error}", file=sys.stderr)  # noqa: T201
         return 1
     agent = WorkerAgent(supervisor, loader)

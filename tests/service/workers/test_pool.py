@@ -82,7 +82,7 @@ class Loader:
 def run(directory: Path, body: Callable[[Loader], Awaitable[None]]) -> None:
     async def main() -> None:
         fleet = Loader(directory)
-        fleet.fleet.load_initial([fleet.bundle()])
+        fleet.fleet.load_initial(fleet.bundle())
         await body(fleet)
 
     asyncio.run(asyncio.wait_for(main(), 20))
