@@ -170,7 +170,7 @@ def fake_service(models: Path, spec: InputSpec = IMAGE, **overrides: Any) -> Fak
     runtime = FakeRuntime(bundle, device="cpu", threads=1)
     model = Model(bundle, runtime, settings, metrics.batch_observer(bundle.manifest))
     runtime.calls.clear()  # those of the warm-up
-    metrics.add_model(bundle.manifest, lambda: model.queued_rows)
+    metrics.add_model(model)
     repository = ModelRegistry({"fake": {1: model}}, default="fake")
     return FakeService(create_app(repository, settings, metrics), runtime, model, metrics)
 

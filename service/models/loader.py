@@ -62,8 +62,9 @@ class ModelLoader:
             self._metrics.remove_model(model.manifest)
 
     def publish_statuses(self, statuses: Sequence[VersionStatus]) -> None:
-        """Show the status of every version in ``GET /models``."""
+        """Show the status of every version in ``GET /models``, and how many are refused."""
         self.models.statuses = tuple(statuses)
+        self._metrics.refused_versions = sum(status.reason is not None for status in statuses)
 
     def _build(self, bundle: Bundle) -> Model:
         """The model of a bundle, checked against its golden outputs. Raises BundleRefused."""
@@ -92,4 +93,4 @@ class ModelLoader:
         if former := self.models.remove(model.manifest.name, model.manifest.version):
             self._metrics.remove_model(former.manifest)
         self.models.add(model)
-        self._metrics.add_model(model.manifest, lambda: model.queued_rows)
+        self._metrics.add_model(model)

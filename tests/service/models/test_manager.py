@@ -342,7 +342,8 @@ class HungStore(BundleStore):
 
 def test_a_read_that_hangs_refuses_its_version_until_the_disk_recovers(models: Path) -> None:
     async def body() -> None:
-        server = Served(models, start_seconds=0.2)
+        server = Served(models)
+        server.manager._limit_seconds = 0.2
         store = server.manager._store = HungStore(models)
         write_fake_bundle(models, "a")
         write_fake_bundle(models, "b")
@@ -361,7 +362,8 @@ def test_a_read_that_hangs_refuses_its_version_until_the_disk_recovers(models: P
 
 def test_a_read_that_hangs_at_the_start_refuses_its_version(models: Path) -> None:
     write_fake_bundle(models, "a")
-    manager, loader, _ = fake_manager(models, start_seconds=0.2)
+    manager, loader, _ = fake_manager(models)
+    manager._limit_seconds = 0.2
     manager._store = HungStore(models)
     load_initial(manager, loader)
     assert [model.label for model in loader.models] == ["a/1"]
@@ -369,12 +371,14 @@ def test_a_read_that_hangs_at_the_start_refuses_its_version(models: Path) -> Non
 
 def test_a_load_that_never_ends_refuses_its_version_alone(models: Path) -> None:
     async def body() -> None:
-        server = Served(models, start_seconds=0.2)
+        server = Served(models)
         write_fake_bundle(models, "a")
         server.loader._runtime_class = StuckRuntime
+        server.loader._limit_seconds = 0.2
         assert await server.rescan() == ["a/1"]
         assert server.states()["a/2"] == ("refused", "it was not loaded within 0.2 s")
         server.loader._runtime_class = FakeRuntime
+        server.loader._limit_seconds = 120
         write_fake_bundle(models, "b")
         assert await server.rescan() == ["a/1", "b/1"]
 
@@ -391,7 +395,8 @@ def test_a_scan_that_hangs_is_an_error_and_no_second_one_is_started(models: Path
             return super().scan()
 
     async def body() -> None:
-        server = Served(models, start_seconds=0.05)
+        server = Served(models)
+        server.manager._limit_seconds = 0.05
         store = server.manager._store = HungScan(models)
         for _ in range(2):
             with pytest.raises(BundleError, match="cannot be scanned within"):
