@@ -1,6 +1,5 @@
 """Prometheus metrics: base units, bounded labels, buckets that reach below a millisecond."""
 
-import os
 from collections.abc import Callable, Sequence
 from functools import cache, partial
 from pathlib import Path
@@ -13,7 +12,6 @@ from prometheus_client import (
     Histogram,
     generate_latest,
     multiprocess,
-    values,
 )
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
@@ -33,8 +31,8 @@ ROWS: Final = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
 class Metrics:
     """The metrics of one service, in a registry of their own.
 
-    With ``shared``, the directory that ``share_values`` was given, ``render`` shows the metrics of all
-    workers.
+    With ``shared``, the directory of ``metric_files.share_values``, ``render`` shows the metrics of
+    all workers.
     """
 
     def __init__(self, shared: Path | None = None) -> None:
@@ -192,18 +190,3 @@ class Metrics:
         """All metrics in the text format of Prometheus."""
         self.refresh()
         return generate_latest(self._rendered)
-
-
-def share_values(directory: Path, slot: int) -> None:
-    """Keep the values of metrics made from now on in files, for all workers to read.
-
-    The files belong to a slot and not to a process: the worker that takes a dead one's place counts
-    on where that one stopped, and however many die the files stay as many as there are slots.
-    """
-    os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(directory)  # read when a value is made
-    values.ValueClass = values.MultiProcessValue(lambda: slot)  # type: ignore[no-untyped-call]
-
-
-def remove_gauges(directory: Path, slot: int) -> None:
-    """Take the gauges of a worker that died out of the sums; what it counted stays in them."""
-    multiprocess.mark_process_dead(slot, str(directory))  # type: ignore[no-untyped-call]

@@ -7,14 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from service.telemetry.metrics import remove_gauges
+from service.telemetry.metric_files import remove_gauges
 from tests.fakes import write_fake_bundle
 from tests.servers import ROOT
 
 WORKER = """
 import os, sys
 from pathlib import Path
-from service.telemetry.metrics import Metrics, share_values
+from service.telemetry.metric_files import share_values
+from service.telemetry.metrics import Metrics
 from vae.bundle import open_bundle
 
 shared, slot, bundle, requests, queued = Path(sys.argv[1]), *sys.argv[2:]
