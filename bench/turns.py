@@ -25,7 +25,7 @@ from bench.fixed import Fixed
 from bench.models import Reference, bundle_of
 from bench.table import table
 from bench.workloads import Workload, check
-from service.server import create_lone_server
+from service.server import create_single_process_server
 from service.settings import Settings
 from service.telemetry.metrics import Metrics
 
@@ -100,7 +100,7 @@ async def _of(workload: Workload) -> list[float]:
 
 def _service(bundle: Path, *, fast_lane: bool) -> uvicorn.Config:
     settings = Settings.model_validate({"models": bundle, "fast_lane": fast_lane})
-    return create_lone_server(settings, Metrics()).config
+    return create_single_process_server(settings, Metrics()).config
 
 
 async def ask(config: uvicorn.Config, workload: Workload) -> Reply:

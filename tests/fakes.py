@@ -1,5 +1,6 @@
 """A model without weights: a runtime of a few lines of NumPy, and bundles that hold no graphs."""
 
+import logging
 import threading
 import time
 from dataclasses import dataclass
@@ -99,6 +100,16 @@ class StuckRuntime(FakeRuntime):
     def __init__(self, bundle: Bundle, **options: Any) -> None:
         super().__init__(bundle, **options)
         threading.Event().wait()
+
+
+class SlowToLoadRuntime(FakeRuntime):
+    """Takes two seconds to load any version but the first, and logs when it begins."""
+
+    def __init__(self, bundle: Bundle, **options: Any) -> None:
+        super().__init__(bundle, **options)
+        if bundle.manifest.version > 1:
+            logging.getLogger(__name__).warning("begins to load fake/%d", bundle.manifest.version)
+            time.sleep(2)
 
 
 def write_fake_bundle(

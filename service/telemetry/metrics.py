@@ -1,7 +1,6 @@
 """Prometheus metrics: base units, bounded labels, buckets from 0.1 ms."""
 
 import asyncio
-import os
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import lru_cache, partial
@@ -17,7 +16,6 @@ from prometheus_client import (
     Metric,
     generate_latest,
     multiprocess,
-    values,
 )
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from prometheus_client.metrics_core import GaugeMetricFamily
@@ -57,7 +55,7 @@ class ServedModel(Protocol):
 class Metrics:
     """The metrics of one service, in a registry of their own.
 
-    With ``shared``, the directory that ``share_values`` was given, ``render`` shows the metrics of
+    With ``shared``, the directory of ``metric_files.share_values``, ``render`` shows the metrics of
     all workers.
     """
 
@@ -304,18 +302,3 @@ def _info(manifest: Manifest) -> tuple[str, ...]:
         manifest.likelihood.kind,
         manifest.network.kind,
     )
-
-
-def share_values(directory: Path, slot: int) -> None:
-    """Keep the values of metrics made from now on in files, for all workers to read.
-
-    The files belong to a slot and not to a process: the worker that takes a dead one's place counts
-    on where that one stopped, and however many die the files stay as many as there are slots.
-    """
-    os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(directory)  # read when a value is made
-    values.ValueClass = values.MultiProcessValue(lambda: slot)  # type: ignore[no-untyped-call]
-
-
-def remove_gauges(directory: Path, slot: int) -> None:
-    """Take the gauges of a worker that died out of the sums; what it counted stays in them."""
-    multiprocess.mark_process_dead(slot, str(directory))  # type: ignore[no-untyped-call]

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from service.telemetry.metrics import Metrics, remove_gauges
+from service.telemetry.metric_files import remove_gauges
+from service.telemetry.metrics import Metrics
 from tests.fakes import write_fake_bundle
 from tests.servers import ROOT
 from vae.bundle import open_bundle
@@ -19,7 +20,8 @@ WORKER = """
 import os, sys
 from pathlib import Path
 from types import SimpleNamespace
-from service.telemetry.metrics import Metrics, share_values
+from service.telemetry.metric_files import share_values
+from service.telemetry.metrics import Metrics
 from vae.bundle import open_bundle
 
 shared, slot, bundle, requests, queued = Path(sys.argv[1]), *sys.argv[2:]
