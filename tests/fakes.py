@@ -17,6 +17,7 @@ from service.models.loader import ModelLoader
 from service.models.manager import ModelManager
 from service.models.model import Model
 from service.models.registry import ModelRegistry, choose_default
+from service.runtimes.runtime import RuntimeUnusable
 from service.settings import Settings
 from service.telemetry.metrics import Metrics
 from vae.bundle import Bundle, open_bundle, to_npz, write_bundle
@@ -92,6 +93,15 @@ class BrokenRuntime(FakeRuntime):
 
     def decoder(self, z: Any) -> tuple[Any, ...]:
         return (super().decoder(z)[0] + 10,)
+
+
+class RefusingRuntime(FakeRuntime):
+    """Cannot run models whose name is "bad"."""
+
+    def __init__(self, bundle: Bundle, **options: Any) -> None:
+        super().__init__(bundle, **options)
+        if bundle.manifest.name == "bad":
+            raise RuntimeUnusable("this runtime does not run it")
 
 
 class StuckRuntime(FakeRuntime):
