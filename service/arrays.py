@@ -1,7 +1,7 @@
-"""The array types that travel through the service."""
+"""The types of arrays in the service, and the precisions that networks compute in."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 Float32 = NDArray[np.float32]
 Array = NDArray[Any]
 Arrays = Mapping[str, Float32]
+Precision = Literal["float32", "tf32", "bfloat16"]
 
 
 def all_finite(array: Float32) -> bool:

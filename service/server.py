@@ -1,4 +1,4 @@
-"""One process that serves: its logging, its models, its application, its uvicorn server."""
+"""The uvicorn server of a process, over its models and its application."""
 
 import asyncio
 import gc
@@ -22,23 +22,22 @@ from service.http.shutdown import stop_accepting
 from service.memory import keep_freed_memory
 from service.models.loader import ModelLoader
 from service.models.manager import ModelAdmin, ModelManager
-from service.models.store import BundleStore
-from service.models.version_policy import Policy
-from service.models.versions import VersionState
+from service.models.registry import choose_default
 from service.settings import Settings
+from service.stop_timeout import StopTimeout
 from service.telemetry.metrics import Metrics
 
 logger = logging.getLogger(__name__)
 
-Companion = Callable[[], Coroutine[Any, Any, None]]
+Background = Callable[[], Coroutine[Any, Any, None]]
 
 
 class Server(uvicorn.Server):
-    """uvicorn, which keeps the gauges of a process fresh, and has a companion.
+    """uvicorn with a background coroutine, fresh gauges and a stop that gives notice first.
 
-    The companion is what else this process does on the event loop, from when it accepts connections
-    until the last of them is closed. A ``supervised`` process is hurried by nobody but its
-    supervisor: a signal to all processes of a service comes to it twice.
+    ``background`` runs on the event loop from the first connection to the last. A second signal
+    ends the process at once, unless it is ``supervised``: a terminal sends each signal to all
+    processes of a service, and the supervisor sends it again.
     """
 
     def __init__(
@@ -46,84 +45,92 @@ class Server(uvicorn.Server):
         config: uvicorn.Config,
         settings: Settings,
         context: AppContext,
-        companion: Companion,
+        background: Background,
         *,
         supervised: bool,
     ) -> None:
         super().__init__(config)
-        self._told = False  # to leave
-        self._notice_seconds = settings.notice_seconds
+        self._settings = settings
         self._metrics = context.metrics
         self._shutdown = context.shutdown
-        self._companion = companion
+        self._background = background
+        self._background_task: asyncio.Task[None] | None = None
         self._supervised = supervised
-        self._accompanying: asyncio.Task[None] | None = None
+        self._stop_requested = False
+        self._stop_timeout: StopTimeout | None = None
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         gc.collect()
-        gc.freeze()  # what start-up made stays; going through it again would pause every request
+        gc.freeze()  # objects of the start stay; scanning them again would delay requests
 
     async def main_loop(self) -> None:
-        self._accompanying = asyncio.create_task(self._companion())
+        self._background_task = asyncio.create_task(self._background())
         await super().main_loop()
 
     async def on_tick(self, counter: int) -> bool:
+        """Ten times a second; whether the port is to be closed now."""
         self._metrics.refresh()
-        if await super().on_tick(counter) or self._told:
-            self._shutdown.announce(self._notice_seconds)
+        if await super().on_tick(counter) or self._stop_requested:
+            self._shutdown.announce(self._settings.notice_seconds)
         return self._shutdown.is_due
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Stop accepting connections, finish the requests under way, and end."""
+        """Stop accepting connections, finish the requests, and close the models."""
         await stop_accepting(self.servers, cast("set[Connection]", self.server_state.connections))
         await super().shutdown(sockets)
-        if self._accompanying:  # a signal may have come before there was one
-            self._accompanying.cancel()
+        if self._background_task:  # None if the signal came before ``main_loop``
+            self._background_task.cancel()
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002
-        """The first signal begins the shutdown; the second ends the process at once.
+        """Stop after the first signal; end the process at once after the second.
 
-        uvicorn's own would have the signal raised again after all is done, and the exit status be
-        the signal's. Nor is its ``should_exit`` set: where it is by the end of the start, uvicorn
-        closes without the notice, while connections come in already.
+        uvicorn's own handler would raise the signal again in the end, and the exit status would be
+        that of the signal. It would also set ``should_exit``; if that is set during the start,
+        uvicorn closes the port without notice.
         """
-        if self._told and not self._supervised:
+        if self._stop_requested and not self._supervised:
             os._exit(1)
-        self._told = True
+        self._stop_requested = True
+        if self._stop_timeout:
+            self._stop_timeout.start()
 
-    def serve_until_told(self, sockets: Sequence[socket.socket] = ()) -> None:
-        """Serve on these sockets, else on the host and port of the configuration; then drain."""
-        for stop in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(stop, self.handle_exit)  # also before uvicorn listens to any
-        self.run(list(sockets) or None)
+    def run_until_stopped(
+        self, sockets: Sequence[socket.socket], stop_timeout: StopTimeout | None = None
+    ) -> None:
+        """Serve on bound sockets until a signal comes, then drain.
+
+        The signal starts ``stop_timeout``, which also limits the end of the process after this.
+        """
+        self._stop_timeout = stop_timeout
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, self.handle_exit)  # uvicorn does so only once it has started
+        self.run(list(sockets))
         self._metrics.refresh()
 
 
-def create_lone_server(settings: Settings, metrics: Metrics) -> Server:
-    """The server of a process that keeps its models by itself, and looks for new ones on SIGHUP.
+def create_single_process_server(settings: Settings, metrics: Metrics) -> Server:
+    """The server of a service without workers, which looks for new versions by itself.
 
-    Raises BundleError, RuntimeUnusable and UnknownModel as ``ModelLoader.load_initial`` does.
+    Raises BundleError as ``ModelManager.load_initial`` does, RuntimeUnusable if there is no such
+    runtime, and UnknownModel if the default model is not among the models.
     """
-    loader = ModelLoader(settings, metrics)
-    store, versions = (
-        BundleStore(settings.models),
-        VersionState(Policy.parse(settings.version_policy)),
-    )
-    manager = ModelManager(store, versions, loader, metrics.count_load, settings.watch_seconds)
-    loader.load_initial(manager.initial_bundles())
+    loader = ModelLoader(settings, metrics, limit_seconds=settings.start_seconds)
+    manager = ModelManager(settings, loader, metrics.count_load)
+    names = manager.load_initial(loader.load_initial)
+    loader.models.default = choose_default(settings.default_model, names)
 
-    async def keep() -> None:
+    async def watch_models() -> None:
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, manager.request_rescan)
         await manager.watch()
 
-    return create_server(loader, manager, keep, settings, metrics)
+    return create_server(loader, manager, watch_models, settings, metrics)
 
 
 def create_server(
     loader: ModelLoader,
     admin: ModelAdmin,
-    companion: Companion,
+    background: Background,
     settings: Settings,
     metrics: Metrics,
     *,
@@ -131,23 +138,21 @@ def create_server(
 ) -> Server:
     """The application over loaded models, in a server."""
     keep_freed_memory()
-    disable_created_metrics()  # type: ignore[no-untyped-call]  # they double the series and tell what nobody asks
+    disable_created_metrics()  # type: ignore[no-untyped-call]  # they would double the series
     app = create_app(loader.models, settings, metrics, admin)
     context: AppContext = app.state.context
     config = uvicorn.Config(
         app,
         http=partial(Connection, context=context),  # type: ignore[arg-type]
-        host=settings.host,
-        port=settings.port,
         ws="none",
         log_config=None,
         access_log=False,
         server_header=False,
-        proxy_headers=False,  # nothing here asks where a request came from
-        headers=[("X-Content-Type-Options", "nosniff")],  # a browser must not guess what a reply is
+        proxy_headers=False,  # nothing here uses the address of a client
+        headers=[("X-Content-Type-Options", "nosniff")],  # browsers must not guess a reply's type
         ssl_certfile=settings.tls_cert,
         ssl_keyfile=settings.tls_key,
         timeout_keep_alive=settings.keep_alive_seconds,
         timeout_graceful_shutdown=ceil(settings.drain_seconds),
     )
-    return Server(config, settings, context, companion, supervised=supervised)
+    return Server(config, settings, context, background, supervised=supervised)

@@ -1,5 +1,6 @@
 """Every setting of the service, once: environment variables VAE_* and command-line flags."""
 
+import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Literal, Self
@@ -17,12 +18,12 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from service.http.keys import well_formed
-from service.models.version_policy import Policy
-from service.runtimes.runtime import Precision
+from service.arrays import Precision
+from service.keys import well_formed
 
 MiB = 2**20
 ORIGIN = r"^(\*|https?://[A-Za-z0-9.-]+(:\d+)?|https?://\[[0-9a-fA-F:.]+\](:\d+)?)$"
+LISTED_VERSION = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]*)/([1-9][0-9]{0,17})")
 OF_TRAINING = ("VAE_TRAIN_", "VAE_EVALUATE_", "VAE_EXPORT_")
 
 
@@ -34,8 +35,21 @@ def _zero_for_auto(given: object) -> object:
     return given
 
 
-def _policy(text: str) -> str:
-    Policy.parse(text)
+def parse_listed_versions(policy: str) -> list[tuple[str, int]]:
+    """The models and versions that a version policy lists; empty for ``all`` and ``latest``.
+
+    Raises ValueError for a policy that is none of the three.
+    """
+    if policy in ("all", "latest"):
+        return []
+    found = [LISTED_VERSION.fullmatch(item.strip()) for item in policy.split(",")]
+    if not all(found):
+        raise ValueError("expected all, latest, or a list such as digits/3,faces/1")
+    return [(item[1], int(item[2])) for item in found if item]
+
+
+def _version_policy(text: str) -> str:
+    parse_listed_versions(text)
     return text
 
 
@@ -64,7 +78,7 @@ class Settings(BaseSettings):
     default_model: str | None = Field(
         None, description="the model of /encode and the other bare paths; needed with several"
     )
-    version_policy: Annotated[str, AfterValidator(_policy)] = Field(
+    version_policy: Annotated[str, AfterValidator(_version_policy)] = Field(
         "all", description="versions to serve: all, latest, or a list such as digits/3,faces/1"
     )
     watch_seconds: NonNegativeFloat = Field(

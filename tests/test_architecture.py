@@ -28,6 +28,9 @@ IN_SERVICE = {
 }
 """What each folder of the service may import of the others."""
 
+BELOW_THE_FOLDERS = {"arrays", "errors", "keys", "settings"}
+"""The files of the service that every folder may import; they import none of the folders."""
+
 IN_TRAINING = {
     "system": set(),
     "config": set(),
@@ -111,6 +114,12 @@ def test_no_class_of_training_has_the_name_of_another() -> None:
         if any(path.is_relative_to(ROOT / "training") for path in paths)
     }
     assert not ours
+
+
+def test_the_files_below_the_folders_import_only_each_other() -> None:
+    for name in BELOW_THE_FOLDERS:
+        targets = {path for path in _edges(ROOT / f"service/{name}.py") if "service" in path.parts}
+        assert targets <= {ROOT / f"service/{below}.py" for below in BELOW_THE_FOLDERS}, name
 
 
 def test_the_seam_needs_no_torch() -> None:

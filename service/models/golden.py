@@ -1,23 +1,24 @@
-"""The golden outputs: what every runtime must give before a model answers anything."""
+"""Checks a runtime against the golden outputs of its bundle, before the model serves."""
 
 from typing import Final
 
 import numpy as np
 
-from service.runtimes.runtime import Precision, Runtime, RuntimeUnusable
+from service.arrays import Precision
+from service.runtimes.runtime import Runtime, RuntimeUnusable
 from vae.bundle import Arrays, Bundle
 from vae.manifest import Manifest
 from vae.relative_error import output_magnitudes, relative_error
 
 TOLERANCES: Final[dict[Precision, float]] = {"float32": 1e-4, "tf32": 4e-3, "bfloat16": 3e-2}
-"""Relative. bfloat16 was seen to miss by up to 5e-3; TF32 has three more bits."""
+"""Relative deviations. The largest one measured in bfloat16 is 5e-3; TF32 has three more bits."""
 
 
 def check_golden(bundle: Bundle, runtime: Runtime, precision: Precision = "float32") -> None:
     """Run every graph on the golden inputs.
 
-    Raises RuntimeUnusable when a graph fails on them or misses a stored output by more than
-    TOLERANCES has for the precision, in the measure of ``vae.relative_error``.
+    Raises RuntimeUnusable if a graph fails on them, or if an output deviates from the stored one by
+    more than the tolerance of the precision, as ``vae.relative_error`` measures it.
     """
     allowed = TOLERANCES[precision]
     sizes = output_magnitudes(bundle.manifest)
@@ -43,10 +44,7 @@ def check_golden(bundle: Bundle, runtime: Runtime, precision: Precision = "float
 
 
 def _check_rows(manifest: Manifest, golden: Arrays) -> None:
-    """Golden rows that are not those of the manifest would prove nothing of what it promises.
-
-    Raises RuntimeUnusable.
-    """
+    """Raises RuntimeUnusable if the golden rows do not have the shapes that the manifest gives."""
     for name, array in golden.items():
         shape = manifest.row_shapes[name]
         if array.dtype != np.float32 or array.size == 0 or array.shape != array.shape[:1] + shape:

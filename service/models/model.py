@@ -86,6 +86,10 @@ class Model:
         """Rows that wait for any of the graphs."""
         return sum(batcher.queued_rows for batcher in self._batchers.values())
 
+    def batch_limits(self) -> Mapping[str, int]:
+        """Rows at which a batch is full, by the name of the graph."""
+        return {graph: batcher.batch_rows for graph, batcher in self._batchers.items()}
+
     async def encode(self, x: Float32, options: PosteriorOptions) -> Arrays:
         """``mu`` and ``logvar``, (rows, latent_dim), and a draw ``z`` with ``sample``.
 

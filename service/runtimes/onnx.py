@@ -6,8 +6,9 @@ from typing import Any, Final
 
 import numpy as np
 
+from service.arrays import Precision
 from service.runtimes.padded import SIZES, Padded, Rows
-from service.runtimes.runtime import Precision, RuntimeUnusable
+from service.runtimes.runtime import RuntimeUnusable
 from vae.bundle import Bundle
 from vae.graphs import Graph
 from vae.onnxruntime_no_telemetry import onnxruntime

@@ -5,9 +5,9 @@ loads no engine.
 """
 
 from importlib import import_module
-from typing import Final, Literal, Protocol
+from typing import Final, Protocol
 
-from service.arrays import Float32
+from service.arrays import Float32, Precision
 from vae.bundle import Bundle
 from vae.graphs import Graph
 
@@ -15,8 +15,6 @@ RUNTIMES: Final = {
     "onnx": "service.runtimes.onnx:OnnxRuntime",
     "torch": "service.runtimes.torch:TorchRuntime",
 }
-
-Precision = Literal["float32", "tf32", "bfloat16"]
 
 
 class RuntimeUnusable(Exception):

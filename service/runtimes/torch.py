@@ -8,9 +8,10 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor, nn
 
+from service.arrays import Precision
 from service.runtimes import cuda
 from service.runtimes.padded import Rows
-from service.runtimes.runtime import Precision, RuntimeUnusable
+from service.runtimes.runtime import RuntimeUnusable
 from vae.bundle import Bundle
 from vae.graphs import DECODER, ENCODER, POSTERIOR, PRIOR, SCORER, Graph
 from vae.networks import VAE

@@ -1,7 +1,7 @@
-"""Calls between the supervisor and a worker: one line of JSON each, both ways on one socket.
+"""Calls between the supervisor and a worker: one line of JSON each, in both directions of a socket.
 
-Each side answers the calls of the other while it waits for its own. An error that the other side
-raises, a ServiceError, is raised here again.
+Each side handles the calls of the other while it waits for its own. A ServiceError that the other
+side raises is raised here again.
 """
 
 import asyncio
@@ -16,80 +16,83 @@ from service.errors import BundleRefused, InternalError, ServiceError, UnknownMo
 
 logger = logging.getLogger(__name__)
 
-MAX_LINE: Final = 2**26  # bytes; what is said of thousands of versions goes in one line
+MAX_LINE: Final = 2**26  # bytes; the statuses of thousands of versions are one line
 ERRORS: Final = {kind.__name__: kind for kind in (BundleRefused, InternalError, UnknownModel)}
-Answer = Callable[..., Awaitable[None]]
+Handler = Callable[..., Awaitable[None]]
 
 
-class Gone(Exception):
-    """The other side is."""
+class ChannelClosed(Exception):
+    """The other side has closed the channel, or its process has ended."""
 
 
 class Channel:
-    """One end. ``answers`` has a coroutine function for each call that the other side may make."""
+    """One end; ``handlers`` has a coroutine function for each call of the other side."""
 
     def __init__(
         self,
         reader: asyncio.StreamReader,
         writer: asyncio.StreamWriter,
-        answers: Mapping[str, Answer],
+        handlers: Mapping[str, Handler],
     ) -> None:
         self._reader = reader
         self._writer = writer
-        self._answers = answers
+        self._handlers = handlers
         self._numbers = itertools.count()
         self._calls: dict[int, asyncio.Future[None]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._open = True
 
     @classmethod
-    async def over(cls, connection: socket.socket, answers: Mapping[str, Answer]) -> "Channel":
-        """A channel over a connected socket, which it closes in the end."""
+    async def connect(cls, connection: socket.socket, handlers: Mapping[str, Handler]) -> "Channel":
+        """A channel over a connected socket, which the channel closes in the end."""
         streams = await asyncio.open_unix_connection(sock=connection, limit=MAX_LINE)
-        return cls(*streams, answers)
+        return cls(*streams, handlers)
 
-    async def run(self, heard: Callable[[], None] = lambda: None) -> None:
-        """Read and answer until the other side is gone; ``heard`` is told of every line."""
+    async def run(self, on_message: Callable[[], None] = lambda: None) -> None:
+        """Handle messages until the other side closes; call ``on_message`` for each of them."""
         try:
             while line := await self._reader.readline():
-                heard()
-                self._take(json.loads(line))
+                on_message()
+                self._receive(json.loads(line))
         except ConnectionError:
             pass
         finally:
             self.close()
 
-    async def call(self, what: str, /, **arguments: Any) -> None:
-        """Have the other side do something, and wait until it has. Raises Gone."""
+    async def call(self, name: str, /, **arguments: Any) -> None:
+        """Have the other side run a handler, and wait until it is done.
+
+        Raises ChannelClosed, and the ServiceError that the handler raises.
+        """
         if not self._open:
-            raise Gone
+            raise ChannelClosed
         number = next(self._numbers)
         done = self._calls[number] = asyncio.get_running_loop().create_future()
-        self._send({"call": what, "number": number, "arguments": arguments})
+        self._send({"call": name, "number": number, "arguments": arguments})
         try:
             await done
         finally:
             del self._calls[number]
 
-    def tell(self, what: str, /, **arguments: Any) -> None:
-        """Have the other side do something, and do not wait."""
+    def notify(self, name: str, /, **arguments: Any) -> None:
+        """Have the other side run a handler, and do not wait; nothing happens if it is gone."""
         if self._open:
-            self._send({"call": what, "arguments": arguments})
+            self._send({"call": name, "arguments": arguments})
 
     def close(self) -> None:
-        """Whoever waits for the other side is told that it is gone."""
+        """Close this end; calls that wait for the other side raise ChannelClosed."""
         self._open = False
         self._writer.close()
         for waiting in self._calls.values():
             if not waiting.done():
-                waiting.set_exception(Gone())
+                waiting.set_exception(ChannelClosed())
 
     def _send(self, message: dict[str, Any]) -> None:
-        self._writer.write(json.dumps(message).encode() + b"\n")
+        self._writer.write(to_line(message))
 
-    def _take(self, message: dict[str, Any]) -> None:
+    def _receive(self, message: dict[str, Any]) -> None:
         if "call" in message:
-            task = asyncio.create_task(self._answer(message))
+            task = asyncio.create_task(self._handle(message))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
         elif (waiting := self._calls.get(message["reply"])) and not waiting.done():
@@ -99,17 +102,22 @@ class Channel:
             else:
                 waiting.set_result(None)
 
-    async def _answer(self, message: dict[str, Any]) -> None:
+    async def _handle(self, message: dict[str, Any]) -> None:
         reply: dict[str, Any] = {"reply": message.get("number")}
         try:
-            await self._answers[message["call"]](**message["arguments"])
+            await self._handlers[message["call"]](**message["arguments"])
         except ServiceError as error:
             reply["error"] = _to_json(error)
-        except Exception:  # the other side is not to wait for ever
+        except Exception:  # without a reply the other side would wait for ever
             logger.exception("%s failed. This is a bug.", message["call"])
             reply["error"] = _to_json(InternalError("another process of this service failed"))
         if reply["reply"] is not None and self._open:
             self._send(reply)
+
+
+def to_line(message: dict[str, Any]) -> bytes:
+    """A message as it is sent."""
+    return json.dumps(message).encode() + b"\n"
 
 
 def _to_json(error: ServiceError) -> dict[str, Any]:

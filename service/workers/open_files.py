@@ -1,19 +1,19 @@
-"""Open files, of which every connection is one.
+"""The limit of open files, which includes every connection.
 
-Shells and service managers start processes with a thousand or so, and let them ask for more. Beyond
-its limit a process can accept nobody, not even to refuse.
+Shells and service managers start processes with a soft limit of about a thousand, which a process
+may raise. A process at its limit cannot accept connections, not even to reject a request.
 """
 
 import resource
 from typing import Final
 
-RESERVE: Final = 128  # files of models, logs, listeners, and what libraries open
+RESERVE: Final = 128  # files of models, logs, listeners, and those that libraries open
 
 
 def make_room(connections: int) -> int:
-    """Raise this process's limit for so many connections, and its children's.
+    """Raise the limit of this process and its children for so many connections.
 
-    Returns how many fit, which is fewer where the hard limit is lower.
+    Returns how many connections fit: fewer if the hard limit is lower.
     """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = connections + RESERVE

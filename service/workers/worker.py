@@ -1,11 +1,10 @@
 """``python -m service.workers.worker``: one of several processes that serve on one port.
 
-Started by the supervisor alone. Standard input is a socket to it: one line of JSON comes in, the
-order; after that it is a channel (``channel.py``) for the agent. When the other end
-closes, the supervisor is gone and this process drains and ends as well.
+Only the supervisor starts it. Standard input is a socket to the supervisor: the first line is the
+WorkerConfig, and then the socket is a channel (``channel.py``) for the WorkerAgent. If the other
+end closes, the supervisor has ended, and this process drains and ends, too.
 """
 
-import json
 import os
 import select
 import shutil
@@ -14,120 +13,72 @@ import socket
 import sys
 import threading
 import time
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Final
-
-from pydantic import SecretStr
 
 from service.errors import UnknownModel
 from service.models.loader import ModelLoader
 from service.runtimes.runtime import RuntimeUnusable
 from service.server import create_server
-from service.settings import Settings
+from service.stop_timeout import StopTimeout, longest_stop
 from service.telemetry import logging as logs
-from service.telemetry import metrics
+from service.telemetry import metric_files
 from service.telemetry.metrics import Metrics
 from service.telemetry.tracing import TracingUnusable
 from service.workers.agent import WorkerAgent
-from service.workers.snapshot import Copy
+from service.workers.config import WorkerConfig
+from service.workers.listeners import CannotListen
 from vae.bundle import BundleError
 
-CLOSING_SECONDS: Final = 5.0  # what a process may need to end after its requests did
-
-
-@dataclass(frozen=True)
-class WorkerConfig:
-    """What a worker is to serve, and as which of them.
-
-    ``slot`` is its place among the workers, ``listeners`` are numbers of inherited descriptors,
-    ``stock`` are verified bundles, and ``private`` is the supervisor's directory.
-    """
-
-    slot: int
-    listeners: tuple[int, ...]
-    stock: tuple[Copy, ...]
-    private: Path
-    settings: Settings
-
-    @property
-    def metrics(self) -> Path:
-        """The values of all workers' metrics."""
-        return self.private / "metrics"
-
-    def to_line(self) -> bytes:
-        """One line of JSON, with the secrets of the settings in it."""
-        fields = {**vars(self), "settings": self.settings.model_dump()}
-        return json.dumps(fields, default=_plain).encode() + b"\n"
-
-    @classmethod
-    def from_line(cls, line: bytes) -> "WorkerConfig":
-        """What ``to_line`` wrote."""
-        fields = json.loads(line)
-        return cls(
-            slot=fields["slot"],
-            listeners=tuple(fields["listeners"]),
-            stock=tuple(Copy(*copy) for copy in fields["stock"]),
-            private=Path(fields["private"]),
-            settings=Settings(**fields["settings"]),
-        )
+UNUSABLE = (BundleError, CannotListen, OSError, RuntimeUnusable, TracingUnusable, UnknownModel)
 
 
 def main() -> int:
-    """Serve until told to stop, or until the supervisor is gone."""
+    """Serve until a signal comes or the supervisor ends; the exit status."""
     try:
         supervisor = socket.socket(fileno=sys.stdin.fileno())
     except OSError:
         print("a worker is started by vae-serve --workers, not by hand", file=sys.stderr)  # noqa: T201
         return 2
-    line = supervisor.makefile("rb", buffering=0).readline()  # and not a byte of what follows
+    line = supervisor.makefile("rb", buffering=0).readline()  # unbuffered: the rest is the agent's
     if not line:
         return 1  # the supervisor ended while it started this process
-    order = WorkerConfig.from_line(line)
-    settings = order.settings
-    lines = logs.configure(settings)
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # of a terminal; the supervisor heeds it for all
-    threading.Thread(target=_end_with, args=(supervisor, order), daemon=True).start()
-    metrics.share_values(order.metrics, order.slot)
-    counts = Metrics(order.metrics)
-    counts.count_dropped_lines(lambda: lines.dropped)
+    config = WorkerConfig.from_line(line)
+    lines = logs.configure(config.settings)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # the supervisor handles it for all workers
+    threading.Thread(target=_stop_with, args=(supervisor, config), daemon=True).start()
     try:
-        loader = ModelLoader(settings, counts)
-        loader.load_initial(copy.open() for copy in order.stock)
-    except (BundleError, RuntimeUnusable, TracingUnusable, UnknownModel) as error:
-        print(f"vae-serve: {error}", file=sys.stderr)  # noqa: T201
+        metric_files.share_values(config.metrics, config.slot)
+        metrics = Metrics(config.metrics)
+        metrics.count_dropped_lines(lambda: lines.dropped)
+        _serve(config, supervisor, metrics)
+    except UNUSABLE as error:
+        print(f"vae-serve: {logs.escape(str(error))}", file=sys.stderr)  # noqa: T201
         return 1
-    agent = WorkerAgent(supervisor, loader)
-    server = create_server(loader, agent, agent.run, settings, counts, supervised=True)
-    server.serve_until_told([socket.socket(fileno=number) for number in order.listeners])
     return 0
 
 
-def _end_with(supervisor: socket.socket, order: WorkerConfig) -> None:
-    """Wait for the supervisor's end; then tidy up for it, drain, and end whatever hangs.
+def _serve(config: WorkerConfig, supervisor: socket.socket, metrics: Metrics) -> None:
+    loader = ModelLoader(config.settings, metrics)
+    loader.models.default = config.settings.default_model
+    agent = WorkerAgent(supervisor, loader)
+    for copy in config.bundles:
+        agent.load_initial(copy.open())
+    server = create_server(loader, agent, agent.run, config.settings, metrics, supervised=True)
+    sockets = [socket.socket(fileno=number) for number in config.listeners]
+    server.run_until_stopped(sockets, StopTimeout(longest_stop(config.settings)))
+
+
+def _stop_with(supervisor: socket.socket, config: WorkerConfig) -> None:
+    """Wait until the supervisor has ended; then remove its files, drain, and end what hangs.
 
     In a thread, since the event loop may be what hangs.
     """
     end = select.poll()
-    end.register(supervisor, 0)  # for nothing but the other end's closing, which is always told
+    end.register(supervisor, 0)  # no events: poll reports a closed other end in any case
     end.poll()
-    shutil.rmtree(order.private, ignore_errors=True)
+    shutil.rmtree(config.private, ignore_errors=True)
     os.kill(os.getpid(), signal.SIGTERM)
-    time.sleep(longest_drain(order.settings))
+    time.sleep(longest_stop(config.settings))
     os._exit(1)
-
-
-def longest_drain(settings: Settings) -> float:
-    """Seconds from SIGTERM after which a worker that still runs does not end by itself."""
-    return settings.notice_seconds + settings.drain_seconds + CLOSING_SECONDS
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, SecretStr):
-        return value.get_secret_value()
-    if isinstance(value, Path):
-        return str(value)
-    raise TypeError(f"This is a bug. A setting of type {type(value).__name__} cannot be passed on.")
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ import json
 import os
 import re
 import signal
+import socket
 import time
 from pathlib import Path
 
@@ -14,7 +15,7 @@ import pytest
 from tests.fakes import SLOW, write_fake_bundle
 from tests.load import Load, Outcome, request
 from tests.servers import AS_IT_IS, WITHOUT_RIGHTS, Server, command, serving
-from tests.supervised import workers
+from tests.supervised import Service, workers
 
 FAST = ("--runtime", "tests.fakes:FakeRuntime")
 ENCODE = request("/encode", json.dumps({"inputs": [[1] * 20]}).encode())
@@ -106,6 +107,67 @@ def test_a_second_signal_ends_one_process_at_once(models: Path) -> None:
             server.process.send_signal(signal.SIGTERM)
             time.sleep(0.2)
         assert server.process.wait(2) == 1
+
+
+def test_a_port_in_use_ends_the_start_of_one_process_before_models_are_loaded(
+    tmp_path: Path,
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = str(other.getsockname()[1])
+        process = command("--models", str(tmp_path / "no\nmodels"), "--port", port)
+        output, _ = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert f"vae-serve: cannot listen on 127.0.0.1:{port}: Address already in use\n" in output
+
+
+def test_a_name_with_a_line_break_cannot_forge_a_line(tmp_path: Path) -> None:
+    process = command("--models", str(tmp_path / "no\nvae-serve: models"), *FAST, "--port", "0")
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert re.search(r"^vae-serve: bundle .*/no\\nvae-serve: models: ", output, re.MULTILINE)
+    assert len(re.findall("^vae-serve", output, re.MULTILINE)) == 1
+
+
+def test_a_variable_that_kubernetes_sets_for_a_service_is_ignored(tmp_path: Path) -> None:
+    link = ("env", "VAE_PORT=tcp://10.0.0.1:80")
+    process = command("--models", str(tmp_path / "nowhere"), "--workers", "1", under=link)
+    output, _ = process.communicate(timeout=60)
+    assert "VAE_PORT=tcp://10.0.0.1:80 is ignored: Kubernetes sets it for a Service" in output
+    assert "no such directory" in output  # after the port was bound
+
+
+def test_an_error_names_the_variable_or_the_flag_that_caused_it() -> None:
+    many = ("env", "VAE_PORT=many")
+    for arguments, said in [((), "VAE_PORT: "), (("--port", "few"), "--port: ")]:
+        process = command(*arguments, under=many)
+        output, _ = process.communicate(timeout=60)
+        assert process.returncode == 2
+        assert output.startswith(f"vae-serve: {said}"), output
+
+
+@ONE_OR_TWO
+def test_a_service_whose_standard_input_is_closed_ends_cleanly(models: Path, workers: str) -> None:
+    closed = ("sh", "-c", 'exec "$@" <&-', "sh")
+    options = (*FAST, "--workers", workers, "--notice-seconds", "0")
+    with serving(models, *options, under=closed) as server:
+        assert httpx.post(f"{server.url}/encode", json={"inputs": [[1] * 20]}).status_code == 200
+        server.process.send_signal(signal.SIGTERM)
+        assert server.process.wait(20) == 0
+
+
+def test_a_supervisor_that_is_killed_can_be_started_again_at_once(models: Path) -> None:
+    with workers(models, *FAST, "--notice-seconds", "0.5") as service:
+        port = str(service.port)
+        service.process.kill()
+        service.process.wait()
+        again = (*FAST, "--notice-seconds", "0.5", "--workers", "2")
+        process = command("--models", str(models), "--port", port, *again)
+        successor = Service(service.port, process)
+        try:
+            successor.wait_for_starts(2)
+            assert successor.encode() == 200
+        finally:
+            successor.end()
 
 
 def test_a_worker_that_somebody_else_stops_leaves_the_port_to_the_next(models: Path) -> None:

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -14,8 +15,8 @@ import httpx
 import pytest
 
 from tests.fakes import SLOW, write_fake_bundle
-from tests.servers import command
-from tests.supervised import wait_until, workers
+from tests.servers import command, free_port
+from tests.supervised import Service, wait_until, workers
 
 FAST = ("--runtime", "tests.fakes:FakeRuntime")
 ONE_AT_A_TIME = (
@@ -42,6 +43,14 @@ def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     directory.mkdir()
     monkeypatch.setenv("TMPDIR", str(directory))
     return directory
+
+
+def can_mount() -> bool:
+    """Whether this user may mount a file system in a namespace of its own."""
+    if shutil.which("unshare") is None:
+        return False
+    mount = ["unshare", "-m", "mount", "-t", "tmpfs", "none", "/mnt"]
+    return subprocess.run(mount, capture_output=True, check=False).returncode == 0
 
 
 def kill(process: int) -> None:
@@ -117,6 +126,65 @@ def test_a_worker_that_hangs_is_replaced_and_a_pause_of_all_is_no_hang(models: P
         service.wait_for_starts(3, seconds=10)
         assert service.log.find(f"process ({everybody[1]}) does not answer and is killed")
         assert [service.encode() for _ in range(10)] == [200] * 10
+
+
+def test_a_dead_worker_is_replaced_after_the_private_files_were_removed(
+    models: Path, temporary: Path
+) -> None:
+    with workers(models, *FAST) as service:
+        (private,) = temporary.iterdir()
+        shutil.rmtree(private)
+        for _, worker in service.starts():
+            kill(worker)
+        service.wait_for_starts(4)
+        assert [service.encode() for _ in range(10)] == [200] * 10
+        wait_until(lambda: service.encoded() == 10, 5, service.log)
+        assert private.stat().st_mode & 0o777 == 0o700
+
+
+def test_a_worker_that_is_killed_while_it_loads_a_version_is_replaced_at_once(
+    models: Path,
+) -> None:
+    """And another worker loads the version."""
+    slow = ("--runtime", "tests.fakes:SlowToLoadRuntime")
+    with workers(models, *slow) as service:
+        write_fake_bundle(models)
+        loading = service.log.find
+        wait_until(lambda: bool(loading(r"\[(\d+)\] .*: begins to load fake/2")), 20, service.log)
+        ((first,),) = loading(r"\[(\d+)\] .*: begins to load fake/2")
+        kill(int(first))
+        service.wait_for_starts(3, seconds=20)
+        wait_until(lambda: bool(service.log.find("loaded fake/2 from")), 30, service.log)
+        assert not service.log.find("refused fake/2")
+
+
+@pytest.mark.skipif(not can_mount(), reason="needs the right to mount a file system")
+def test_a_temporary_directory_that_is_full_ends_the_start_and_no_worker(
+    models: Path, temporary: Path
+) -> None:
+    def full(size: str, fill: str) -> tuple[str, ...]:
+        script = f"mount -t tmpfs -o size={size} none {temporary} && {fill}"
+        return ("unshare", "-m", "sh", "-c", f'{script}; exec "$@"', "sh")
+
+    two = ("--models", str(models), *FAST, "--workers", "2", "--port")
+    process = command(*two, str(free_port()), under=full("1m", "true"))
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert "vae-serve: no space for private copies of the bundles and for metrics: " in output
+
+    port = free_port()
+    wait = f"(sleep 4; cat /dev/zero > {temporary}/full) 2>/dev/null &"
+    service = Service(port, command(*two, str(port), under=full("8m", wait)))
+    try:
+        service.wait_for_starts(2)
+        time.sleep(4.5)
+        assert [service.encode() for _ in range(20)] == [200] * 20
+        for number in range(3000):
+            httpx.get(f"{service.url}/models/fake/versions/{number}")
+        assert service.encode() == 200
+        assert len(service.starts()) == 2
+    finally:
+        service.end()
 
 
 def test_sigterm_lets_requests_finish_and_leaves_nothing_behind(

@@ -1,4 +1,4 @@
-"""The server of a process: how it starts, and how it leaves when it was told to before it began."""
+"""How the server of a process starts and stops."""
 
 import signal
 from collections.abc import Iterator
@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from service.server import create_lone_server
+from service.server import create_single_process_server
 from service.settings import Settings
 from service.telemetry.metrics import Metrics
+from service.workers.listeners import bind
 from tests.fakes import write_fake_bundle
-from tests.servers import free_port
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
@@ -25,17 +25,16 @@ def handlers() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("handlers")
-def test_who_is_told_to_leave_while_it_starts_gives_notice_all_the_same(tmp_path: Path) -> None:
+def test_a_process_that_is_stopped_while_it_starts_gives_notice_as_well(tmp_path: Path) -> None:
     write_fake_bundle(tmp_path)
     settings = Settings.model_validate(
         {
             "models": tmp_path,
             "runtime": "tests.fakes:FakeRuntime",
-            "port": free_port(),
             "notice_seconds": 0.2,
         }
     )
-    server = create_lone_server(settings, Metrics())
+    server = create_single_process_server(settings, Metrics())
     server.handle_exit(signal.SIGTERM, None)
-    server.serve_until_told()
+    server.run_until_stopped(bind("127.0.0.1", 0))
     assert server._shutdown.is_due

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from service.errors import BundleRefused, InternalError
-from service.workers.channel import Channel, Gone
+from service.workers.channel import Channel, ChannelClosed
 
 
 class Ends:
@@ -20,8 +20,8 @@ class Ends:
 
     async def open(self) -> None:
         one, other = socket.socketpair()
-        self.near = await Channel.over(one, {"note": self.note})
-        self.far = await Channel.over(
+        self.near = await Channel.connect(one, {"note": self.note})
+        self.far = await Channel.connect(
             other, {"note": self.note, "refuse": self.refuse, "break": self.fail, "hang": self.hang}
         )
         self.running = [asyncio.create_task(end.run()) for end in (self.near, self.far)]
@@ -87,14 +87,14 @@ def test_a_bug_is_logged_there_and_leaves_nobody_waiting_here(
 def test_whoever_waits_is_told_when_the_other_end_goes() -> None:
     async def body(ends: Ends) -> None:
         waiting = asyncio.create_task(ends.near.call("hang"))
-        ends.near.tell("note", n=1)
+        ends.near.notify("note", n=1)
         await asyncio.sleep(0.05)
         ends.far.close()
-        with pytest.raises(Gone):
+        with pytest.raises(ChannelClosed):
             await waiting
-        with pytest.raises(Gone):
+        with pytest.raises(ChannelClosed):
             await ends.near.call("note")
-        ends.near.tell("note")
+        ends.near.notify("note")
         assert ends.heard == [{"n": 1}]
 
     run(body)

@@ -1,6 +1,7 @@
-"""A fleet of hand-made workers: all serve the same, whatever some of them do."""
+"""A pool of hand-written workers: all serve the same, whatever happens to some of them."""
 
 import asyncio
+import shutil
 import signal
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
@@ -11,169 +12,247 @@ import pytest
 
 from service.errors import BundleRefused
 from service.models.store import ModelVersion
-from service.workers.channel import Gone
-from service.workers.pool import WorkerPool
-from service.workers.snapshot import Copy, Snapshot
+from service.workers.bundle_copies import BundleCopies, BundleCopy
+from service.workers.channel import ChannelClosed
+from service.workers.pool import MAX_LOAD_ATTEMPTS, WorkerPool
 from tests.fakes import write_fake_bundle
 from vae.bundle import Bundle, open_bundle
 
-KEY = ModelVersion("fake", 1)
+FIRST = ModelVersion("fake", 1)
 
 
 class FakeWorker:
-    """Serves what it is told, unless ``fails`` says what it raises; counts its loads."""
+    """Loads what it is given, unless ``errors`` says what it raises; counts its loads."""
 
-    def __init__(self, stock: Mapping[ModelVersion, Copy]) -> None:
+    def __init__(self, bundles: Mapping[ModelVersion, BundleCopy]) -> None:
         self.process = SimpleNamespace(pid=1)
-        self.stock = dict(stock)
-        self.fails: list[Exception] = []
+        self.bundles = dict(bundles)
+        self.errors: list[Exception] = []
+        self.may_load = asyncio.Event()
+        self.may_load.set()
         self.loads = 0
-        self.shown: Any = None
+        self.has_begun = asyncio.Event()
+        self.statuses: Any = None
         self.killed = False
 
-    async def load(self, key: ModelVersion, copy: Copy) -> None:
+    async def load(self, key: ModelVersion, copy: BundleCopy) -> None:
         self.loads += 1
-        if self.fails:
-            raise self.fails.pop(0)
+        self.has_begun.set()
+        await self.may_load.wait()
+        if self.errors:
+            raise self.errors.pop(0)
         assert copy.open().manifest.name == key.name
-        self.stock[key] = copy
+        self.bundles[key] = copy
 
     async def unload(self, key: ModelVersion) -> None:
-        del self.stock[key]
+        del self.bundles[key]
 
     def publish_statuses(self, statuses: Any) -> None:
-        self.shown = statuses
+        self.statuses = statuses
 
-    def send(self, number: signal.Signals) -> None:
+    def send_signal(self, number: signal.Signals) -> None:
         self.killed = number == signal.SIGKILL
 
 
-class Loader:
-    """A fleet of three, and the bundles that it may load."""
+class Pool:
+    """A pool, its workers, and the bundles that it may load."""
 
     def __init__(self, directory: Path) -> None:
-        self.directory = directory
-        self.fleet = WorkerPool(Snapshot(directory / "copies"))
+        self.models = directory / "models"
+        self.directory = directory / "copies"
+        self.pool = WorkerPool(BundleCopies(self.directory))
         self.workers: list[FakeWorker] = []
 
-    async def recruit(self) -> FakeWorker:
-        async def start(stock: Mapping[ModelVersion, Copy]) -> Any:
-            return FakeWorker(stock)
+    async def start(self) -> Any:
+        async def start(bundles: Mapping[ModelVersion, BundleCopy]) -> Any:
+            return FakeWorker(bundles)
 
-        worker: Any = await self.fleet.recruit(start)
-        return worker  # type: ignore[no-any-return]
+        return await self.pool.add(start)
 
-    async def hire(self, number: int = 3) -> None:
+    async def add(self, number: int = 3) -> None:
         for _ in range(number):
-            worker = await self.recruit()
-            await self.fleet.join(worker)  # type: ignore[arg-type]
+            worker = await self.start()
+            await self.pool.add_ready(worker)
             self.workers.append(worker)
 
-    def bundle(self) -> Bundle:
-        return open_bundle(write_fake_bundle(self.directory / "models"))
+    def remove(self, worker: Any) -> None:
+        self.workers.remove(worker)
+        self.pool.remove(worker)
 
-    def stocks(self) -> list[list[int]]:
-        return [sorted(key.version for key in worker.stock) for worker in self.workers]
+    def bundle(self) -> Bundle:
+        return open_bundle(write_fake_bundle(self.models))
+
+    def versions(self) -> list[list[int]]:
+        return [sorted(key.version for key in worker.bundles) for worker in self.workers]
 
     def copies(self) -> int:
-        return len(list((self.directory / "copies").iterdir()))
+        return len(list(self.directory.iterdir()))
 
 
-def run(directory: Path, body: Callable[[Loader], Awaitable[None]]) -> None:
+def run(directory: Path, body: Callable[[Pool], Awaitable[None]]) -> None:
     async def main() -> None:
-        fleet = Loader(directory)
-        fleet.fleet.load_initial([fleet.bundle()])
-        await body(fleet)
+        pool = Pool(directory)
+        pool.pool.load_initial(pool.bundle())
+        await body(pool)
 
     asyncio.run(asyncio.wait_for(main(), 20))
 
 
-def test_all_load_and_unload_and_the_copies_follow(tmp_path: Path) -> None:
-    async def body(fleet: Loader) -> None:
-        await fleet.hire()
-        await fleet.fleet.load(fleet.bundle())
-        assert fleet.stocks() == [[1, 2]] * 3
-        await fleet.fleet.unload(KEY)
-        assert fleet.stocks() == [[2]] * 3
-        assert fleet.copies() == 1
+def test_all_workers_load_and_unload_and_unused_copies_are_removed(tmp_path: Path) -> None:
+    async def body(pool: Pool) -> None:
+        await pool.add()
+        await pool.pool.load(pool.bundle())
+        assert pool.versions() == [[1, 2]] * 3
+        await pool.pool.unload(FIRST)
+        assert pool.versions() == [[2]] * 3
+        assert pool.copies() == 1
 
     run(tmp_path, body)
 
 
-def test_what_the_first_refuses_the_others_never_see(tmp_path: Path) -> None:
-    async def body(fleet: Loader) -> None:
-        await fleet.hire()
-        fleet.workers[0].fails = [BundleRefused("bad")]
+def test_a_bundle_that_the_first_worker_refuses_never_reaches_the_others(tmp_path: Path) -> None:
+    async def body(pool: Pool) -> None:
+        await pool.add()
+        pool.workers[0].errors = [BundleRefused("bad")]
         with pytest.raises(BundleRefused, match="bad"):
-            await fleet.fleet.load(fleet.bundle())
-        assert fleet.stocks() == [[1]] * 3
-        assert [worker.loads for worker in fleet.workers] == [1, 0, 0]
-        assert fleet.copies() == 1
+            await pool.pool.load(pool.bundle())
+        assert pool.versions() == [[1]] * 3
+        assert [worker.loads for worker in pool.workers] == [1, 0, 0]
+        assert pool.copies() == 1
 
     run(tmp_path, body)
 
 
-def test_what_one_refuses_all_give_back(tmp_path: Path) -> None:
-    async def body(fleet: Loader) -> None:
-        await fleet.hire()
-        fleet.workers[2].fails = [BundleRefused("no memory")]
+def test_a_bundle_that_one_worker_refuses_is_unloaded_from_all(tmp_path: Path) -> None:
+    async def body(pool: Pool) -> None:
+        await pool.add()
+        pool.workers[2].errors = [BundleRefused("no memory")]
         with pytest.raises(BundleRefused, match="no memory"):
-            await fleet.fleet.load(fleet.bundle())
-        assert fleet.stocks() == [[1]] * 3
-        assert fleet.copies() == 1
+            await pool.pool.load(pool.bundle())
+        assert pool.versions() == [[1]] * 3
+        assert pool.copies() == 1
 
     run(tmp_path, body)
 
 
-def test_a_bundle_that_its_first_worker_dies_of_is_refused(tmp_path: Path) -> None:
-    async def body(fleet: Loader) -> None:
-        await fleet.hire()
-        fleet.workers[0].fails = [Gone()]
-        with pytest.raises(BundleRefused, match="the worker that tried to load it ended"):
-            await fleet.fleet.load(fleet.bundle())
-        fleet.workers[1].fails = [Gone()]  # of another death, while the first serves it
-        await fleet.fleet.load(fleet.bundle())
-        assert [versions[-1] for versions in fleet.stocks()] == [3, 3, 3]
+async def replace(pool: Pool, worker: FakeWorker, *errors: Exception) -> None:
+    """What the supervisor does after a worker ended while it loaded a bundle."""
+    await worker.has_begun.wait()
+    pool.remove(worker)
+    await pool.add(1)
+    pool.workers[-1].errors = list(errors)
+
+
+def test_a_worker_that_is_killed_while_it_tries_a_bundle_does_not_make_it_refused(
+    tmp_path: Path,
+) -> None:
+    async def body(pool: Pool) -> None:
+        await pool.add()
+        killed = pool.workers[0]
+        killed.errors = [ChannelClosed()]
+        await asyncio.gather(pool.pool.load(pool.bundle()), replace(pool, killed))
+        assert pool.versions() == [[1, 2]] * 3
 
     run(tmp_path, body)
 
 
-def test_one_that_starts_meanwhile_catches_up_and_keeps_its_copies(tmp_path: Path) -> None:
-    async def body(fleet: Loader) -> None:
-        await fleet.hire(1)
-        late = await fleet.recruit()
-        await fleet.fleet.load(fleet.bundle())
-        await fleet.fleet.unload(KEY)
-        assert [copy.open().manifest.version for copy in late.stock.values()] == [1]
-        fleet.fleet.publish_statuses(["entry"])  # type: ignore[list-item]
-        await fleet.fleet.join(late)  # type: ignore[arg-type]
-        assert list(late.stock) == [ModelVersion("fake", 2)]
-        assert late.shown == ["entry"]
-        fleet.fleet.dismiss(late)  # type: ignore[arg-type]
-        assert fleet.fleet.is_ready
+def test_a_bundle_that_ends_workers_is_refused_before_it_ends_all(tmp_path: Path) -> None:
+    async def body(pool: Pool) -> None:
+        await pool.add()
+        ended = pool.workers[0]
+        ended.errors = [ChannelClosed()]
+        loading, _ = await asyncio.gather(
+            pool.pool.load(pool.bundle()),
+            replace(pool, ended, *[ChannelClosed()] * 100),
+            return_exceptions=True,
+        )
+        assert isinstance(loading, BundleRefused)
+        assert f"{MAX_LOAD_ATTEMPTS} workers ended" in loading.detail
+        assert [worker.loads for worker in pool.workers] == [0, 0, 1]
 
     run(tmp_path, body)
 
 
-def test_one_that_cannot_follow_is_killed(tmp_path: Path) -> None:
-    async def body(fleet: Loader) -> None:
-        await fleet.hire(1)
-        late = await fleet.recruit()
-        await fleet.fleet.load(fleet.bundle())
-        late.fails = [BundleRefused("no memory")]
-        await fleet.fleet.join(late)  # type: ignore[arg-type]
+def test_another_worker_that_is_killed_during_a_load_changes_nothing(tmp_path: Path) -> None:
+    async def body(pool: Pool) -> None:
+        await pool.add()
+        pool.workers[1].errors = [ChannelClosed()]
+        await pool.pool.load(pool.bundle())
+        assert [versions[-1] for versions in pool.versions()] == [2, 2, 2]
+
+    run(tmp_path, body)
+
+
+def test_a_worker_starts_while_another_one_loads(tmp_path: Path) -> None:
+    async def body(pool: Pool) -> None:
+        await pool.add(1)
+        pool.workers[0].may_load.clear()
+        loading = asyncio.create_task(pool.pool.load(pool.bundle()))
+        await pool.workers[0].has_begun.wait()
+        late = await asyncio.wait_for(pool.start(), 5)
+        assert list(late.bundles) == [FIRST]
+        joining = asyncio.create_task(pool.pool.add_ready(late))
+        pool.workers[0].may_load.set()
+        await asyncio.gather(loading, joining)
+        assert late.bundles == pool.workers[0].bundles
+
+    run(tmp_path, body)
+
+
+def test_a_worker_that_is_late_catches_up_and_keeps_its_copies_meanwhile(tmp_path: Path) -> None:
+    async def body(pool: Pool) -> None:
+        await pool.add(1)
+        late = await pool.start()
+        await pool.pool.load(pool.bundle())
+        await pool.pool.unload(FIRST)
+        assert [copy.open().manifest.version for copy in late.bundles.values()] == [1]
+        pool.pool.publish_statuses(["status"])  # type: ignore[list-item]
+        await pool.pool.add_ready(late)
+        assert list(late.bundles) == [ModelVersion("fake", 2)]
+        assert late.statuses == ["status"]
+        pool.pool.remove(late)
+        assert pool.pool.is_ready
+
+    run(tmp_path, body)
+
+
+def test_a_worker_that_cannot_catch_up_is_killed(tmp_path: Path) -> None:
+    async def body(pool: Pool) -> None:
+        await pool.add(1)
+        late = await pool.start()
+        await pool.pool.load(pool.bundle())
+        late.errors = [BundleRefused("no memory")]
+        await pool.pool.add_ready(late)
         assert late.killed
 
     run(tmp_path, body)
 
 
 def test_a_load_waits_for_the_first_worker(tmp_path: Path) -> None:
-    async def body(fleet: Loader) -> None:
-        loading = asyncio.create_task(fleet.fleet.load(fleet.bundle()))
+    async def body(pool: Pool) -> None:
+        loading = asyncio.create_task(pool.pool.load(pool.bundle()))
         await asyncio.sleep(0.02)
         assert not loading.done()
-        await fleet.hire()
+        await pool.add()
         await loading
-        assert fleet.stocks() == [[1, 2]] * 3
+        assert pool.versions() == [[1, 2]] * 3
+
+    run(tmp_path, body)
+
+
+def test_a_worker_starts_after_all_copies_were_removed(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def body(pool: Pool) -> None:
+        second = pool.bundle()
+        pool.pool.load_initial(second)
+        shutil.rmtree(pool.directory)
+        await pool.add(1)
+        assert [copy.open().manifest.version for copy in pool.workers[0].bundles.values()] == [1, 2]
+        shutil.rmtree(pool.directory)
+        (second.path / "golden.npz").write_bytes(b"damaged")
+        await pool.add(1)
+        assert list(pool.workers[1].bundles) == [FIRST]
+        assert "a worker starts without fake/2: " in caplog.text
 
     run(tmp_path, body)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from service.http.keys import KeysUnusable, digest, read
+from service.keys import KeysUnusable, digest, read
 
 HASHED = f"sha256:{sha256(b'k-one').hexdigest()}"
 

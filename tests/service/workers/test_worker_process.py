@@ -10,14 +10,15 @@ from typing import Any
 
 import pytest
 
+from service.errors import BundleRefused
 from service.models.store import ModelVersion
-from service.workers import process
-from service.workers.channel import MAX_LINE, Channel, Gone
-from service.workers.process import Worker
-from service.workers.snapshot import Copy
+from service.workers import worker_process
+from service.workers.bundle_copies import BundleCopy
+from service.workers.channel import MAX_LINE, Channel
+from service.workers.worker_process import WorkerProcess
 from tests.fakes import fake_settings
 
-KEY, COPY = ModelVersion("fake", 1), Copy("copies/1", "fake/1")
+KEY, COPY = ModelVersion("fake", 1), BundleCopy("copies/1", (), "fake/1", "00")
 SOON = 0.05
 
 
@@ -45,12 +46,12 @@ class FakeProcess:
         return -9 if self.killed else 0
 
 
-Body = Callable[[Worker, FakeProcess], Awaitable[None]]
+Body = Callable[[WorkerProcess, FakeProcess], Awaitable[None]]
 
 
 @pytest.fixture(autouse=True)
 def short_ticks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(process, "TICK_SECONDS", 0.01)
+    monkeypatch.setattr(worker_process, "TICK_SECONDS", 0.01)
 
 
 @pytest.fixture
@@ -63,13 +64,13 @@ def run(tmp_path: Path) -> Callable[..., None]:
     async def main(body: Body, settings: Any) -> None:
         near, far = socket.socketpair()
         fake = FakeProcess()
-        fake.channel = await Channel.over(far, {"load": never})
+        fake.channel = await Channel.connect(far, {"load": never})
         running = asyncio.create_task(fake.channel.run())
         streams = await asyncio.open_unix_connection(sock=near, limit=MAX_LINE)
-        worker: Any = Worker(fake, {}, streams, {}, fake_settings(tmp_path, **settings))  # type: ignore[arg-type]
+        worker: Any = WorkerProcess(fake, {}, streams, {}, fake_settings(tmp_path, **settings))  # type: ignore[arg-type]
         await body(worker, fake)
         fake.end()
-        await worker.end()
+        await worker.close()
         await running
 
     return lambda body, **settings: asyncio.run(asyncio.wait_for(main(body, settings), 20))
@@ -78,8 +79,8 @@ def run(tmp_path: Path) -> Callable[..., None]:
 def test_one_that_is_not_ready_in_time_is_killed(
     run: Callable[..., None], caplog: pytest.LogCaptureFixture
 ) -> None:
-    async def body(worker: Worker, fake: FakeProcess) -> None:
-        assert not await worker.is_ready()
+    async def body(worker: WorkerProcess, fake: FakeProcess) -> None:
+        assert not await worker.wait_until_ready()
         assert fake.killed
 
     caplog.set_level(logging.ERROR)
@@ -88,20 +89,20 @@ def test_one_that_is_not_ready_in_time_is_killed(
 
 
 def test_one_that_ends_before_is_not_waited_for(run: Callable[..., None]) -> None:
-    async def body(worker: Worker, fake: FakeProcess) -> None:
+    async def body(worker: WorkerProcess, fake: FakeProcess) -> None:
         fake.end()
-        assert not await worker.is_ready()
+        assert not await worker.wait_until_ready()
         assert not fake.killed
 
     run(body)
 
 
 def test_one_that_is_ready_may_be_silent_for_hang_seconds(run: Callable[..., None]) -> None:
-    async def body(worker: Worker, fake: FakeProcess) -> None:
-        fake.channel.tell("ready")
-        assert await worker.is_ready()
+    async def body(worker: WorkerProcess, fake: FakeProcess) -> None:
+        fake.channel.notify("ready")
+        assert await worker.wait_until_ready()
         assert not fake.killed
-        assert await worker.live() > 0
+        assert await worker.wait_until_end() > 0
         assert fake.killed
 
     run(body, start_seconds=60, hang_seconds=SOON)
@@ -110,12 +111,12 @@ def test_one_that_is_ready_may_be_silent_for_hang_seconds(run: Callable[..., Non
 def test_one_that_does_not_get_a_bundle_loaded_is_killed(
     run: Callable[..., None], caplog: pytest.LogCaptureFixture
 ) -> None:
-    async def body(worker: Worker, fake: FakeProcess) -> None:
-        with pytest.raises(Gone):
+    async def body(worker: WorkerProcess, fake: FakeProcess) -> None:
+        with pytest.raises(BundleRefused):
             await worker.load(KEY, COPY)
         assert fake.killed
-        assert worker.stock == {}
+        assert worker.bundles == {}
 
     caplog.set_level(logging.ERROR)
     run(body, start_seconds=SOON)
-    assert caplog.messages == ["process 4711 does not get fake/1 loaded and is killed"]
+    assert caplog.messages == ["process 4711 has not loaded fake/1 after 0.05 s and is killed"]
