@@ -78,6 +78,14 @@ def free_port() -> int:
         return port
 
 
+def can_mount() -> bool:
+    """Whether this user may mount a file system in a namespace of its own."""
+    if shutil.which("unshare") is None:
+        return False
+    mount = ["unshare", "-m", "mount", "-t", "tmpfs", "none", "/mnt"]
+    return subprocess.run(mount, capture_output=True, check=False).returncode == 0
+
+
 def resident(process: int) -> list[int]:
     """Bytes of the process, or of each of its workers."""
     children = Path(f"/proc/{process}/task/{process}/children").read_text().split()
