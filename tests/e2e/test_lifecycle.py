@@ -1,4 +1,4 @@
-"""How a real server starts in vain, and how it leaves."""
+"""How a real server fails to start, and how it stops."""
 
 import asyncio
 import json
@@ -28,7 +28,7 @@ def models(tmp_path: Path) -> Path:
     return tmp_path / "models"
 
 
-def test_a_worker_that_hangs_before_it_is_ready_is_a_start_in_vain(models: Path) -> None:
+def test_a_worker_that_hangs_before_it_is_ready_ends_the_start(models: Path) -> None:
     stuck = ("--runtime", "tests.fakes:StuckRuntime", "--start-seconds", "1")
     process = command("--models", str(models), *stuck, "--workers", "2")
     output, _ = process.communicate(timeout=60)
@@ -170,7 +170,7 @@ def test_a_supervisor_that_is_killed_can_be_started_again_at_once(models: Path) 
             successor.end()
 
 
-def test_a_worker_that_somebody_else_stops_leaves_the_port_to_the_next(models: Path) -> None:
+def test_a_worker_that_receives_sigterm_is_replaced_on_the_same_port(models: Path) -> None:
     with workers(models, *FAST, "--notice-seconds", "0") as service:
         os.kill(service.starts()[0][1], signal.SIGTERM)
         service.wait_for_starts(3)

@@ -66,7 +66,7 @@ def test_every_worker_answers_and_the_metrics_are_those_of_all(models: Path) -> 
         assert 'vae_queue_rows{model="fake",version="1"} 0.0' in text
 
 
-def test_a_killed_worker_is_replaced_from_the_snapshot_and_others_do_not_notice(
+def test_a_killed_worker_is_replaced_from_the_copies_and_others_do_not_notice(
     models: Path,
 ) -> None:
     with workers(models, *FAST) as service, ThreadPoolExecutor(4) as pool:
