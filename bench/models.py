@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from bench.errors import BenchError
 from bench.paths import BUILD, ROOT
 from bench.workloads import ModelName, Verb
-from vae.engine import onnxruntime
+from vae.onnxruntime_no_telemetry import onnxruntime
 
 PIXELS: Final = 784
 LATENT_DIM: Final = 20

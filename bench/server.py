@@ -117,7 +117,7 @@ def pinned(cores: Cores) -> list[str]:
 
 def _environment(row: Row, venvs: Path) -> dict[str, str]:
     inherited = {key: text for key, text in os.environ.items() if not key.startswith("VAE_")}
-    # In an environment of the row's own only vae.engine is imported from ROOT.
+    # In an environment of the row's own only vae.onnxruntime_no_telemetry is imported from ROOT.
     paths = {
         "PATH": f"{row.programs(venvs)}{os.pathsep}{os.environ['PATH']}",
         "PYTHONPATH": os.pathsep.join(map(str, (SERVERS, ROOT))),

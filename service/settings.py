@@ -1,4 +1,4 @@
-"""Every setting of the service, once: environment variables VAE_* and command-line flags."""
+"""All settings of the service, for environment variables VAE_* and command-line flags alike."""
 
 import re
 from collections.abc import Iterable
@@ -76,41 +76,45 @@ class Settings(BaseSettings):
         Path("models"), description="a directory of bundles, <name>/<version>/, or one bundle"
     )
     default_model: str | None = Field(
-        None, description="the model of /encode and the other bare paths; needed with several"
+        None,
+        description="the model of /encode and other paths without a model; by default the only one",
     )
     version_policy: Annotated[str, AfterValidator(_version_policy)] = Field(
         "all", description="versions to serve: all, latest, or a list such as digits/3,faces/1"
     )
     watch_seconds: NonNegativeFloat = Field(
-        0.5, description="seconds from one look for new versions to the next; 0: only on SIGHUP"
+        0.5, description="seconds between scans for new versions; 0: scan only on SIGHUP"
     )
     strict: bool = Field(
         False, description="end the start if any model cannot be loaded, not only if all cannot"
     )
-    host: str = Field("127.0.0.1", description="the address to listen on")
+    host: str = Field(
+        "127.0.0.1",
+        description="the address to listen on; 0.0.0.0 is all of IPv4, :: all of IPv6, empty both",
+    )
     port: Annotated[int, Field(ge=0, le=65535)] = Field(8000, description="the TCP port; 0: any")
     runtime: str = Field("onnx", description="onnx, torch or package.module:Class")
     device: Literal["cpu", "cuda"] = Field(
-        "cpu", description="where the graphs run; one that is missing is an error"
+        "cpu", description="where the graphs run; a device that is missing is an error"
     )
     precision: Precision = Field(
         "float32",
-        description="of the networks: float32, tf32 on cuda, or bfloat16 with the torch runtime",
+        description="precision of the networks: float32; tf32 on cuda; bfloat16 with torch",
     )
     workers: IntOrAuto = Field(
-        1, description="processes that serve; auto or 0: as many as the CPUs that may be used"
+        1, description="processes that serve; auto or 0: one for each CPU that may be used"
     )
     threads: IntOrAuto = Field(
         1,
-        description="threads of one batch's computation; auto or 0: the CPUs, shared by workers",
+        description="threads that compute one batch; auto or 0: the CPUs, divided by the workers",
     )
-    max_batch_rows: PositiveInt = Field(256, description="rows that run at once")
+    max_batch_rows: PositiveInt = Field(256, description="rows of one batch at most")
     inline_ms: NonNegativeFloat = Field(
-        2.0, description="milliseconds up to which a batch runs on the event loop, not in a thread"
+        2.0, description="a batch that takes up to this many milliseconds runs on the event loop"
     )
-    max_queue_rows: PositiveInt = Field(8192, description="rows that may wait for each graph")
+    max_queue_rows: PositiveInt = Field(8192, description="rows that may queue for each graph")
     max_request_rows: PositiveInt = Field(
-        4096, description="rows of one request; also n of /sample, and rows times samples of /score"
+        4096, description="rows of one request, n of /sample, rows times samples of /score"
     )
     max_body_bytes: PositiveInt = Field(32 * MiB, description="bytes of one request's body")
     max_array_bytes: PositiveInt = Field(
@@ -119,15 +123,15 @@ class Settings(BaseSettings):
     max_inflight_bytes: PositiveInt = Field(
         512 * MiB, description="bytes of all requests and replies under way in one process"
     )
-    max_image_pixels: PositiveInt = Field(4 * MiB, description="pixels of a PNG that is sent")
+    max_image_pixels: PositiveInt = Field(4 * MiB, description="pixels of a PNG in a request")
     timeout_ms: PositiveInt = Field(
-        30_000, description="milliseconds for one request; X-Timeout-Ms may ask for less"
+        30_000, description="milliseconds for one request; a client may set less in X-Timeout-Ms"
     )
     notice_seconds: NonNegativeFloat = Field(
-        1.0, description="seconds between saying not ready and closing the port at a shutdown"
+        1.0, description="seconds from not ready to closing the port at a shutdown"
     )
     drain_seconds: PositiveFloat = Field(
-        30.0, description="seconds that requests under way get to finish at a shutdown"
+        30.0, description="seconds that requests have to finish at a shutdown"
     )
     tls_cert: Path | None = Field(
         None, description="a PEM file with the certificate and its chain; with it, HTTPS is served"
@@ -135,73 +139,74 @@ class Settings(BaseSettings):
     tls_key: Path | None = Field(None, description="a PEM file with the certificate's private key")
     api_keys: tuple[Key, ...] = Field(
         (),
-        description="a list, in the variable as JSON; when given, every route but health and the "
-        "pages' files asks for one of them; sha256:<hex> stands for the key with that digest",
+        description="a list, in the variable as JSON; if given, all routes but health and the "
+        "files of pages require one of them; sha256:<hex> stands for the key with that digest",
     )
     api_keys_file: Path | None = Field(
-        None, description="a file with more of them, one a line, read at the start"
+        None, description="a file with more api_keys, one a line, read at the start"
     )
     admin_keys_file: Path | None = Field(
         None, description="a file with more admin_keys, one a line, read at the start"
     )
     cors_origins: tuple[Origin, ...] = Field(
         (),
-        description="a list, in the variable as JSON, of origins whose pages may ask, such as "
-        "https://example.org, or *; none by default",
+        description="a list, in the variable as JSON, of origins whose pages may send requests, "
+        "such as https://example.org, or *; none by default",
     )
     admin_keys: tuple[Key, ...] = Field(
         (),
-        description="a list, in the variable as JSON, of keys that load and unload models; without "
-        "one there are no such routes",
+        description="a list, in the variable as JSON, of keys that may load and unload models; "
+        "without a key these routes do not exist",
     )
     asgi_only: bool = Field(
         False, description="answer the verbs, too, by the FastAPI application; slower"
     )
     docs: bool = Field(True, description="serve /docs and /openapi.json")
     log_level: Literal["debug", "info", "warning", "error"] = Field(
-        "info", description="the least severe messages that are logged"
+        "info", description="the lowest level of messages that are logged"
     )
     log_format: Literal["human", "json"] = Field(
         "human", description="lines of text, or one JSON object a line"
     )
     access_log: bool = Field(
-        False, description="log every request, not only a sample of those that are refused or fail"
+        False, description="log every request, not only a sample of those that are rejected or fail"
     )
     server_timing: bool = Field(
-        True, description="say in Server-Timing how long a request queued and computed"
+        True, description="report queue and compute times in the header Server-Timing"
     )
     otlp_endpoint: str | None = Field(
-        None, description="address that OpenTelemetry's spans are sent to; needs the extra otel"
+        None, description="where to send OpenTelemetry spans; needs the extra otel"
     )
     start_seconds: PositiveFloat = Field(
-        120.0, description="seconds that a worker may take to be ready, or to load a new bundle"
+        120.0, description="seconds that a worker may take to start, or to load a new bundle"
     )
     hang_seconds: PositiveFloat = Field(
         20.0, description="seconds of silence after which a worker is killed and replaced"
     )
     keep_alive_seconds: NonNegativeInt = Field(
-        5, description="seconds that an idle connection stays open"
+        75,
+        description="seconds that an idle connection stays open; longer than a balancer keeps it",
     )
     max_connections: PositiveInt = Field(
         4096,
-        description="connections of one process; the longest idle one makes room for a new one",
+        description="connections of one process; one more replaces the longest idle one",
     )
     max_head_bytes: PositiveInt = Field(
-        32 * 1024, description="bytes of a request's line and headers"
+        32 * 1024, description="bytes of a request line and its headers"
     )
     max_head_fields: PositiveInt = Field(100, description="headers of one request")
     head_seconds: PositiveFloat = Field(
         10.0,
-        description="seconds for a request's line and headers to come, and for a first request",
+        description="seconds to receive a request line and headers, and to begin the first request",
     )
     body_seconds: PositiveFloat = Field(
-        30.0, description="seconds for a body to come; longer while it keeps min_body_rate"
+        30.0, description="seconds to receive a body; longer if it keeps min_body_rate"
     )
     min_body_rate: PositiveInt = Field(
         64 * 1024, description="bytes a second of a body that takes longer than body_seconds"
     )
     write_seconds: PositiveFloat = Field(
-        20.0, description="seconds that a client may leave its replies unread"
+        20.0, description="seconds that a client may leave replies unread"
     )
 
     @model_validator(mode="after")
@@ -230,7 +235,7 @@ class Settings(BaseSettings):
 
 
 def unknown_variables(environment: Iterable[str]) -> list[str]:
-    """Names that look like settings and are none: misspelt, or of a service called VAE."""
+    """Variables named VAE_* that are not settings, sorted: misspelt ones, for example."""
     known = {f"VAE_{name}".upper() for name in Settings.model_fields}
     return sorted(
         name

@@ -35,13 +35,20 @@ class Outcome:
 
 
 class Load:
-    """``connections`` clients of one port. Each keeps its connection as long as the server does."""
+    """``connections`` clients of one port. Each keeps its connection as long as the server does.
 
-    def __init__(self, port: int, ask: bytes, connections: int = 64) -> None:
+    A client that is told ``Connection: close`` connects again, or with ``obeys_close`` goes away.
+    """
+
+    def __init__(
+        self, port: int, ask: bytes, connections: int = 64, *, obeys_close: bool = False
+    ) -> None:
+        self._obeys_close = obeys_close
         self._port = port
         self._ask = ask
         self._connections = connections
         self._stopping = False
+        self._closed = False  # the server has told a client to close
         self.outcome = Outcome()
 
     async def __aenter__(self) -> "Load":
@@ -65,6 +72,8 @@ class Load:
                 self.outcome.refused += 1
                 return
             await self._talk(*streams)
+            if self._obeys_close and self._closed:
+                return
 
     async def _talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Ask on one connection until one side closes it."""
@@ -80,6 +89,7 @@ class Load:
                 body = await reader.readexactly(int(length[1]))
                 self._note(head, body, time.monotonic() - started)
                 if b"connection: close" in head:
+                    self._closed = True
                     return
         except (OSError, asyncio.IncompleteReadError) as error:
             self.outcome.lost.append(f"request {asked} of a connection: {error!r}")

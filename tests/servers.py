@@ -2,7 +2,6 @@
 
 import os
 import re
-import shutil
 import socket
 import ssl
 import subprocess
@@ -12,18 +11,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
 
 import httpx
 
 ROOT = Path(__file__).parents[1]
-AS_IT_IS: Final = ()
-# As a user who is not root has it. Such a user can drop no more, nor need it.
-WITHOUT_RIGHTS: Final = (
-    ("setpriv", "--bounding-set", "-net_admin")
-    if sys.platform == "linux" and os.geteuid() == 0 and shutil.which("setpriv")
-    else ("env",)
-)
 
 
 @dataclass(frozen=True)
@@ -76,6 +67,14 @@ def free_port() -> int:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
         return port
+
+
+def can_mount() -> bool:
+    """Whether this user may mount a file system in a namespace of its own."""
+    if shutil.which("unshare") is None:
+        return False
+    mount = ["unshare", "-m", "mount", "-t", "tmpfs", "none", "/mnt"]
+    return subprocess.run(mount, capture_output=True, check=False).returncode == 0
 
 
 def resident(process: int) -> list[int]:

@@ -28,7 +28,7 @@ IN_SERVICE = {
 }
 """What each folder of the service may import of the others."""
 
-BELOW_THE_FOLDERS = {"arrays", "errors", "keys", "settings"}
+BELOW_THE_FOLDERS = {"arrays", "environment", "errors", "keys", "settings", "stop_timeout"}
 """The files of the service that every folder may import; they import none of the folders."""
 
 IN_TRAINING = {

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from vae.engine import onnxruntime
+from vae.onnxruntime_no_telemetry import onnxruntime
 
 PORT = int(os.environ.get("PORT", "8000"))
 MAX_BATCH = 64

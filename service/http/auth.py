@@ -11,7 +11,7 @@ from hmac import compare_digest
 
 from service.errors import Unauthorized
 from service.http.head import Headers
-from service.http.keys import digest
+from service.keys import digest
 
 
 class ApiKeys:

@@ -25,7 +25,7 @@ def reserve(directory: Path, slot: int) -> None:
 
     Raises OSError if there is no space.
     """
-    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    directory.mkdir(exist_ok=True)
     for kind in KINDS:
         _reserve_file(directory / f"{kind}_{slot}.db")
 

@@ -1,7 +1,7 @@
-"""The CPUs that this process may really use: its affinity and the quota of its cgroup.
+"""The CPUs that this process may use: its affinity and the quota of its cgroup.
 
-``os.cpu_count()`` counts the machine. In a container with a quota of two CPUs on a machine of 64 it
-says 64, and as many busy processes are stopped by the scheduler for most of every 100 ms.
+``os.cpu_count()`` counts the CPUs of the machine. In a container with a quota of two CPUs on a
+machine with 64 it returns 64; the scheduler would stop 64 busy processes for most of every 100 ms.
 """
 
 import os
@@ -15,7 +15,7 @@ ROOT: Final = Path("/")
 
 @dataclass(frozen=True)
 class Cpus:
-    """How many CPUs there are to use, and how that was found."""
+    """How many CPUs this process may use, and why."""
 
     count: int
     reason: str
@@ -23,16 +23,16 @@ class Cpus:
 
 @dataclass(frozen=True)
 class Plan:
-    """Processes, and threads of one batch's computation in each."""
+    """The number of processes, and of the threads that compute one batch in each of them."""
 
     workers: int
     threads: int
 
 
 def plan(workers: int, threads: int, cpus: int) -> Plan:
-    """Fill in what is 0 so that ``workers`` × ``threads`` are at most ``cpus``, where that goes.
+    """Replace each 0 so that ``workers`` × ``threads`` is at most ``cpus``, if that is possible.
 
-    Where both are 0 every CPU gets a process of one thread: processes also share the reading and
+    If both are 0, each CPU gets a process with one thread: processes also divide the reading and
     writing of requests, which takes longer than a small network does.
     """
     workers = workers or max(1, cpus // max(1, threads))
@@ -40,21 +40,21 @@ def plan(workers: int, threads: int, cpus: int) -> Plan:
 
 
 def available() -> Cpus:
-    """The CPUs of the affinity mask, or of the cgroup's quota where that is less."""
+    """The CPUs of the affinity mask, or the cgroup's quota if that is less."""
     return choose(_affinity(), cgroup_quota())
 
 
 def choose(affinity: int, quota: float | None) -> Cpus:
-    """The smaller of the two. A quota is rounded down: a process more would be throttled."""
+    """The smaller of the two. A quota is rounded down: one more process would be throttled."""
     if quota is None or quota >= affinity:
         return Cpus(affinity, f"{affinity} by affinity")
     return Cpus(max(1, int(quota)), f"the cgroup's quota is {quota:g}, of {affinity} by affinity")
 
 
 def cgroup_quota(root: Path = ROOT) -> float | None:
-    """CPUs' worth of time that the cgroup (version 1 or 2) may use, or None where none is set.
+    """The quota of the cgroup (version 1 or 2) in CPUs, or None if it has none.
 
-    An ancestor's quota binds, too: the smallest counts.
+    The quotas of its ancestors hold as well, so it is the smallest of them.
     """
     quotas = [quota for directory in _directories(root) if (quota := _quota(directory)) is not None]
     return min(quotas, default=None)
@@ -67,10 +67,10 @@ def _affinity() -> int:
 
 
 def _directories(root: Path) -> Iterator[Path]:
-    """Where the quotas of this process and of its ancestors may be found.
+    """Directories that may have the quotas of this process's cgroup and of its ancestors.
 
-    A container may see the path of its cgroup on the host and have its own group mounted as the
-    root, so that directories that do not exist are to be expected.
+    Some do not exist: a container may see the path of its cgroup on the host, but have its own
+    cgroup mounted as the root.
     """
     mount = root / "sys/fs/cgroup"
     try:

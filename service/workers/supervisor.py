@@ -119,6 +119,7 @@ class Supervisor:
     async def _run_worker(self, slot: int) -> float:
         """Run one worker from its start to its end; for how many seconds it served."""
         try:
+            self._private.mkdir(mode=0o700, exist_ok=True)  # a program that cleans /tmp removed it
             worker = await self._pool.add(lambda bundles: self._start_worker(slot, bundles))
         except (OSError, CannotListen) as error:  # no memory, process, descriptor or disk space
             logger.error("worker %d cannot be started: %s", slot, error)

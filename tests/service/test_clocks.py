@@ -6,7 +6,7 @@ from pathlib import Path
 from tests.servers import ROOT
 
 SET_BY_PEOPLE = {"time", "time_ns", "now", "utcnow", "today", "ctime", "localtime", "gmtime"}
-SAYS_WHEN = {"logs.py", "tracing.py"}  # to who reads them; nothing is decided by it
+SAYS_WHEN = {"logging.py", "tracing.py"}  # to who reads them; nothing is decided by it
 
 
 def readings(path: Path) -> list[str]:
