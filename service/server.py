@@ -77,10 +77,25 @@ class Server(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Stop accepting connections, finish the requests, and close the models."""
-        await stop_accepting(self.servers, cast("set[Connection]", self.server_state.connections))
+        await stop_accepting(
+            sockets or (),
+            self.servers,
+            self._serve_accepted,
+            cast("set[Connection]", self.server_state.connections),
+        )
         await super().shutdown(sockets)
         if self._background_task:  # None if the signal came before ``main_loop``
             self._background_task.cancel()
+
+    async def _serve_accepted(self, connection: socket.socket) -> None:
+        """Serve a connection that was accepted outside the event loop."""
+        await asyncio.get_running_loop().connect_accepted_socket(
+            lambda: self.config.http_protocol_class(  # type: ignore[call-arg]
+                config=self.config, server_state=self.server_state, app_state=self.lifespan.state
+            ),
+            connection,
+            ssl=self.config.ssl,
+        )
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002
         """Stop after the first signal; end the process at once after the second.

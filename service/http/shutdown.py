@@ -1,12 +1,15 @@
 """How a process stops: it says so first, so that clients go elsewhere, and then closes its port."""
 
 import asyncio
+import socket
 import time
-from collections.abc import Collection
+from collections.abc import Awaitable, Callable, Collection, Sequence
+from contextlib import suppress
 from typing import Final, Protocol
 
 FIRST_REQUEST_SECONDS: Final = 1.0  # for connections that were accepted last
 POLL_SECONDS: Final = 0.01
+MAX_ACCEPTED: Final = 4096
 
 
 class OpenConnection(Protocol):
@@ -35,16 +38,36 @@ class GracefulShutdown:
 
 
 async def stop_accepting(
-    listeners: Collection[asyncio.AbstractServer], connections: Collection[OpenConnection]
+    sockets: Sequence[socket.socket],
+    servers: Sequence[asyncio.AbstractServer],
+    serve: Callable[[socket.socket], Awaitable[object]],
+    connections: Collection[OpenConnection],
 ) -> None:
-    """Accept the connections that already wait, close the port, and let them send a request.
+    """Close the port, serve the connections that already waited, and let them send a request.
 
     Closing a socket resets the connections in its accept queue, although their clients take them
-    for open. A client that connects in the moment between the last accept and the close is reset.
+    for open. So the last thing before the close is to accept them. A client that connects in the
+    microseconds between the two is reset.
     """
-    await asyncio.sleep(POLL_SECONDS)  # one turn of the event loop accepts all that wait
+    listeners = [each.dup() for each in sockets]
+    for server in servers:
+        server.close()
+    await asyncio.sleep(POLL_SECONDS)  # until the event loop accepts no more
     for listener in listeners:
-        listener.close()
+        for connection in _accept_and_close(listener):
+            with suppress(OSError):  # its client is gone
+                await serve(connection)
     deadline = time.monotonic() + FIRST_REQUEST_SECONDS
     while time.monotonic() < deadline and any(c.awaits_first_request for c in connections):  # noqa: ASYNC110
         await asyncio.sleep(POLL_SECONDS)
+
+
+def _accept_and_close(listener: socket.socket) -> list[socket.socket]:
+    accepted = []
+    listener.setblocking(False)
+    with listener, suppress(BlockingIOError):
+        for _ in range(MAX_ACCEPTED):
+            connection, _address = listener.accept()
+            connection.setblocking(False)
+            accepted.append(connection)
+    return accepted

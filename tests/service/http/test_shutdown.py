@@ -30,35 +30,35 @@ class OpenConnection:
 
 def test_a_connection_gets_time_for_its_first_request(monkeypatch: pytest.MonkeyPatch) -> None:
     async def body(connection: OpenConnection) -> None:
-        closing = asyncio.create_task(stop_accepting([], [connection]))
+        closing = asyncio.create_task(stop_accepting([], [], asyncio.sleep, [connection]))
         await asyncio.sleep(0.1)
         assert not closing.done()
         connection.awaits_first_request = False
         await closing
         monkeypatch.setattr(shutdown, "FIRST_REQUEST_SECONDS", 0.01)
         connection.awaits_first_request = True
-        await stop_accepting([], [connection])  # but not for ever
+        await stop_accepting([], [], asyncio.sleep, [connection])  # but not for ever
 
     asyncio.run(asyncio.wait_for(body(OpenConnection()), 10))
 
 
-def test_connections_that_wait_in_the_accept_queue_are_accepted() -> None:
-    accepted = []
+def test_connections_that_wait_in_the_accept_queue_are_served() -> None:
+    served = []
 
-    class Remembers(asyncio.Protocol):
-        def connection_made(self, transport: asyncio.BaseTransport) -> None:
-            accepted.append(transport)
+    async def serve(connection: socket.socket) -> None:
+        served.append(connection)
 
     async def body() -> None:
-        loop = asyncio.get_running_loop()
-        listener = await loop.create_server(Remembers, "127.0.0.1", 0)
-        address = listener.sockets[0].getsockname()
-        clients = [socket.create_connection(address) for _ in range(20)]  # before any turn
-        await stop_accepting([listener], [])
-        assert len(accepted) == 20
+        with socket.create_server(("127.0.0.1", 0), backlog=100) as listener:
+            address = listener.getsockname()
+            clients = [socket.create_connection(address) for _ in range(20)]
+            listening = listener.dup()
+        with listening:
+            await stop_accepting([listening], [], serve, [])
+        assert len(served) == 20
         with pytest.raises(ConnectionRefusedError):
             socket.create_connection(address)
-        for client in clients:
-            client.close()
+        for each in (*clients, *served):
+            each.close()
 
     asyncio.run(asyncio.wait_for(body(), 10))
