@@ -57,7 +57,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     _warn_of_variables(links)
     try:
         settings = _with_keys(_with_connections(_with_cpus(settings)))
-        tls.check(settings)
+        tls.context(settings)
     except (KeysUnusable, TlsUnusable) as error:
         return _fail(2, str(error))
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until the models are loaded

@@ -6,6 +6,7 @@ import logging
 import os
 import signal
 import socket
+import ssl
 from collections.abc import Callable, Coroutine, Sequence
 from functools import partial
 from math import ceil
@@ -16,8 +17,10 @@ import uvicorn
 from prometheus_client import disable_created_metrics
 
 from service.app import create_app
+from service.http import tls
 from service.http.connection import Connection
 from service.http.context import AppContext
+from service.http.handshake import TlsHandshake
 from service.http.shutdown import stop_accepting
 from service.memory import keep_freed_memory
 from service.models.loader import ModelLoader
@@ -94,7 +97,6 @@ class Server(uvicorn.Server):
                 config=self.config, server_state=self.server_state, app_state=self.lifespan.state
             ),
             connection,
-            ssl=self.config.ssl,
         )
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002
@@ -142,6 +144,19 @@ def create_single_process_server(settings: Settings, metrics: Metrics) -> Server
     return create_server(loader, manager, watch_models, settings, metrics)
 
 
+def _protocol(
+    context: AppContext, tls_context: ssl.SSLContext | None
+) -> Callable[..., asyncio.Protocol]:
+    """What makes the protocol of a new connection."""
+    if tls_context is None:
+        return partial(Connection, context=context)
+
+    def protocol(**arguments: Any) -> TlsHandshake:
+        return TlsHandshake(Connection(**arguments, context=context), tls_context)
+
+    return protocol
+
+
 def create_server(
     loader: ModelLoader,
     admin: ModelAdmin,
@@ -158,15 +173,13 @@ def create_server(
     context: AppContext = app.state.context
     config = uvicorn.Config(
         app,
-        http=partial(Connection, context=context),  # type: ignore[arg-type]
+        http=_protocol(context, tls.context(settings)),  # type: ignore[arg-type]
         ws="none",
         log_config=None,
         access_log=False,
         server_header=False,
         proxy_headers=False,  # nothing here uses the address of a client
         headers=[("X-Content-Type-Options", "nosniff")],  # browsers must not guess a reply's type
-        ssl_certfile=settings.tls_cert,
-        ssl_keyfile=settings.tls_key,
         timeout_keep_alive=settings.keep_alive_seconds,
         timeout_graceful_shutdown=ceil(settings.drain_seconds),
     )

@@ -21,6 +21,7 @@ import asyncio
 import logging
 import socket
 import struct
+from collections.abc import Iterable
 from enum import Enum, auto
 from time import monotonic
 from typing import Any, Final, Protocol
@@ -127,8 +128,10 @@ class Connection(asyncio.Protocol):
         self.context.connection_deadlines.add(self)
         connections = self.server_state.connections
         connections.add(self)  # type: ignore[arg-type]  # as uvicorn's own protocols do
-        if len(connections) > self._settings.max_connections:
-            self._make_room()
+        if len(connections) > self._settings.max_connections and not make_room(connections, self):
+            self._refuse(
+                Unavailable("there are too many connections", expected="a pause before a retry")
+            )
 
     def data_received(self, data: bytes) -> None:
         state = self.state
@@ -201,6 +204,11 @@ class Connection(asyncio.Protocol):
             self.request.close_after()
         if self.state is IDLE:
             self._close()
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing is under way, so that the connection may be closed to make room."""
+        return self.state is IDLE
 
     @property
     def awaits_first_request(self) -> bool:
@@ -443,22 +451,6 @@ class Connection(asyncio.Protocol):
 
     # Closing
 
-    def _make_room(self) -> None:
-        """There are too many connections: close those that have been idle for longest."""
-        idle = [
-            each
-            for each in self.server_state.connections
-            if isinstance(each, Connection) and each.state is IDLE and each is not self
-        ]
-        if not idle:
-            self._refuse(
-                Unavailable("there are too many connections", expected="a pause before a retry")
-            )
-            return
-        idle.sort(key=lambda connection: connection.deadline)
-        for connection in idle[: 1 + len(idle) // 32]:  # several, so that a flood costs little
-            connection._close()
-
     def _close(self) -> None:
         """Close when what was written is sent."""
         if self.state is not CLOSING:
@@ -485,6 +477,18 @@ class Connection(asyncio.Protocol):
     def _release_unread(self) -> None:
         self.context.budget.release(self._unread)
         self._unread = 0
+
+
+def make_room(connections: Iterable[Any], newcomer: object) -> bool:
+    """Close the connections that have been idle for longest; False if none is idle.
+
+    Several at once, so that a flood of connections costs little.
+    """
+    idle = [each for each in connections if each is not newcomer and each.is_idle]
+    idle.sort(key=lambda connection: connection.deadline)
+    for connection in idle[: 1 + len(idle) // 32]:
+        connection.shutdown()
+    return bool(idle)
 
 
 class AsgiRequest:

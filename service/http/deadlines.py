@@ -8,9 +8,11 @@ import asyncio
 import logging
 import time
 from collections.abc import Iterator
-from typing import Protocol
+from typing import Final, Protocol
 
 logger = logging.getLogger(__name__)
+
+PAUSE_SECONDS: Final = 1.0
 
 
 class Waiting(Protocol):
@@ -29,6 +31,7 @@ class Deadlines:
         self._tick_seconds = tick_seconds
         self._waiting: dict[Waiting, None] = {}  # a set in the order of its additions
         self._ticking = False
+        self._next_tick = 0.0
 
     def add(self, waiting: Waiting) -> None:
         self._waiting[waiting] = None
@@ -50,10 +53,12 @@ class Deadlines:
         return len(self._waiting)
 
     def _tick_later(self) -> None:
+        self._next_tick = time.monotonic() + self._tick_seconds
         asyncio.get_running_loop().call_later(self._tick_seconds, self._tick)
 
     def _tick(self) -> None:
         now = time.monotonic()
+        self._give_back(now - self._next_tick)
         for waiting in [each for each in self._waiting if each.deadline <= now]:
             try:
                 waiting.expire()
@@ -63,3 +68,12 @@ class Deadlines:
         self._ticking = bool(self._waiting)
         if self._ticking:
             self._tick_later()
+
+    def _give_back(self, pause: float) -> None:
+        """After a pause of the whole process (SIGSTOP, a live migration) all have that much longer.
+
+        What arrived during the pause is read before the next tick.
+        """
+        if pause > PAUSE_SECONDS:
+            for waiting in self._waiting:
+                waiting.deadline += pause

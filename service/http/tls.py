@@ -9,22 +9,23 @@ class TlsUnusable(Exception):
     """The certificate and its key cannot be used; the message says which files and why."""
 
 
-def check(settings: Settings) -> None:
-    """Raises TlsUnusable for a certificate and a key that do not open a server.
+def context(settings: Settings) -> ssl.SSLContext | None:
+    """The context of the certificate and its key; None without a certificate.
 
-    A key with a passphrase is one of those: nobody is there to type it.
+    Raises TlsUnusable for files that do not open a server. A key with a passphrase is one of those:
+    nobody is there to type it.
     """
     if settings.tls_cert is None:
-        return
+        return None
+    made = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     try:
-        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(
-            settings.tls_cert, settings.tls_key, password=_no_passphrase
-        )
+        made.load_cert_chain(settings.tls_cert, settings.tls_key, password=_no_passphrase)
     except (OSError, ValueError) as error:  # an SSLError is an OSError
         raise TlsUnusable(
             f"the certificate {settings.tls_cert} with the key {settings.tls_key} "
             f"cannot be used: {error}"
         ) from None
+    return made
 
 
 def _no_passphrase() -> str:

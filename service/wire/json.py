@@ -25,6 +25,8 @@ SPARE_PARSERS: Final[list[Parser]] = []
 """A parser keeps its memory, and the pages of a new one cost as much as the parsing. It cannot be
 used while anything of its document lives, so it comes back here only when a read has ended well."""
 SPARE_UP_TO: Final = 2**20  # bytes of a body; a parser's memory is some ten times that
+PIECE_BYTES: Final = 256 * 1024  # of arrays, written without a break
+MAX_EXCERPT: Final = 40  # characters
 FAR_APART: Final = 500  # bytes
 BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
 
@@ -65,8 +67,19 @@ def read_options(body: bytes) -> dict[str, Any]:
 
 
 def write(arrays: Arrays, image: InputSpec) -> bytes:  # noqa: ARG001 (the seam of all formats)
-    """``{"mu": [[…]], …}``."""
-    return orjson.dumps(arrays, option=orjson.OPT_SERIALIZE_NUMPY)
+    """``{"mu": [[…]], …}``. A large reply is written in pieces, between which threads may switch."""
+    if sum(array.nbytes for array in arrays.values()) <= PIECE_BYTES:
+        return orjson.dumps(arrays, option=orjson.OPT_SERIALIZE_NUMPY)
+    members = [b'"%b":[%b]' % (name.encode(), _elements(array)) for name, array in arrays.items()]
+    return b"{%b}" % b",".join(members)
+
+
+def _elements(array: Float32) -> bytes:
+    rows = max(1, PIECE_BYTES * len(array) // array.nbytes)
+    pieces = (array[start : start + rows] for start in range(0, len(array), rows))
+    return b",".join(
+        orjson.dumps(piece, option=orjson.OPT_SERIALIZE_NUMPY)[1:-1] for piece in pieces
+    )
 
 
 def _members(parser: Parser, body: bytes) -> dict[str, Any]:
@@ -75,9 +88,9 @@ def _members(parser: Parser, body: bytes) -> dict[str, Any]:
     try:
         document = parser.parse(body)
     except (ValueError, RuntimeError) as error:
-        if "BIGINT_ERROR" in str(error):
-            raise InvalidInput("a whole number does not fit in 64 bits") from None
-        raise Malformed(f"the body is not JSON: {error}") from None
+        if "BIGINT_ERROR" not in str(error):
+            raise _malformed(body) from None
+        document = _parse_large_integers(body)
     if not isinstance(document, Object):
         raise Malformed("the body is not a JSON object", given=_name_of(document))
     names = list(document.keys())
@@ -91,6 +104,32 @@ def _members(parser: Parser, body: bytes) -> dict[str, Any]:
         return {name: document[name] for name in names}
     except KeyError:  # the parser looks a name up as far as its first NUL
         raise Malformed("the JSON object has a name with a NUL in it", given=names) from None
+
+
+def _parse_large_integers(body: bytes) -> Any:
+    """A document with whole numbers beyond 64 bits, which become the floats next to them."""
+    try:
+        return Parser().parse(orjson.dumps(orjson.loads(body)))
+    except (ValueError, RuntimeError):
+        raise _malformed(body) from None
+
+
+def _malformed(body: bytes) -> Malformed:
+    """The error for a body that is not JSON, with the place where it is not."""
+    if not body.strip():
+        return Malformed("the body is empty", expected="a JSON object")
+    try:
+        orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        text = body.decode(errors="replace")
+        return Malformed(
+            f"the body is not JSON at character {error.pos}",
+            expected="JSON, in which numbers are finite",
+            given=text[error.pos : error.pos + MAX_EXCERPT] or "the end of the body",
+        )
+    except RecursionError:
+        pass
+    return Malformed("the body is not JSON, or it is nested too deeply")
 
 
 def _plain(members: dict[str, Any]) -> dict[str, Any]:
@@ -144,8 +183,31 @@ def _rows(array: Array, spec: RowSpec, body: bytes) -> Float32:
     try:
         flat = np.frombuffer(array.as_buffer(of_type="d"))
     except TypeError:
-        raise InvalidInput(f"{spec.name} holds a value that is not a number") from None
+        raise _not_a_number(array, spec) from None
     return spec.to_float32(flat.reshape(count, *spec.shape))
+
+
+def _not_a_number(array: Array, spec: RowSpec) -> InvalidInput:
+    """The error for an element that is no number, with its place."""
+    for index, row in enumerate(array):
+        if (found := _first_other(row)) is not None:
+            place, value = found
+            return InvalidInput(
+                f"{spec.name}: row {index}, element {place} is {_name_of(value)}",
+                expected="a number",
+            )
+    return InvalidInput(f"{spec.name} holds a value that is not a number")
+
+
+def _first_other(value: Any) -> tuple[tuple[int, ...], Any] | None:
+    """The place of the first element that is no number, and the element."""
+    if not isinstance(value, Array):
+        is_number = isinstance(value, int | float) and not isinstance(value, bool)
+        return None if is_number else ((), value)
+    for index, element in enumerate(value):
+        if (found := _first_other(element)) is not None:
+            return (index, *found[0]), found[1]
+    return None
 
 
 def _holds_more(body: bytes, byte: bytes, count: int) -> bool:
