@@ -50,6 +50,15 @@ image-%:  ## the image of one stage of the Dockerfile; what is in it goes to bui
 audit:  ## ask whether the pinned versions have known vulnerabilities; needs Docker and a network
 	docker build --target audit --no-cache-filter audit .
 
+.PHONY: test-gpu gpu-wheels
+test-gpu:  ## check on a GPU what the docs say of GPUs; needs torch, numpy and onnxruntime, no network
+	$(PYTHON) tests/gpu/claims.py --wheels build/gpu-wheels $(ARGS)
+
+gpu-wheels: .venv/installed  ## the other packages that test-gpu needs, to carry to that machine
+	mkdir -p build/gpu-wheels
+	$(BIN)/pip freeze --exclude-editable | grep -viE '^(torch|triton|nvidia|cuda|onnxruntime|numpy)' > build/gpu-wheels/packages.txt
+	$(BIN)/pip download --no-deps --dest build/gpu-wheels --requirement build/gpu-wheels/packages.txt
+
 .PHONY: test-ray
 test-ray: .venv/installed-dev  ## serving and the offline job on a Ray cluster of two nodes
 	$(BIN)/pip install -c constraints.txt -e '.[ray]'

@@ -1,8 +1,7 @@
-"""onnxruntime, which reports to nobody: import it from here.
+"""onnxruntime with its telemetry switched off: import it from here.
 
-Since 1.29 its builds for Linux send what is run, and on which machine, to their maker, unless a
-variable forbids it at the time that the library is loaded; see Privacy.md in its package. Nothing
-here makes requests of its own.
+Since 1.29 the builds for Linux send usage data to their maker unless this variable is set before
+the library is loaded; see Privacy.md in the package.
 """
 
 import os
@@ -16,7 +15,7 @@ __all__ = ["onnxruntime", "quantization"]
 
 
 def quantization() -> Any:
-    """onnxruntime's tools that quantise graphs: loaded only for the exports that ask for them."""
+    """onnxruntime's tools that quantise graphs, loaded only when an export needs them."""
     from onnxruntime import quantization
 
     return quantization
