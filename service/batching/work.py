@@ -48,7 +48,7 @@ class Work(ABC, Generic[T]):
     def abandon(self) -> None:
         """Nobody wants the result: what waits in a queue leaves it and is never run."""
         if self._call is not None:
-            self._call.wake = None
+            self._call.callback = None
             self._call.cancel()
         if self._coroutine is not None:
             self._coroutine.close()
@@ -70,9 +70,9 @@ class Work(ABC, Generic[T]):
             return
         else:
             self._call = call
-            call.wake = self._advance
-            if call.expected > self.deadline:
-                self.fail(_too_late(call.expected - self.deadline))
+            call.callback = self._advance
+            if call.estimated_completion > self.deadline:
+                self.fail(_too_late(call.estimated_completion - self.deadline))
             return
         self.succeed(result)
 

@@ -35,7 +35,7 @@ def queue() -> CallQueue:
 @pytest.fixture
 def call(queue: CallQueue) -> Call:
     call = Call((np.zeros((2, 1), np.float32),), queue.remove)
-    call.expected = 100.0
+    call.estimated_completion = 100.0
     queue.append(call)
     return call
 
