@@ -50,6 +50,15 @@ image-%:  ## build one image of the Dockerfile and copy its SBOM to build/
 audit:  ## fail if a pinned version has a known vulnerability; needs Docker and a network
 	docker build --target audit --no-cache-filter audit .
 
+.PHONY: test-gpu gpu-wheels
+test-gpu:  ## check on a GPU what the docs say of GPUs; needs torch, numpy and onnxruntime, no network
+	$(PYTHON) tests/gpu/claims.py --wheels build/gpu-wheels $(ARGS)
+
+gpu-wheels: .venv/installed  ## the other packages that test-gpu needs, to carry to that machine
+	mkdir -p build/gpu-wheels
+	$(BIN)/pip freeze --exclude-editable | grep -viE '^(torch|triton|nvidia|cuda|onnxruntime|numpy)' > build/gpu-wheels/packages.txt
+	$(BIN)/pip download --no-deps --dest build/gpu-wheels --requirement build/gpu-wheels/packages.txt
+
 .PHONY: test-ray
 test-ray: .venv/installed-dev  ## serving and the offline job on a Ray cluster of two nodes
 	$(BIN)/pip install -c constraints.txt -e '.[ray]'

@@ -147,7 +147,7 @@ class Simulation:
             return
         self._live[number] = call
         resubmits = again and self._random.random() < 0.1
-        call.wake = lambda: self._end(number, call, bad, resubmits=resubmits)
+        call.callback = lambda: self._end(number, call, bad, resubmits=resubmits)
 
     def _end(self, number: int, call: Call, bad: int | None, *, resubmits: bool) -> None:
         self._ended[number] += 1

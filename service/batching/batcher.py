@@ -139,7 +139,7 @@ class Batcher:
             )
         call = Call(inputs, queue.remove)
         if self._busy:
-            call.expected += self._estimator.queue_seconds(queue.rows_until(rows))
+            call.estimated_completion += self._estimator.queue_seconds(queue.rows_until(rows))
         else:
             loop = asyncio.get_running_loop()
             loop.call_soon(self._start_batch, loop)

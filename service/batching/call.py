@@ -19,9 +19,9 @@ Rows = tuple[Float32, ...]
 class Call:
     """The arrays of one caller, with the same number of rows in each. Await it for the outputs.
 
-    ``wake`` is called once, when the call ends; ``leave_queue`` is called if the call ends before
-    all its rows are in batches. The class implements what an asyncio task needs of a future that
-    it awaits; an asyncio.Future would cost more than everything else here.
+    ``callback`` is called once, when the call ends; ``leave_queue`` is called if the call ends
+    before all its rows are in batches. The class implements what an asyncio task needs of a future
+    that it awaits; an asyncio.Future would cost more than everything else here.
     """
 
     _asyncio_future_blocking = False
@@ -31,10 +31,10 @@ class Call:
         self.rows = len(inputs[0])
         self.queued_rows = self.rows  # in no batch yet
         self.submitted = time.monotonic()
-        self.expected = self.submitted  # the estimated time of completion
+        self.estimated_completion = self.submitted
         self.queue_seconds = 0.0  # until the last batch with rows of this call started
         self.compute_seconds = 0.0  # of all these batches
-        self.wake: Callable[[], object] | None = None
+        self.callback: Callable[[], object] | None = None
         self.done = False
         self._leave_queue = leave_queue
         self._outputs: Rows | None = None
@@ -64,7 +64,7 @@ class Call:
     ) -> None:
         """Schedule ``callback`` when the call ends; for the one asyncio task that awaits it."""
         call_soon = asyncio.get_running_loop().call_soon
-        self.wake = lambda: call_soon(callback, self, context=context)
+        self.callback = lambda: call_soon(callback, self, context=context)
 
     def next_part(self, max_rows: int) -> "Part":
         """The next rows, at most ``max_rows`` of them. The queue counts them, not this method."""
@@ -103,10 +103,10 @@ class Call:
         self.done = True
         if self.queued_rows:
             self._leave_queue(self)
-        wake, self.wake = self.wake, None
+        callback, self.callback = self.callback, None
         try:
-            if wake is not None:
-                wake()
+            if callback is not None:
+                callback()
         except Exception:  # other calls of the batch still have to be ended
             logger.exception("a caller failed on its outputs. This is a bug.")
 

@@ -182,9 +182,9 @@ class Inference:
             self.fail(error)
         else:
             self._call = call
-            call.wake = self._advance
-            if call.expected > self.deadline:
-                self.fail(_too_late(call.expected - self.deadline))
+            call.callback = self._advance
+            if call.estimated_completion > self.deadline:
+                self.fail(_too_late(call.estimated_completion - self.deadline))
 
     def _write(self, arrays: Arrays) -> None:
         """Write the arrays of the reply in the format that the request accepts."""
@@ -222,7 +222,7 @@ class Inference:
     def _stop(self) -> None:
         """Whatever the verb still waits for is of no use any more."""
         if self._call is not None:
-            self._call.wake = None
+            self._call.callback = None
             self._call.cancel()
         if self._coroutine is not None:
             self._coroutine.close()

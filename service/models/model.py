@@ -13,7 +13,7 @@ import numpy as np
 from service.arrays import Arrays, Float32, all_finite
 from service.batching.batcher import Batcher, Observer
 from service.batching.call import Call
-from service.batching.cost import Cost
+from service.batching.latency import LatencyEstimator
 from service.batching.thread import BatchThread
 from service.errors import InvalidInput
 from service.models.condition import conditions
@@ -198,10 +198,10 @@ def _run_finite(runtime: Runtime, graph: Graph, inputs: tuple[Float32, ...]) -> 
     return outputs
 
 
-def _measure(bundle: Bundle, runtime: Runtime, graph: Graph, max_rows: int) -> Cost:
+def _measure(bundle: Bundle, runtime: Runtime, graph: Graph, max_rows: int) -> LatencyEstimator:
     """What batches of a graph cost, measured on the golden inputs; this warms it up, too."""
     golden = bundle.arrays("golden.npz", *graph.inputs)
-    return Cost.measure(
+    return LatencyEstimator.measure(
         lambda rows: runtime.run(
             graph,
             tuple(np.resize(golden[name], (rows, *golden[name].shape[1:])) for name in golden),

@@ -7,7 +7,7 @@ from typing import Any, Final
 import numpy as np
 
 from service.arrays import Precision
-from service.runtimes.padded import SIZES, Padded, Rows
+from service.runtimes.padded import SIZES, PaddedGraph, Rows
 from service.runtimes.runtime import RuntimeUnusable
 from vae.bundle import Bundle
 from vae.graphs import Graph
@@ -19,9 +19,9 @@ TF32_OF: Final[Mapping[str, str]] = {"float32": "0", "tf32": "1"}
 
 
 class OnnxRuntime:
-    """One session a graph, from the bundle's verified bytes.
+    """One session for each graph, from the verified bytes of the bundle.
 
-    Sessions never see a path: onnxruntime would follow external data out of the bundle.
+    Sessions get no path, because onnxruntime would follow external data out of the bundle.
     """
 
     def __init__(
@@ -43,17 +43,18 @@ class OnnxRuntime:
             self._runs[graph.name] = (
                 partial(_run, session, graph)
                 if device == "cpu"
-                else bound(session, graph, shapes, device).run
+                else bind(session, graph, shapes, device).run
             )
 
     def run(self, graph: Graph, inputs: Rows) -> Rows:
         return self._runs[graph.name](inputs)
 
 
-class Bound:
-    """Buffers on the device for batches of ``size`` rows, bound to a session's graph; a Slot.
+class BoundSession:
+    """A session with buffers on the device for batches of ``size`` rows, by IO binding.
 
-    Rows are copied there and back once, and onnxruntime allocates nothing for them.
+    Rows are copied there and back once, and onnxruntime allocates nothing for them. Implements
+    ``FixedBatch``.
     """
 
     def __init__(
@@ -66,7 +67,7 @@ class Bound:
     ) -> None:
         self._session = session
         self._rows = 0
-        self._given = [np.zeros((size, *shapes[name]), np.float32) for name in graph.inputs]
+        self._host_inputs = [np.zeros((size, *shapes[name]), np.float32) for name in graph.inputs]
         self._inputs = {name: _buffer((size, *shapes[name]), device) for name in graph.inputs}
         self._outputs = {name: _buffer((size, *shapes[name]), device) for name in graph.outputs}
         self._binding = session.io_binding()
@@ -77,9 +78,11 @@ class Bound:
 
     def start(self, inputs: Rows) -> None:
         self._rows = len(inputs[0])
-        for given, array, value in zip(self._given, inputs, self._inputs.values(), strict=True):
-            given[: self._rows] = array
-            value.update_inplace(given)
+        for host, array, value in zip(
+            self._host_inputs, inputs, self._inputs.values(), strict=True
+        ):
+            host[: self._rows] = array
+            value.update_inplace(host)
         self._binding.synchronize_inputs()
         self._session.run_with_iobinding(self._binding)
         self._binding.synchronize_outputs()
@@ -88,27 +91,29 @@ class Bound:
         return tuple(value.numpy()[: self._rows].copy() for value in self._outputs.values())
 
 
-def bound(
+def bind(
     session: onnxruntime.InferenceSession,
     graph: Graph,
     shapes: Mapping[str, tuple[int, ...]],
     device: str,
-) -> Padded:
-    """A session at every size; in one lane, since it returns when it has computed."""
-    return Padded([{size: Bound(session, graph, shapes, size, device) for size in SIZES}])
+) -> PaddedGraph:
+    """Bind a session at every size, in one replica, since ``run_with_iobinding`` waits."""
+    return PaddedGraph(
+        [{size: BoundSession(session, graph, shapes, size, device) for size in SIZES}]
+    )
 
 
 def provider_options(device: str, precision: Precision) -> dict[str, str]:
     """For the session's provider. Raises RuntimeUnusable when the device lacks the precision."""
     if precision not in TF32_OF or (device, precision) == ("cpu", "tf32"):
         raise RuntimeUnusable(
-            f"precision {precision!r} was asked for, but onnxruntime runs the graphs in float32, "
-            "on cuda also in tf32; bfloat16 is the torch runtime's"
+            f"precision {precision!r} was asked for, but onnxruntime computes in float32, "
+            "on cuda also in tf32; use the torch runtime for bfloat16"
         )
     if device == "cpu":
         return {}
     return {
-        "use_tf32": TF32_OF[precision],  # by itself the provider takes TF32
+        "use_tf32": TF32_OF[precision],  # the default is 1
         "cudnn_conv_algo_search": "HEURISTIC",  # the default tries all of them for each new shape
         "arena_extend_strategy": "kSameAsRequested",  # the default doubles what it holds
     }
@@ -120,9 +125,9 @@ def session_options(threads: int) -> onnxruntime.SessionOptions:
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.log_severity_level = 3
-    # The arena keeps the memory of the largest batch ever seen, for each new shape anew.
+    # The arena keeps memory for every shape that was seen.
     options.enable_cpu_mem_arena = False
-    # Threads that spin between batches burn the cores that parse and write.
+    # Threads that spin between batches take CPU time from parsing and writing.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     return options
 
@@ -142,8 +147,8 @@ def _session(
         session = onnxruntime.InferenceSession(
             model, session_options(threads), providers=[(provider, dict(provider_options))]
         )
-    except Exception as error:  # onnxruntime raises a class of its own for every kind of failure
+    except Exception as error:  # each kind of failure has its own class
         raise RuntimeUnusable(f"onnxruntime cannot load the graph: {error}") from None
-    if session.get_providers()[0] != provider:  # it falls back to the CPU with no more than a log
+    if session.get_providers()[0] != provider:  # it falls back to the CPU with a log line alone
         raise RuntimeUnusable(f"onnxruntime could not start {provider} on this machine")
     return session

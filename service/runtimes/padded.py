@@ -1,7 +1,7 @@
-"""Batches of any size by way of a few sizes, for engines that want shapes they have seen before.
+"""Batches of any size through a few fixed sizes, for engines that want shapes they have seen.
 
-A CUDA graph is of fixed shapes, and cuDNN looks for an algorithm again for each new one. Knows no
-engine.
+A CUDA graph has fixed shapes, and cuDNN chooses an algorithm again for each new shape. This module
+knows no engine.
 """
 
 from collections import deque
@@ -19,65 +19,65 @@ SIZES: Final = (1, 4, 16, 64, 256)
 Rows = tuple[Float32, ...]
 
 
-class Slot(Protocol):
-    """Buffers for batches of a fixed size, used by one thread at a time.
+class FixedBatch(Protocol):
+    """A graph for batches of one size, with its buffers; used by one thread at a time.
 
-    Rows that are not given hold what was there before: no row of a graph depends on another.
+    Rows of the buffers that are not filled keep old values: no row of a graph depends on another.
     """
 
     def start(self, inputs: Rows) -> None:
-        """Begin on the first rows of the buffers, whatever became of the batch before."""
+        """Copy the rows in and start the computation, whatever became of the batch before."""
 
     def finish(self) -> Rows:
-        """Wait. The outputs of the rows that were given, in arrays of their own."""
+        """Wait; returns the outputs of the rows that were copied in, in new arrays."""
 
 
-class Piece(NamedTuple):
-    """Rows from ``start`` to ``stop`` of a batch, to run in a slot of ``size`` rows."""
+class Chunk(NamedTuple):
+    """Rows ``start`` to ``stop`` of a batch, to run in a fixed batch of ``size`` rows."""
 
     start: int
     stop: int
     size: int
 
 
-def pieces(rows: int, sizes: Sequence[int]) -> Iterator[Piece]:
-    """As many of the largest size as are full, and the rest in the smallest that holds it.
+def chunks(rows: int, sizes: Sequence[int]) -> Iterator[Chunk]:
+    """Split ``rows`` into full chunks of the largest size and the smallest one for the rest.
 
     ``sizes`` ascend.
     """
     largest = sizes[-1]
     for start in range(0, rows, largest):
         stop = min(start + largest, rows)
-        yield Piece(start, stop, next(size for size in sizes if size >= stop - start))
+        yield Chunk(start, stop, next(size for size in sizes if size >= stop - start))
 
 
-class Padded:
-    """A graph by its slots, in lanes that run side by side: each a slot for every size.
+class PaddedGraph:
+    """A graph in fixed batches of a few sizes; ``replicas`` each have one of every size.
 
-    With two lanes the rows of one piece travel while those of another are computed.
+    With two replicas the rows of one chunk are copied while those of another are computed.
     """
 
-    def __init__(self, lanes: Sequence[Mapping[int, Slot]]) -> None:
-        self._lanes = lanes
-        self._sizes = sorted(lanes[0])
+    def __init__(self, replicas: Sequence[Mapping[int, FixedBatch]]) -> None:
+        self._replicas = replicas
+        self._sizes = sorted(replicas[0])
         self._lock = Lock()
 
     def run(self, inputs: Rows) -> Rows:
-        """The outputs for any number of rows but none, from any thread."""
+        """The outputs for one row or more, from any thread."""
         with self._lock:
-            done = list(self._run(inputs))
-        if len(done) == 1:
-            return done[0]
-        return tuple(np.concatenate(parts) for parts in zip(*done, strict=True))
+            outputs = list(self._run(inputs))
+        if len(outputs) == 1:
+            return outputs[0]
+        return tuple(np.concatenate(arrays) for arrays in zip(*outputs, strict=True))
 
     def _run(self, inputs: Rows) -> Iterator[Rows]:
-        under_way: deque[Slot] = deque()
-        lanes = cycle(self._lanes)
-        for start, stop, size in pieces(len(inputs[0]), self._sizes):
-            if len(under_way) == len(self._lanes):
-                yield under_way.popleft().finish()
-            slot = next(lanes)[size]
-            slot.start(tuple(array[start:stop] for array in inputs))
-            under_way.append(slot)
-        while under_way:
-            yield under_way.popleft().finish()
+        running: deque[FixedBatch] = deque()
+        replicas = cycle(self._replicas)
+        for start, stop, size in chunks(len(inputs[0]), self._sizes):
+            if len(running) == len(self._replicas):
+                yield running.popleft().finish()
+            batch = next(replicas)[size]
+            batch.start(tuple(array[start:stop] for array in inputs))
+            running.append(batch)
+        while running:
+            yield running.popleft().finish()

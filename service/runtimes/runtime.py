@@ -1,6 +1,6 @@
-"""The one seam to inference engines.
+"""The interface of inference engines.
 
-A runtime is chosen by name or by import string at the moment of use, so that importing the service
+A runtime is chosen by name or by import string when a model loads, so that importing the service
 loads no engine.
 """
 
@@ -18,7 +18,7 @@ RUNTIMES: Final = {
 
 
 class RuntimeUnusable(Exception):
-    """The runtime or its device cannot be had here; the message says which and why."""
+    """The runtime or its device cannot be used; the message says which and why."""
 
 
 class Runtime(Protocol):
@@ -27,7 +27,7 @@ class Runtime(Protocol):
     def __init__(self, bundle: Bundle, *, device: str, threads: int, precision: Precision) -> None:
         """Load the graphs.
 
-        Raises RuntimeUnusable when ``device`` is not there, or cannot compute in ``precision``.
+        Raises RuntimeUnusable if ``device`` is missing or cannot compute in ``precision``.
         """
 
     def run(self, graph: Graph, inputs: tuple[Float32, ...]) -> tuple[Float32, ...]:
@@ -37,7 +37,7 @@ class Runtime(Protocol):
 def resolve(name: str) -> type[Runtime]:
     """The runtime class for a name in RUNTIMES or for ``package.module:Class``.
 
-    Raises RuntimeUnusable when there is no such class, or when what it needs is not installed.
+    Raises RuntimeUnusable if the class does not exist or a package that it needs is missing.
     """
     module, separator, attribute = RUNTIMES.get(name, name).partition(":")
     if not separator:

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from service.models.golden import check_golden
-from service.runtimes.onnx import bound, provider_options
+from service.runtimes.onnx import bind, provider_options
 from service.runtimes.runtime import RUNTIMES, RuntimeUnusable, resolve
 from service.runtimes.torch import functions_of
 from vae.bundle import Bundle, open_bundle, to_npz
@@ -134,7 +134,7 @@ def every_graph(bundle: Bundle, rows: int) -> list[tuple[Graph, tuple[Any, ...]]
 def test_bound_buffers_give_what_a_session_gives(bundle: Bundle, rows: int) -> None:
     for graph, arrays in every_graph(bundle, rows):
         session = onnxruntime.InferenceSession(bundle.files[graph.file])
-        padded = bound(session, graph, bundle.manifest.row_shapes, "cpu")
+        padded = bind(session, graph, bundle.manifest.row_shapes, "cpu")
         before = padded.run(tuple(array[:1] for array in arrays))
         kept = [array.copy() for array in before]
         expected = session.run(graph.outputs, dict(zip(graph.inputs, arrays, strict=True)))

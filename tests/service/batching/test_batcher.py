@@ -192,10 +192,10 @@ def test_who_waits_behind_others_is_expected_to_be_done_later() -> None:
     async def test(batcher: Batcher, double: Double, log: Log) -> None:
         double.gate.clear()
         first = batcher.submit(rows(0))
-        assert first.expected == first.submitted
+        assert first.estimated_completion == first.submitted
         await asyncio.sleep(0.01)
         calls = [batcher.submit(rows(*range(8))) for _ in range(3)]
-        waits = [call.expected - call.submitted for call in calls]
+        waits = [call.estimated_completion - call.submitted for call in calls]
         assert 0 < waits[0] < waits[1] < waits[2]
         double.gate.set()
         await gather(first, *calls)
@@ -212,7 +212,7 @@ def test_whoever_is_woken_at_once_cannot_harm_the_others() -> None:
 
     async def test(batcher: Batcher, double: Double, log: Log) -> None:
         first, second = batcher.submit(rows(1)), batcher.submit(rows(2))
-        first.wake = fail
+        first.callback = fail
         assert (await second)[0].tolist() == [[4]]
         assert woken == [True]
 

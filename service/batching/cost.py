@@ -1,3 +1,0 @@
-from service.batching.latency import LatencyEstimator as Cost
-
-__all__ = ["Cost"]
