@@ -18,7 +18,7 @@ class Line:
     """Seconds of the core: of a turn whatever is in it, of a request, of a batch and of its rows.
 
     ``request`` holds parsing, validation and the reply; ``fixed`` and ``per_row`` are the model's,
-    the same line that the server itself measures when it loads one (``service/batching/cost.py``).
+    the same line that the server itself measures when it loads one (``service/batching/latency.py``).
     """
 
     turn: float

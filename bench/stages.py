@@ -48,8 +48,8 @@ def stages(core: int) -> list[Stage]:
     settings = Settings.model_validate({"models": path})
     with thread_on((core,)):
         home = ModelLoader(settings, metrics)
-        home.load_initial([open_bundle(path)])
-        model = home.models.get()
+        home.load_initial(open_bundle(path))
+        model = next(iter(home.models))
         return [
             *_without_rows(metrics),
             *_reading(model.row_specs["inputs"], model),

@@ -111,7 +111,24 @@ class UnsupportedFormat(ServiceError):
 
 
 class InvalidInput(ServiceError):
+    """``row`` is the row of the request at fault, if it is one row; the detail starts with it."""
+
     status = HTTPStatus.UNPROCESSABLE_ENTITY
+
+    def __init__(
+        self, detail: str, *, row: int | None = None, expected: Any = None, given: Any = None
+    ) -> None:
+        super().__init__(
+            detail if row is None else f"row {row}: {detail}", expected=expected, given=given
+        )
+        self.row = row
+        self._detail_without_row = detail
+
+    def at_row(self, row: int) -> "InvalidInput":
+        """The same error for another row."""
+        return InvalidInput(
+            self._detail_without_row, row=row, expected=self.expected, given=self.given
+        )
 
 
 class QueueFull(ServiceError):

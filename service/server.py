@@ -21,9 +21,7 @@ from service.http.context import AppContext
 from service.http.shutdown import close_door
 from service.models.loader import ModelLoader
 from service.models.manager import ModelAdmin, ModelManager
-from service.models.store import BundleStore
-from service.models.version_policy import Policy
-from service.models.versions import VersionState
+from service.models.registry import choose_default
 from service.settings import Settings
 from service.stop_timeout import StopTimeout
 from service.telemetry.metrics import Metrics
@@ -114,13 +112,13 @@ class Server(uvicorn.Server):
 def create_single_process_server(settings: Settings, metrics: Metrics) -> Server:
     """The server of a service without workers, which looks for new versions by itself.
 
-    Raises BundleError, RuntimeUnusable and UnknownModel as ``ModelLoader.load_initial`` does.
+    Raises BundleError as ``ModelManager.load_initial`` does, RuntimeUnusable if there is no such
+    runtime, and UnknownModel if the default model is not among the models.
     """
-    loader = ModelLoader(settings, metrics)
-    store = BundleStore(settings.models)
-    versions = VersionState(Policy.parse(settings.version_policy))
-    manager = ModelManager(store, versions, loader, metrics.count_load, settings.watch_seconds)
-    loader.load_initial(manager.initial_bundles())
+    loader = ModelLoader(settings, metrics, limit_seconds=settings.start_seconds)
+    manager = ModelManager(settings, loader, metrics.count_load)
+    names = manager.load_initial(loader.load_initial)
+    loader.models.default = choose_default(settings.default_model, names)
 
     async def watch_models() -> None:
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, manager.request_rescan)

@@ -16,10 +16,8 @@ from service.app import create_app
 from service.models.loader import ModelLoader
 from service.models.manager import ModelManager
 from service.models.model import Model
-from service.models.registry import ModelRegistry
-from service.models.store import BundleStore
-from service.models.version_policy import Policy
-from service.models.versions import VersionState
+from service.models.registry import ModelRegistry, choose_default
+from service.runtimes.runtime import RuntimeUnusable
 from service.settings import Settings
 from service.telemetry.metrics import Metrics
 from vae.bundle import Bundle, open_bundle, to_npz, write_bundle
@@ -95,6 +93,15 @@ class BrokenRuntime(FakeRuntime):
 
     def decoder(self, z: Any) -> tuple[Any, ...]:
         return (super().decoder(z)[0] + 10,)
+
+
+class RefusingRuntime(FakeRuntime):
+    """Cannot run models whose name is "bad"."""
+
+    def __init__(self, bundle: Bundle, **options: Any) -> None:
+        super().__init__(bundle, **options)
+        if bundle.manifest.name == "bad":
+            raise RuntimeUnusable("this runtime does not run it")
 
 
 class StuckRuntime(FakeRuntime):
@@ -184,7 +191,7 @@ def fake_service(models: Path, spec: InputSpec = IMAGE, **overrides: Any) -> Fak
     runtime = FakeRuntime(bundle, device="cpu", threads=1)
     model = Model(bundle, runtime, settings, metrics.batch_observer(bundle.manifest))
     runtime.calls.clear()  # those of the warm-up
-    metrics.add_model(bundle.manifest, lambda: model.queued_rows)
+    metrics.add_model(model)
     repository = ModelRegistry({"fake": {1: model}}, default="fake")
     return FakeService(create_app(repository, settings, metrics), runtime, model, metrics)
 
@@ -192,12 +199,14 @@ def fake_service(models: Path, spec: InputSpec = IMAGE, **overrides: Any) -> Fak
 def fake_manager(models: Path, **overrides: Any) -> tuple[ModelManager, ModelLoader, Metrics]:
     """A manager, the process that it keeps in step with ``models``, and its metrics."""
     settings, metrics = fake_settings(models, **overrides), Metrics()
-    loader = ModelLoader(settings, metrics)
-    versions = VersionState(Policy.parse(settings.version_policy))
-    manager = ModelManager(
-        BundleStore(models), versions, loader, metrics.count_load, settings.watch_seconds
-    )
-    return manager, loader, metrics
+    loader = ModelLoader(settings, metrics, limit_seconds=settings.start_seconds)
+    return ModelManager(settings, loader, metrics.count_load), loader, metrics
+
+
+def load_initial(manager: ModelManager, loader: ModelLoader, default: str | None = None) -> None:
+    """Load everything at start-up, as ``create_lone_server`` does."""
+    names = manager.load_initial(loader.load_initial)
+    loader.models.default = choose_default(default, names)
 
 
 async def call(app: FastAPI, method: str, path: str, **request: Any) -> httpx.Response:

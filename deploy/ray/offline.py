@@ -25,7 +25,6 @@ from service.errors import InvalidInput
 from service.models.loader import ModelLoader
 from service.models.model import Model
 from service.models.options import PosteriorOptions, ScoreOptions
-from service.models.store import BundleStore
 from service.settings import Settings
 from service.telemetry.metrics import Metrics
 from service.wire.rows import RowSpec
@@ -155,9 +154,9 @@ def _load(job: Job) -> Model:
         max_request_rows=job.max_rows,
     )
     loader = ModelLoader(settings, Metrics())
-    store = BundleStore(job.bundle)
-    loader.load_initial(store.open(key) for key in store.scan())
-    return loader.models.get()
+    loader.load_initial(open_bundle(job.bundle))
+    (model,) = loader.models
+    return model
 
 
 def _require_columns(data: Path, needed: Sequence[str]) -> None:

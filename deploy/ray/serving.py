@@ -29,9 +29,7 @@ from ray.serve import Application
 from service.app import create_app
 from service.models.loader import ModelLoader
 from service.models.manager import ModelManager
-from service.models.store import BundleStore
-from service.models.version_policy import Policy
-from service.models.versions import VersionState
+from service.models.registry import choose_default
 from service.settings import Settings
 from service.telemetry.metrics import Metrics
 
@@ -93,13 +91,10 @@ def create_replica(settings: Settings) -> FastAPI:
     Raises BundleError, RuntimeUnusable and UnknownModel like the service when it starts.
     """
     metrics = Metrics()
-    loader = ModelLoader(settings, metrics)
-    store, versions = (
-        BundleStore(settings.models),
-        VersionState(Policy.parse(settings.version_policy)),
-    )
-    manager = ModelManager(store, versions, loader, metrics.count_load, settings.watch_seconds)
-    loader.load_initial(manager.initial_bundles())
+    loader = ModelLoader(settings, metrics, limit_seconds=settings.start_seconds)
+    manager = ModelManager(settings, loader, metrics.count_load)
+    names = manager.load_initial(loader.load_initial)
+    loader.models.default = choose_default(settings.default_model, names)
     app = create_app(loader.models, settings, metrics)
     serving = app.router.lifespan_context
 

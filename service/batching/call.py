@@ -1,4 +1,4 @@
-"""One caller's rows, on their way through a batcher."""
+"""The rows of one caller, from the queue to the outputs."""
 
 import asyncio
 import logging
@@ -17,26 +17,26 @@ Rows = tuple[Float32, ...]
 
 
 class Call:
-    """One caller's arrays, equally many rows in each; awaiting it gives the outputs.
+    """The arrays of one caller, with the same number of rows in each. Await it for the outputs.
 
-    ``wake`` is called once, as soon as it is done; ``leave`` when that is before all of it is in a
-    batch. This is no future, which would cost more than all else here; what an asyncio task asks of
-    a future that it awaits, it has.
+    ``wake`` is called once, when the call ends; ``leave_queue`` is called if the call ends before
+    all its rows are in batches. The class implements what an asyncio task needs of a future that
+    it awaits; an asyncio.Future would cost more than everything else here.
     """
 
     _asyncio_future_blocking = False
 
-    def __init__(self, inputs: Rows, leave: Callable[["Call"], None]) -> None:
+    def __init__(self, inputs: Rows, leave_queue: Callable[["Call"], None]) -> None:
         self.inputs = inputs
         self.rows = len(inputs[0])
-        self.left = self.rows  # in no batch yet
+        self.queued_rows = self.rows  # in no batch yet
         self.submitted = time.monotonic()
-        self.expected = self.submitted  # done by then, as it seems
-        self.queue_seconds = 0.0  # up to the last batch with a part of it
+        self.expected = self.submitted  # the estimated time of completion
+        self.queue_seconds = 0.0  # until the last batch with rows of this call started
         self.compute_seconds = 0.0  # of all these batches
         self.wake: Callable[[], object] | None = None
         self.done = False
-        self._leave = leave
+        self._leave_queue = leave_queue
         self._outputs: Rows | None = None
         self._error: BaseException | None = None
         self._parts: list[Rows] = []
@@ -48,7 +48,7 @@ class Call:
         return self.result()
 
     def result(self) -> Rows:
-        """The outputs, once done. Raises what the call failed with."""
+        """The outputs of a call that is done. Raises the error with which the call failed."""
         if self._error is not None:
             raise self._error
         if self._outputs is None:
@@ -56,28 +56,26 @@ class Call:
         return self._outputs
 
     def get_loop(self) -> asyncio.AbstractEventLoop:
-        """For a task that awaits this."""
+        """The event loop; an asyncio task that awaits a call asks for it."""
         return asyncio.get_running_loop()
 
     def add_done_callback(
         self, callback: Callable[["Call"], object], *, context: Context | None = None
     ) -> None:
-        """For the one task that awaits this."""
+        """Schedule ``callback`` when the call ends; for the one asyncio task that awaits it."""
         call_soon = asyncio.get_running_loop().call_soon
         self.wake = lambda: call_soon(callback, self, context=context)
 
-    def take(self, most: int) -> "Part":
-        """The next rows, ``most`` at the most."""
-        if self.left == self.rows <= most:
-            self.left = 0
-            return Part(self, self.inputs, self.rows)
-        start = self.rows - self.left
-        stop = min(start + most, self.rows)
-        self.left = self.rows - stop
-        return Part(self, tuple(array[start:stop] for array in self.inputs), stop - start)
+    def next_part(self, max_rows: int) -> "Part":
+        """The next rows, at most ``max_rows`` of them. The queue counts them, not this method."""
+        if self.queued_rows == self.rows <= max_rows:
+            return Part(self, self.inputs, 0, self.rows)
+        start = self.rows - self.queued_rows
+        stop = min(start + max_rows, self.rows)
+        return Part(self, tuple(array[start:stop] for array in self.inputs), start, stop - start)
 
     def complete(self, outputs: Rows) -> None:
-        """Keep one part's outputs, in order; the last part wakes the caller."""
+        """Take in the outputs of one part; parts come in order. The last one ends the call."""
         if self.done:
             return
         if len(outputs[0]) < self.rows:
@@ -86,40 +84,42 @@ class Call:
                 return
             outputs = join(self._parts)
         self._outputs = outputs
-        self._finish()
+        self._end()
 
     def fail(self, error: BaseException) -> None:
+        """End the call with an error, unless it is done."""
         if not self.done:
             self._error = error
-            self._finish()
+            self._end()
 
-    def cancel(self, msg: object = None) -> bool:  # noqa: ARG002 (a task gives one)
-        """The caller is gone: its place in the queue is free at once."""
+    def cancel(self, msg: object = None) -> bool:  # noqa: ARG002 (asyncio passes a message)
+        """End the call because its caller is gone. Its rows leave the queue at once."""
         if self.done:
             return False
         self.fail(asyncio.CancelledError())
         return True
 
-    def _finish(self) -> None:
+    def _end(self) -> None:
         self.done = True
-        if self.left:  # a part of it has failed, or its caller is gone
-            self._leave(self)
+        if self.queued_rows:
+            self._leave_queue(self)
         wake, self.wake = self.wake, None
         try:
             if wake is not None:
                 wake()
-        except Exception:  # the others of the batch are not to wait for ever
+        except Exception:  # other calls of the batch still have to be ended
             logger.exception("a caller failed on its outputs. This is a bug.")
 
 
 class Part(NamedTuple):
-    """Rows of one call that go into one batch."""
+    """Rows of one call that are in one batch; ``start`` is the first of them in the call."""
 
     call: Call
     inputs: Rows
+    start: int
     rows: int
 
 
 def join(parts: Sequence[Rows]) -> Rows:
-    """One array of all parts, for each of their arrays."""
+    """Concatenate the arrays of all parts, each array with those in its place."""
     return tuple(np.concatenate(arrays) for arrays in zip(*parts, strict=True))

@@ -1,4 +1,4 @@
-"""Calls that wait for a batch, each in its turn."""
+"""Calls that wait for a batch."""
 
 from collections import OrderedDict
 from collections.abc import Iterator
@@ -6,17 +6,17 @@ from collections.abc import Iterator
 from service.batching.call import Call, Part
 
 
-class Queue:
-    """In the order in which they came; who does not fit into a batch whole goes to the end again.
+class CallQueue:
+    """Calls in order of arrival. A call that is larger than a batch goes to the end between parts.
 
-    ``rows`` are those of all calls that are in no batch yet.
+    ``rows`` counts the rows of all calls that are in no batch yet.
     """
 
     def __init__(self, batch_rows: int) -> None:
         self.rows = 0
         self._batch_rows = batch_rows
-        self._calls: OrderedDict[Call, None] = OrderedDict()  # to leave it from anywhere is cheap
-        self._rows_of_turn = 0  # each call's next batch
+        self._calls: OrderedDict[Call, None] = OrderedDict()  # to remove any call in O(1)
+        self._rows_of_one_round = 0  # the rows of each call's next part
 
     def __iter__(self) -> Iterator[Call]:
         return iter(tuple(self._calls))
@@ -25,33 +25,40 @@ class Queue:
         return bool(self._calls)
 
     def append(self, call: Call) -> None:
-        """The call waits, at the end."""
+        """Add a call at the end."""
         self._calls[call] = None
-        self.rows += call.left
-        self._rows_of_turn += min(call.left, self._batch_rows)
+        self.rows += call.queued_rows
+        self._rows_of_one_round += min(call.queued_rows, self._batch_rows)
 
     def remove(self, call: Call) -> None:
-        """The call waits no longer."""
+        """Remove a call, if it is in the queue."""
         if call in self._calls:
             del self._calls[call]
-            self.rows -= call.left
-            self._rows_of_turn -= min(call.left, self._batch_rows)
+            self.rows -= call.queued_rows
+            self._rows_of_one_round -= min(call.queued_rows, self._batch_rows)
+
+    def set_batch_rows(self, batch_rows: int) -> None:
+        """A full batch has this many rows from now on."""
+        self._batch_rows = batch_rows
+        self._rows_of_one_round = sum(min(call.queued_rows, batch_rows) for call in self._calls)
 
     def rows_until(self, rows: int) -> int:
-        """How many rows run until a call of so many is done that comes now."""
-        ahead = self._rows_of_turn if rows <= self._batch_rows else self.rows
+        """How many rows run until a call of ``rows`` rows that is added now is done."""
+        ahead = self._rows_of_one_round if rows <= self._batch_rows else self.rows
         return ahead + rows
 
-    def next_batch(self) -> list[Part]:
-        """What fits into one, fairly: a call gives what there is room for."""
-        batch: list[Part] = []
-        room = self._batch_rows
+    def fill(self, batch: list[Part], max_rows: int) -> None:
+        """Move the first ``max_rows`` rows into ``batch``.
+
+        When this raises MemoryError, each call is still in the queue or in the batch.
+        """
+        room = max_rows
         while self._calls and room:
             call = next(iter(self._calls))
-            self.remove(call)
-            part = call.take(room)
-            room -= part.rows
+            part = call.next_part(room)
             batch.append(part)
-            if call.left:
+            self.remove(call)
+            call.queued_rows -= part.rows
+            room -= part.rows
+            if call.queued_rows:
                 self.append(call)
-        return batch

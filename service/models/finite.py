@@ -14,6 +14,7 @@ def require_finite(name: str, array: Float32) -> None:
     if not all_finite(array):
         row = int(np.argmax(~np.isfinite(array).reshape(len(array), -1).all(axis=1)))
         raise InvalidInput(
-            f"row {row}: the model's {name} is not finite; "
-            "the values of this row are too far from what the model was trained on"
+            f"the model's {name} is not finite; "
+            "the values of this row are too far from what the model was trained on",
+            row=row,
         )

@@ -1,10 +1,11 @@
-"""Bundles become models that this process serves."""
+"""Loads bundles in this process: build the runtime, check it, warm it up, serve it."""
 
-import asyncio
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from functools import partial
 
-from service.errors import BundleRefused, UnknownModel
+from service.errors import BundleRefused
+from service.models import time_limit
 from service.models.golden import check_golden
 from service.models.model import Model
 from service.models.registry import ModelRegistry
@@ -20,80 +21,76 @@ logger = logging.getLogger(__name__)
 
 
 class ModelLoader:
-    """A process as a fleet of one; ``models`` is what it serves.
+    """The Loader of one process; ``models`` has what the process serves.
 
-    Raises RuntimeUnusable when there is no such runtime.
+    A load that takes longer than ``limit_seconds`` is given up, and the bundle refused. Its thread
+    cannot be stopped, so a worker has no limit of its own: the supervisor replaces the worker.
+
+    Raises RuntimeUnusable if there is no runtime of this name.
     """
 
-    def __init__(self, settings: Settings, metrics: Metrics) -> None:
+    def __init__(
+        self, settings: Settings, metrics: Metrics, limit_seconds: float | None = None
+    ) -> None:
         self.models = ModelRegistry()
         self._settings = settings
         self._metrics = metrics
-        self._engine_class = runtime.resolve(settings.runtime)
+        self._limit_seconds = limit_seconds
+        self._runtime_class = runtime.resolve(settings.runtime)
 
-    def load_initial(self, bundles: Iterable[Bundle]) -> None:
-        """Load what is to be served from the start. One that fails is enough to fail.
-
-        Raises BundleError and RuntimeUnusable with the bundle's place, and UnknownModel when the
-        default model is not among them. A model that is alone is the default from here on, whoever
-        comes later.
-        """
-        for bundle in bundles:
-            try:
-                self._put(self._build(bundle))
-            except RuntimeUnusable as error:
-                raise RuntimeUnusable(f"bundle {bundle.path}: {error}") from None
-        self.models.default = choose_default(self._settings.default_model, self.models.names())
+    def load_initial(self, bundle: Bundle) -> None:
+        """Load a bundle at start-up, before the event loop runs. Raises BundleRefused."""
+        if self._limit_seconds is None:
+            self._add(self._build(bundle))
+            return
+        try:
+            self._add(time_limit.start(partial(self._build, bundle)).result(self._limit_seconds))
+        except TimeoutError:
+            raise self._took_too_long() from None
 
     async def load(self, bundle: Bundle) -> None:
-        """Check a bundle, warm it up, and serve it. Raises BundleRefused."""
+        """Load a bundle in a thread and serve it. Raises BundleRefused."""
+        building = time_limit.start(partial(self._build, bundle))
         try:
-            model = await asyncio.to_thread(self._build, bundle)
+            self._add(await time_limit.wait(building, self._limit_seconds))
+        except TimeoutError:
+            raise self._took_too_long() from None
+
+    async def unload(self, version: ModelVersion) -> None:
+        """Stop serving a version. Requests that its model is answering keep the model alive."""
+        if model := self.models.remove(*version):
+            self._metrics.remove_model(model.manifest)
+
+    def publish_statuses(self, statuses: Sequence[VersionStatus]) -> None:
+        """Show the status of every version in ``GET /models``, and how many are refused."""
+        self.models.statuses = tuple(statuses)
+        self._metrics.refused_versions = sum(status.reason is not None for status in statuses)
+
+    def _build(self, bundle: Bundle) -> Model:
+        """The model of a bundle, checked against its golden outputs. Raises BundleRefused."""
+        settings = self._settings
+        try:
+            engine = self._runtime_class(
+                bundle,
+                device=settings.device,
+                threads=settings.threads,
+                precision=settings.precision,
+            )
+            check_golden(bundle, engine, settings.precision)
+            return Model(bundle, engine, settings, self._metrics.batch_observer(bundle.manifest))
         except BundleError as error:
             raise BundleRefused(error.reason) from None
         except RuntimeUnusable as error:
             raise BundleRefused(str(error)) from None
-        except Exception as error:  # of engines, or of a lack of memory or threads
+        except Exception as error:  # of a runtime, or a lack of memory or threads
             logger.exception("bundle %s", bundle.path)
             raise BundleRefused(f"it cannot be loaded: {type(error).__name__}") from None
-        self._put(model)
 
-    async def unload(self, key: ModelVersion) -> None:
-        """Requests that the model is answering keep it alive."""
-        if model := self.models.remove(*key):
-            self._metrics.remove_model(model.manifest)
+    def _took_too_long(self) -> BundleRefused:
+        return BundleRefused(f"it was not loaded within {self._limit_seconds:g} s")
 
-    def publish_statuses(self, statuses: Sequence[VersionStatus]) -> None:
-        """For ``GET /models``."""
-        self.models.statuses = tuple(statuses)
-
-    def _build(self, bundle: Bundle) -> Model:
-        """Raises BundleError, and RuntimeUnusable when a graph misses its golden outputs."""
-        settings = self._settings
-        engine = self._engine_class(
-            bundle,
-            device=settings.device,
-            threads=settings.threads,
-            precision=settings.precision,
-        )
-        check_golden(bundle, engine, settings.precision)
-        observe = self._metrics.batch_observer(bundle.manifest)
-        return Model(bundle, engine, settings, observe)
-
-    def _put(self, model: Model) -> None:
+    def _add(self, model: Model) -> None:
         if former := self.models.remove(model.manifest.name, model.manifest.version):
             self._metrics.remove_model(former.manifest)
         self.models.add(model)
-        self._metrics.add_model(model.manifest, lambda: model.queued_rows)
-
-
-def choose_default(wanted: str | None, names: Sequence[str]) -> str | None:
-    """The model of the bare paths: the one wanted, or the one that is alone.
-
-    Raises UnknownModel when the one wanted is not there.
-    """
-    if wanted is not None and wanted not in names:
-        raise UnknownModel(
-            f"the default model {wanted!r} is not among those loaded: {', '.join(names)}"
-        )
-    return wanted or (names[0] if len(names) == 1 else None)
+        self._metrics.add_model(model)

@@ -4,8 +4,8 @@ Every protocol calls this one class. Arrays that come in are valid rows of this 
 finite, of the right shape); what goes out is finite and contiguous, or an error.
 """
 
+import asyncio
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Protocol
 
@@ -15,6 +15,7 @@ from service.arrays import Arrays, Float32, all_finite
 from service.batching.batcher import Batcher, Observer
 from service.batching.call import Call
 from service.batching.cost import Cost
+from service.batching.thread import BatchThread
 from service.errors import InvalidInput
 from service.models.condition import conditions
 from service.models.finite import require_finite
@@ -72,7 +73,6 @@ class Model:
         self._max_rows = limits.max_request_rows
         self._held_out_elbo = _held_out_elbo(bundle)
         graphs = self.manifest.graphs
-        self._executor = ThreadPoolExecutor(len(graphs), thread_name_prefix=self.manifest.name)
         self._batchers: Mapping[str, Batcher] = {
             graph.name: self._make_batcher(graph, bundle, runtime, limits, observe(graph))
             for graph in graphs
@@ -84,13 +84,13 @@ class Model:
     def _make_batcher(
         self, graph: Graph, bundle: Bundle, runtime: Runtime, limits: Limits, observe: Observer
     ) -> Batcher:
-        cost = _measure(bundle, runtime, graph, limits.max_batch_rows)
+        name = f"{self.label} {graph.name}"
         return Batcher(
             partial(_run_finite, runtime, graph),
-            cost=cost,
-            executor=self._executor,
+            name=name,
+            estimator=_measure(bundle, runtime, graph, limits.max_batch_rows),
+            executor=BatchThread(name),
             inline_seconds=limits.inline_ms / 1000,
-            max_batch_rows=cost.best_rows,
             max_queue_rows=limits.max_queue_rows,
             observe=observe,
         )
@@ -99,6 +99,10 @@ class Model:
     def queued_rows(self) -> int:
         """Rows that wait for any of the graphs."""
         return sum(batcher.queued_rows for batcher in self._batchers.values())
+
+    def batch_limits(self) -> Mapping[str, int]:
+        """Rows at which a batch is full, by the name of the graph."""
+        return {graph: batcher.batch_rows for graph, batcher in self._batchers.items()}
 
     async def encode(self, x: Float32, options: PosteriorOptions) -> Arrays:
         """``mu`` and ``logvar``, (rows, latent_dim), and a draw ``z`` with ``sample``.
@@ -165,10 +169,8 @@ class Model:
         }
 
     async def close(self) -> None:
-        """Fail what is queued, wait for what runs. Nobody is left waiting."""
-        for batcher in self._batchers.values():
-            await batcher.close()
-        self._executor.shutdown()
+        """Fail queued calls and wait for the batches that run, for a bounded time."""
+        await asyncio.gather(*(batcher.close() for batcher in self._batchers.values()))
 
     def _condition(self, options: Conditional, rows: int) -> tuple[Float32, ...]:
         return conditions(self.manifest.condition, options.condition, rows)

@@ -78,3 +78,18 @@ class ModelRegistry:
         """Close every model."""
         for model in list(self):
             await model.close()
+
+
+def choose_default(requested: str | None, names: Sequence[str]) -> str | None:
+    """The model of the bare paths: the requested one, or the only one of ``names``.
+
+    ``names`` has every model that the policy selects, also those that were refused: which model
+    answers on the bare paths must not depend on which one could be loaded.
+
+    Raises UnknownModel if the requested one is not among them.
+    """
+    if requested is not None and requested not in names:
+        raise UnknownModel(
+            f"the default model {requested!r} is not among the models: {', '.join(names)}"
+        )
+    return requested or (names[0] if len(names) == 1 else None)

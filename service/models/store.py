@@ -1,14 +1,20 @@
-"""What lies on the disk: bundles as <name>/<version>/ in one directory, or one bundle alone."""
+"""The bundles on the disk: <name>/<version>/ in one directory, or one bundle alone."""
 
-from collections.abc import Iterator, Sequence
+import os
+import re
+import stat
+from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
-from vae.bundle import MANIFEST, Bundle, BundleError, open_bundle, read_manifest, versions_in
+from vae.bundle import MANIFEST, Bundle, BundleError, open_bundle, read_manifest
+
+MODEL_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")  # as in the manifest
+VERSION: Final = re.compile(r"[1-9][0-9]{0,17}")
 
 
 class ModelVersion(NamedTuple):
-    """Which model, and which version of it."""
+    """One version of a model."""
 
     name: str
     version: int
@@ -17,77 +23,155 @@ class ModelVersion(NamedTuple):
         return f"{self.name}/{self.version}"
 
 
-Fingerprint = tuple[tuple[str, int, int, int, int], ...]  # changes with any file of a bundle
+FileState = tuple[str, int, int, int, int]
+"""Name, size, mtime, ctime and inode of a file; the size is -errno if ``stat`` failed."""
+
+Fingerprint = tuple[FileState, ...]
+"""The states of a bundle's files. It changes if any of them is written, replaced or removed."""
+
+
+class Scan(NamedTuple):
+    """What a scan found.
+
+    ``skipped`` has the directories of the root in which no version can be found, with the reason.
+    """
+
+    versions: dict[ModelVersion, Fingerprint]
+    skipped: dict[str, str]
 
 
 class BundleStore:
-    """The bundles under ``root``, which may be one itself."""
+    """The bundles under ``root``, which may be a bundle itself."""
 
     def __init__(self, root: Path) -> None:
         self._root = root
-        self._alone: tuple[Fingerprint, ModelVersion] | None = None  # where the root is a bundle
+        self._former = Scan({}, {})
+        self._root_bundle: tuple[Fingerprint, ModelVersion] | None = None
 
-    def scan(self) -> dict[ModelVersion, Fingerprint]:
-        """Every bundle that is there, unread.
+    def scan(self) -> Scan:
+        """Find every bundle, without reading any.
 
-        Raises BundleError when the root cannot be read, so that a volume that is gone for a moment
-        does not look like one that is empty.
+        A file or directory that cannot be read never hides another version. Inside a version it
+        becomes part of the fingerprint, and ``open`` gives the reason. A model whose directory
+        cannot be read keeps the versions of the previous scan.
+
+        Raises BundleError if the root cannot be read, so that a volume that is unavailable for a
+        moment does not look like an empty one.
         """
+        if os.path.lexists(self._root / MANIFEST):
+            fingerprint = _fingerprint(self._root)
+            self._former = Scan({self._version_of_root(fingerprint): fingerprint}, {})
+            return self._former
         try:
-            if (self._root / MANIFEST).exists():
-                fingerprint = _fingerprint(self._root)
-                return {self._key_of_root(fingerprint): fingerprint}
-            return {
-                ModelVersion(path.parent.name, int(path.name)): _fingerprint(path)
-                for path in self._find()
-            }
-        except FileNotFoundError as error:
-            raise BundleError(self._root, f"{error.filename} went while it was read") from None
+            with os.scandir(self._root) as entries:
+                directories = sorted(entries, key=lambda entry: entry.name)
+        except FileNotFoundError:
+            raise BundleError(self._root, "there is no such directory") from None
+        except NotADirectoryError:
+            raise BundleError(self._root, "this is a file") from None
         except OSError as error:
             raise BundleError(self._root, f"cannot be read: {error.strerror}") from None
+        scan = Scan({}, {})
+        for entry in directories:
+            if not entry.name.startswith("."):
+                self._scan_model(entry, scan)
+        self._former = scan
+        return scan
 
-    def open(self, key: ModelVersion) -> Bundle:
-        """Read a bundle and verify it. Raises BundleError.
+    def open(self, version: ModelVersion) -> Bundle:
+        """Read a bundle and verify it.
 
-        One that was copied to another name or version would answer for a model it is not.
+        Raises BundleError, also if its manifest has another name or version: it was copied, and
+        would answer for a model that it is not.
         """
-        alone = self._alone is not None and self._alone[1] == key
-        bundle = open_bundle(self._root if alone else self._root / key.name / str(key.version))
+        bundle = open_bundle(self.path(version))
         found = ModelVersion(bundle.manifest.name, bundle.manifest.version)
-        if found != key:
+        if found != version:
             raise BundleError(bundle.path, f"the manifest says {found}")
         return bundle
 
-    def missing_error(self, keys: Sequence[ModelVersion]) -> BundleError:
-        """The error for bundles that must be here and are not; none where any would do."""
-        if keys:
-            return BundleError(self._root, f"there is no {', '.join(map(str, keys))} in it")
+    def path(self, version: ModelVersion) -> Path:
+        """The directory of a version."""
+        if self._root_bundle is not None and self._root_bundle[1] == version:
+            return self._root
+        return self._root / version.name / str(version.version)
+
+    def missing_error(self, versions: Sequence[ModelVersion] = ()) -> BundleError:
+        """The error for ``versions`` that must be on the disk and are not; for no bundle at all."""
+        if versions:
+            return BundleError(self._root, f"there is no {', '.join(map(str, versions))} in it")
         reason = f"neither a bundle ({MANIFEST}) nor bundles as <name>/<version>/"
         return BundleError(self._root, reason)
 
-    def _find(self) -> Iterator[Path]:
-        if not self._root.is_dir():
-            reason = "this is a file" if self._root.is_file() else "there is no such directory"
-            raise BundleError(self._root, reason)
-        for directory in sorted(self._root.iterdir()):
-            if directory.is_dir() and not directory.name.startswith("."):
-                yield from (directory / str(version) for version in versions_in(directory))
+    def hung_error(self, seconds: float) -> BundleError:
+        """The error for a scan that does not end."""
+        return BundleError(self._root, f"cannot be scanned within {seconds:g} s")
 
-    def _key_of_root(self, fingerprint: Fingerprint) -> ModelVersion:
-        """By its manifest; the former key when that is damaged, for ``open`` to say so."""
-        if self._alone is None or self._alone[0] != fingerprint:
+    def _scan_model(self, entry: "os.DirEntry[str]", scan: Scan) -> None:
+        """Add the versions of one model's directory to ``scan``, or the reason for none."""
+        try:
+            if not stat.S_ISDIR(entry.stat().st_mode):
+                return
+            if not MODEL_NAME.fullmatch(entry.name):
+                scan.skipped[entry.name] = "the name of the directory is not a model name"
+                return
+            with os.scandir(entry.path) as children:
+                numbers = sorted(int(child.name) for child in children if _is_version(child))
+        except OSError as error:
+            if isinstance(error, FileNotFoundError) and not entry.is_symlink():
+                return  # removed since the root was listed
+            scan.skipped[entry.name] = error.strerror or type(error).__name__
+            scan.versions.update(
+                (version, fingerprint)
+                for version, fingerprint in self._former.versions.items()
+                if version.name == entry.name
+            )
+            return
+        for number in numbers:
+            fingerprint = _fingerprint(f"{entry.path}/{number}")
+            scan.versions[ModelVersion(entry.name, number)] = fingerprint
+
+    def _version_of_root(self, fingerprint: Fingerprint) -> ModelVersion:
+        """The version in the root's manifest; the former one if the manifest is now damaged.
+
+        ``open`` then reports the damage. Raises BundleError if there is no former version.
+        """
+        if self._root_bundle is None or self._root_bundle[0] != fingerprint:
             try:
                 manifest = read_manifest(self._root)
             except BundleError:
-                if self._alone is None:
+                if self._root_bundle is None:
                     raise
-                return self._alone[1]
-            self._alone = fingerprint, ModelVersion(manifest.name, manifest.version)
-        return self._alone[1]
+                return self._root_bundle[1]
+            self._root_bundle = fingerprint, ModelVersion(manifest.name, manifest.version)
+        return self._root_bundle[1]
 
 
-def _fingerprint(directory: Path) -> Fingerprint:
-    """By size, times and inode: what was replaced by a file as old and as long differs, too."""
-    files = sorted(directory.iterdir())
-    stats = [(file.name, file.stat()) for file in files]
-    return tuple((name, s.st_size, s.st_mtime_ns, s.st_ctime_ns, s.st_ino) for name, s in stats)
+def _is_version(entry: "os.DirEntry[str]") -> bool:
+    """Whether an entry of a model's directory is a version.
+
+    A broken link or a directory without permissions counts: it is refused with the reason.
+    """
+    if not VERSION.fullmatch(entry.name):
+        return False
+    try:
+        return entry.is_dir() or (entry.is_symlink() and not Path(entry).exists())
+    except OSError:  # a link loop
+        return True
+
+
+def _fingerprint(directory: str | Path) -> Fingerprint:
+    """The inode and ctime tell a file from another one of the same size and mtime."""
+    try:
+        with os.scandir(directory) as entries:
+            return tuple(sorted(map(_file_state, entries)))
+    except OSError as error:
+        return (("", -(error.errno or 1), 0, 0, 0),)
+
+
+def _file_state(entry: "os.DirEntry[str]") -> FileState:
+    try:
+        s = entry.stat()
+    except OSError as error:
+        return entry.name, -(error.errno or 1), 0, 0, 0
+    return entry.name, s.st_size, s.st_mtime_ns, s.st_ctime_ns, s.st_ino

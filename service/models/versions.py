@@ -117,6 +117,10 @@ class VersionState:
         """Record that the files of the last scan were refused. A former load stays served."""
         self._refused[version] = RefusedFiles(self._stable[version], reason)
 
+    def retry(self, version: ModelVersion) -> None:
+        """Forget that a version was refused, since the cause has gone."""
+        self._refused.pop(version, None)
+
     def mark_unloaded(self, version: ModelVersion) -> None:
         """Record that the version is no longer served."""
         self._served.pop(version, None)

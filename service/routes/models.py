@@ -76,7 +76,9 @@ def create_router(models: ModelRegistry, metrics: Metrics, shutdown: GracefulShu
         responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}},
     )
     async def scrape() -> Response:
-        return Response(metrics.render(), headers={"Content-Type": prometheus.CONTENT_TYPE})
+        return Response(
+            await metrics.render_in_thread(), headers={"Content-Type": prometheus.CONTENT_TYPE}
+        )
 
     @router.get("/models", operation_id="list_models", summary="What is served")
     async def list_models() -> ModelList:

@@ -10,10 +10,11 @@ from service.models.loader import ModelLoader
 from service.models.store import ModelVersion
 from service.models.versions import VersionStatus
 from service.workers.bundle_copies import BundleCopy
-from service.workers.channel import Channel, ChannelClosed
-from vae.bundle import BundleError
+from service.workers.channel import Channel, ChannelClosed, to_line
+from vae.bundle import Bundle, BundleError
 
 HEARTBEAT_SECONDS: Final = 1.0
+HEARTBEAT: Final = to_line({"call": "heartbeat", "arguments": {}})
 
 
 class WorkerAgent:
@@ -23,6 +24,19 @@ class WorkerAgent:
         self._supervisor = supervisor
         self._loader = loader
         self._channel: Channel | None = None
+        self._refused: list[tuple[str, int, str]] = []
+
+    def load_initial(self, bundle: Bundle) -> None:
+        """Load a bundle before ``run``, and send a heartbeat: the start makes progress.
+
+        A refused bundle is reported with ``ready``.
+        """
+        try:
+            self._loader.load_initial(bundle)
+        except BundleRefused as error:
+            manifest = bundle.manifest
+            self._refused.append((manifest.name, manifest.version, error.detail))
+        self._supervisor.sendall(HEARTBEAT)
 
     async def run(self) -> None:
         """Report that this worker is ready, then handle calls and send heartbeats until the end."""
@@ -34,7 +48,7 @@ class WorkerAgent:
                 "publish_statuses": self._publish_statuses,
             },
         )
-        self._channel.notify("ready")
+        self._channel.notify("ready", refused=self._refused)
         running = asyncio.create_task(self._channel.run())
         while not running.done():
             self._channel.notify("heartbeat")

@@ -88,7 +88,7 @@ class Channel:
                 waiting.set_exception(ChannelClosed())
 
     def _send(self, message: dict[str, Any]) -> None:
-        self._writer.write(json.dumps(message).encode() + b"\n")
+        self._writer.write(to_line(message))
 
     def _receive(self, message: dict[str, Any]) -> None:
         if "call" in message:
@@ -113,6 +113,11 @@ class Channel:
             reply["error"] = _to_json(InternalError("another process of this service failed"))
         if reply["reply"] is not None and self._open:
             self._send(reply)
+
+
+def to_line(message: dict[str, Any]) -> bytes:
+    """A message as it is sent."""
+    return json.dumps(message).encode() + b"\n"
 
 
 def _to_json(error: ServiceError) -> dict[str, Any]:

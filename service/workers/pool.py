@@ -8,7 +8,7 @@ starts with the pool's bundles.
 import asyncio
 import logging
 import signal
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Final
 
 from service.errors import BundleRefused, ServiceError
@@ -38,14 +38,13 @@ class WorkerPool:
         self._ready: list[WorkerProcess] = []
         self._changed = asyncio.Condition()
 
-    def load_initial(self, bundles: Iterable[Bundle]) -> list[str]:
-        """Copy the bundles that are served from the start; the names of the models.
+    def load_initial(self, bundle: Bundle) -> None:
+        """Copy a bundle that is served from the start. Raises OSError."""
+        self._bundles[_version_of(bundle)] = self._copies.add(bundle)
 
-        Raises OSError.
-        """
-        for bundle in bundles:
-            self._bundles[_version_of(bundle)] = self._copies.add(bundle)
-        return sorted({key.name for key in self._bundles})
+    def discard(self, version: ModelVersion) -> None:
+        """Forget a bundle that the first worker refused at its start."""
+        self._bundles.pop(version, None)
 
     async def add(self, start: Start) -> WorkerProcess:
         """Start a worker with the pool's bundles; call ``remove`` when it has ended.

@@ -16,11 +16,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
 
-from service.models.loader import choose_default
 from service.models.manager import ModelManager
-from service.models.store import BundleStore, ModelVersion
-from service.models.version_policy import Policy
-from service.models.versions import VersionState
+from service.models.registry import choose_default
+from service.models.store import ModelVersion
 from service.settings import Settings
 from service.stop_timeout import longest_stop
 from service.telemetry import metric_files
@@ -32,6 +30,7 @@ from service.workers.listeners import CannotListen, Listeners
 from service.workers.pool import WorkerPool
 from service.workers.restart_delay import RestartDelay
 from service.workers.worker_process import WorkerProcess
+from vae.bundle import BundleError
 
 logger = logging.getLogger(__name__)
 
@@ -153,8 +152,21 @@ class Supervisor:
         return served_seconds
 
     async def _add_ready(self, worker: WorkerProcess) -> None:
+        if not self._first_ready.is_set():
+            for version, reason in worker.refused.items():
+                self._refuse_initial(version, reason)
         await self._pool.add_ready(worker)
         self._first_ready.set()
+
+    def _refuse_initial(self, version: ModelVersion, reason: str) -> None:
+        """Serve the other versions, or stop if none is left or the setting ``strict`` says so."""
+        self._pool.discard(version)
+        try:
+            self._manager.refuse_initial(version, reason)
+        except BundleError as error:
+            logger.error("%s", error)
+            self._status = 1
+            self._stopping.set()
 
     async def _start_worker(
         self, slot: int, bundles: Mapping[ModelVersion, BundleCopy]
@@ -233,10 +245,8 @@ def _prepare(settings: Settings, private: Path) -> Supervisor:
     metric_files.share_values(metrics, settings.workers)
     count_load = Metrics(metrics).count_load
     pool = WorkerPool(BundleCopies(private / "models"))
-    store = BundleStore(settings.models)
-    versions = VersionState(Policy.parse(settings.version_policy))
-    manager = ModelManager(store, versions, pool, count_load, settings.watch_seconds)
-    names = pool.load_initial(manager.initial_bundles())
+    manager = ModelManager(settings, pool, count_load)
+    names = manager.load_initial(pool.load_initial)
     # Chosen once: a worker that starts when there are more models must choose the same.
     default = choose_default(settings.default_model, names)
     settings = settings.model_copy(update={"default_model": default})

@@ -58,8 +58,10 @@ def main() -> int:
 
 def _serve(config: WorkerConfig, supervisor: socket.socket, metrics: Metrics) -> None:
     loader = ModelLoader(config.settings, metrics)
-    loader.load_initial(copy.open() for copy in config.bundles)
+    loader.models.default = config.settings.default_model
     agent = WorkerAgent(supervisor, loader)
+    for copy in config.bundles:
+        agent.load_initial(copy.open())
     server = create_server(loader, agent, agent.run, config.settings, metrics, supervised=True)
     sockets = [socket.socket(fileno=number) for number in config.listeners]
     server.run_until_stopped(sockets, StopTimeout(longest_stop(config.settings)))

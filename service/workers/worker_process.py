@@ -28,7 +28,8 @@ TICK_SECONDS: Final = 0.5
 class WorkerProcess:
     """A process with a channel to it. The process ends when the channel closes.
 
-    ``bundles`` are the versions that it serves, or will serve once it has started.
+    ``bundles`` are the versions that it serves, or will serve once it has started. ``refused`` are
+    those that it could not load at its start, with the reason.
     """
 
     def __init__(
@@ -41,6 +42,7 @@ class WorkerProcess:
     ) -> None:
         self.process = process
         self.bundles = dict(bundles)
+        self.refused: dict[ModelVersion, str] = {}
         self._settings = settings
         self._ready: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         self._silent_ticks = 0
@@ -149,7 +151,10 @@ class WorkerProcess:
     def _on_message(self) -> None:
         self._silent_ticks = 0
 
-    async def _on_ready(self) -> None:
+    async def _on_ready(self, refused: Sequence[tuple[str, int, str]] = ()) -> None:
+        self.refused = {ModelVersion(name, version): reason for name, version, reason in refused}
+        for version in self.refused:
+            self.bundles.pop(version, None)
         if not self._ready.done():
             self._ready.set_result(True)
 

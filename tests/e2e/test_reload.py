@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from tests.fakes import write_fake_bundle
-from tests.servers import Server, serving
+from tests.servers import Server, command, free_port, serving
 
 KEY = {"x-api-key": "k-admin"}
 
@@ -122,3 +122,25 @@ def test_sighup_does_not_wait_until_files_have_settled(tmp_path: Path) -> None:
         assert service.states() == {1: "serving"}
         server.process.send_signal(signal.SIGHUP)
         service.wait_for({1: "serving", 2: "serving"})
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_a_start_refuses_what_the_runtime_cannot_run_and_serves_the_others(
+    tmp_path: Path, workers: str
+) -> None:
+    models = tmp_path / "models"
+    for name in ("bad", "fake"):
+        write_fake_bundle(models, name)
+    options = ("--runtime", "tests.fakes:RefusingRuntime", "--workers", workers)
+    with serving(models, *options) as server:
+        service = Reloading(models, server, int(workers))
+        refused = {"name": "bad", "version": 1, "state": "refused"}
+        reason = "this runtime does not run it"
+        url = f"{server.url}/models"
+        wait_until(lambda: httpx.get(url).json()["versions"][0] == {**refused, "reason": reason})
+        assert service.answers("/models/fake/encode") == {(200, "fake/1")}
+        assert service.answers("/encode") == {(404, None)}  # two models, so there is no default
+        assert service.metric("vae_refused_versions") == "1.0"
+    strict = command(*("--models", str(models), "--port", str(free_port()), "--strict", *options))
+    strict.communicate(timeout=30)
+    assert strict.returncode == 1

@@ -1,6 +1,7 @@
 """A bundle is whole or it is not there, and every kind of damage is found and named."""
 
 import json
+import os
 import shutil
 import signal
 import subprocess
@@ -210,3 +211,15 @@ bundle.write_bundle(pathlib.Path({str(tmp_path)!r}), FILES, **FIELDS)
 def test_a_bundle_can_be_read_by_another_user(written: Path) -> None:
     assert written.stat().st_mode & 0o055 == 0o055
     assert all(path.stat().st_mode & 0o044 for path in written.iterdir())
+
+
+@pytest.mark.parametrize("file", [MANIFEST, "encoder.onnx"])
+def test_only_regular_files_are_read(written: Path, file: str) -> None:
+    (written / file).unlink()
+    os.mkfifo(written / file)  # to open it in the usual way would wait for a writer
+    with pytest.raises(BundleError, match=f"{file} is not a regular file"):
+        open_bundle(written)
+    (written / file).unlink()
+    (written / file).symlink_to("/dev/zero")  # to read it would never end
+    with pytest.raises(BundleError, match=f"{file} is not a regular file"):
+        open_bundle(written)

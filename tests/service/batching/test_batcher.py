@@ -2,8 +2,8 @@
 
 import asyncio
 import threading
+import time
 from collections.abc import Callable, Coroutine, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import Any
 
@@ -12,10 +12,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from service.batching.batch_size import BatchSize
 from service.batching.batcher import Batcher
 from service.batching.call import Call
-from service.batching.cost import Cost
-from service.errors import InternalError, QueueFull, Unavailable
+from service.batching.latency import LatencyEstimator
+from service.batching.thread import BatchThread
+from service.errors import InternalError, InvalidInput, QueueFull, Unavailable
 
 POISON = 1313.0
 
@@ -59,21 +61,20 @@ def run(
 ) -> None:
     async def body() -> None:
         double, log = Double(), Log()
-        with ThreadPoolExecutor(1) as executor:
-            batcher = Batcher(
-                function or double,
-                cost=Cost(1e-6, 1e-6, max_batch_rows),
-                executor=executor,
-                inline_seconds=10 if inline else 0,
-                max_batch_rows=max_batch_rows,
-                max_queue_rows=max_queue_rows,
-                observe=log,
-            )
-            try:
-                await asyncio.wait_for(test(batcher, double, log), 20)
-            finally:
-                double.gate.set()
-                await batcher.close()
+        batcher = Batcher(
+            function or double,
+            name="double",
+            estimator=LatencyEstimator(1e-6, 1e-6, BatchSize(max_batch_rows, (max_batch_rows,))),
+            executor=BatchThread("double"),
+            inline_seconds=10 if inline else 0,
+            max_queue_rows=max_queue_rows,
+            observe=log,
+        )
+        try:
+            await asyncio.wait_for(test(batcher, double, log), 20)
+        finally:
+            double.gate.set()
+            await batcher.close()
 
     asyncio.run(body())
 
@@ -306,5 +307,87 @@ def test_close_leaves_nobody_waiting() -> None:
         double.gate.set()
         await closing
         assert (await running)[0].tolist() == [[2]]
+
+    run(test)
+
+
+@pytest.mark.parametrize("max_batch_rows", [1, 7, 16, 40])
+def test_an_error_names_the_row_of_the_caller(max_batch_rows: int) -> None:
+    def refuse(inputs: tuple[Any, ...]) -> tuple[Any, ...]:
+        bad = np.flatnonzero(inputs[0][:, 0] == POISON)
+        if len(bad):
+            raise InvalidInput("it is poison", row=int(bad[0]), given=POISON)
+        return inputs
+
+    async def test(batcher: Batcher, double: Double, log: Log) -> None:
+        values = [float(i) for i in range(40)]
+        values[30] = POISON
+        good, bad = batcher.submit(rows(1, 2, 3)), batcher.submit(rows(*values))
+        assert len((await good)[0]) == 3
+        with pytest.raises(InvalidInput, match=r"^row 30: it is poison$") as raised:
+            await bad
+        assert (raised.value.row, raised.value.given) == (30, POISON)
+
+    run(test, function=refuse, max_batch_rows=max_batch_rows)
+
+
+def test_without_a_thread_the_batch_fails_and_the_next_one_runs(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    refusals = [RuntimeError("can't start new thread"), MemoryError()]
+    submit = BatchThread.submit
+
+    def refuse(self: BatchThread, job: Any) -> None:
+        if refusals:
+            raise refusals.pop()
+        submit(self, job)
+
+    monkeypatch.setattr(BatchThread, "submit", refuse)
+
+    async def test(batcher: Batcher, double: Double, log: Log) -> None:
+        calls = [batcher.submit(rows(*range(4 * i, 4 * i + 4))) for i in range(4)]
+        results = await gather(*calls, return_exceptions=True)
+        assert [isinstance(each, InternalError) for each in results] == [True, True, False, False]
+        assert results[3][1].tolist() == [12, 13, 14, 15]
+        assert batcher.running_since is None
+
+    run(test, max_batch_rows=4)
+
+
+def test_the_thread_is_started_with_the_batcher_if_batches_need_it() -> None:
+    def started(inline_seconds: float) -> bool:
+        thread = BatchThread("started")
+        Batcher(
+            lambda inputs: inputs,
+            name="started",
+            estimator=LatencyEstimator(1e-3, 1e-3, BatchSize(8, (8,))),
+            executor=thread,
+            inline_seconds=inline_seconds,
+            max_queue_rows=8,
+            observe=Log(),
+        )
+        return any(each.name == "started" for each in threading.enumerate())
+
+    assert not started(0.010)
+    assert started(0.008)
+
+
+def test_a_batch_that_hangs_is_told_and_close_gives_it_up() -> None:
+    async def test(batcher: Batcher, double: Double, log: Log) -> None:
+        assert batcher.running_since is None
+        double.gate.clear()
+        before = time.monotonic()
+        hanging = batcher.submit(rows(1))
+        await asyncio.sleep(0.01)
+        assert batcher.running_since is not None
+        assert before <= batcher.running_since <= time.monotonic()
+        waiting = batcher.submit(rows(2))
+        await asyncio.gather(batcher.close(0.05), batcher.close(0.05))
+        for call in (hanging, waiting):
+            with pytest.raises(Unavailable):
+                await call
+        assert (batcher.running_since, batcher.queued_rows) == (None, 0)
+        double.gate.set()
+        await asyncio.sleep(0.05)  # what comes of it is nobody's
 
     run(test)

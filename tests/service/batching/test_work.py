@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from service.batching.call import Call, Rows
-from service.batching.queue import Queue
+from service.batching.queue import CallQueue
 from service.batching.work import Work
 from service.errors import QueueFull
 
@@ -28,12 +28,12 @@ class Errand(Work[Rows]):
 
 
 @pytest.fixture
-def queue() -> Queue:
-    return Queue(batch_rows=4)
+def queue() -> CallQueue:
+    return CallQueue(batch_rows=4)
 
 
 @pytest.fixture
-def call(queue: Queue) -> Call:
+def call(queue: CallQueue) -> Call:
     call = Call((np.zeros((2, 1), np.float32),), queue.remove)
     call.expected = 100.0
     queue.append(call)
@@ -47,7 +47,7 @@ def awaiting(call: Call) -> Coroutine[Any, Any, Rows]:
     return verb()
 
 
-def test_what_is_expected_in_time_waits(queue: Queue, call: Call) -> None:
+def test_what_is_expected_in_time_waits(queue: CallQueue, call: Call) -> None:
     errand = Errand(deadline=100.0)
     errand.begin(awaiting(call))
     assert (errand.outcome, queue.rows) == (None, 2)
@@ -55,10 +55,12 @@ def test_what_is_expected_in_time_waits(queue: Queue, call: Call) -> None:
     assert errand.outcome is outputs
 
 
-def test_what_would_be_too_late_is_refused_at_once_and_never_run(queue: Queue, call: Call) -> None:
+def test_what_would_be_too_late_is_refused_at_once_and_never_run(
+    queue: CallQueue, call: Call
+) -> None:
     errand = Errand(deadline=98.5)
     errand.begin(awaiting(call))
     assert isinstance(errand.outcome, QueueFull)
     assert "by 1.500 s" in errand.outcome.detail
     assert errand.outcome.headers == {"Retry-After": "2"}
-    assert queue.next_batch() == []
+    assert not queue

@@ -1,7 +1,9 @@
 """A manager over a real directory and this process: what is served follows the disk."""
 
 import asyncio
+import os
 import shutil
+import threading
 import weakref
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -12,9 +14,16 @@ import pytest
 
 from service.errors import BundleRefused, UnknownModel
 from service.models.options import PosteriorOptions
-from service.models.store import ModelVersion
-from tests.fakes import BrokenRuntime, FakeRuntime, fake_manager, write_fake_bundle
-from vae.bundle import BundleError
+from service.models.store import BundleStore, ModelVersion, Scan
+from tests.fakes import (
+    BrokenRuntime,
+    FakeRuntime,
+    StuckRuntime,
+    fake_manager,
+    load_initial,
+    write_fake_bundle,
+)
+from vae.bundle import Bundle, BundleError
 
 ROWS = np.ones((2, 4, 5), np.float32)
 
@@ -27,7 +36,7 @@ class Served:
         self.manager, self.loader, self.metrics = fake_manager(
             models, **{"watch_seconds": 0, **overrides}
         )
-        self.loader.load_initial(self.manager.initial_bundles())
+        load_initial(self.manager, self.loader, overrides.get("default_model"))
 
     async def rescan(self) -> list[str]:
         """What is served once the manager has looked at the disk."""
@@ -119,7 +128,7 @@ def test_a_bad_bundle_is_refused_by_name_and_tried_again_when_it_changes(models:
 def test_a_runtime_that_misses_the_golden_outputs_is_a_reason(models: Path) -> None:
     async def body() -> None:
         server = Served(models)
-        server.loader._engine_class = BrokenRuntime
+        server.loader._runtime_class = BrokenRuntime
         write_fake_bundle(models, "a")
         assert await server.rescan() == ["a/1"]
         assert "decoder misses the golden mean" in str(server.states()["a/2"])
@@ -134,7 +143,7 @@ def test_an_engine_that_breaks_is_a_reason_without_its_secrets(models: Path) -> 
 
     async def body() -> None:
         server = Served(models)
-        server.loader._engine_class = Breaks
+        server.loader._runtime_class = Breaks
         write_fake_bundle(models, "a")
         assert await server.rescan() == ["a/1"]
         assert server.states()["a/2"] == ("refused", "it cannot be loaded: MemoryError")
@@ -236,3 +245,180 @@ def test_a_list_must_be_there_at_the_start(models: Path) -> None:
     with pytest.raises(BundleError, match="there is no a/2, b/1 in it"):
         Served(models, version_policy="a/1,b/1,a/2")
     assert Served(models, version_policy="a/1").served() == ["a/1"]
+
+
+def test_a_refused_version_at_the_start_leaves_the_others_served(
+    models: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    damage(write_fake_bundle(models, "a"))
+    write_fake_bundle(models, "b")
+    server = Served(models)
+    assert server.served() == ["a/1", "b/1"]
+    state, reason = server.states()["a/2"]
+    assert state == "refused"
+    assert reason
+    assert reason.startswith("golden.npz is damaged")
+    assert server.metric('vae_model_load_total{result="refused"}') == "1.0"
+    assert caplog.text.count("refused a/2: golden.npz is damaged") == 1
+
+
+def test_with_strict_a_refused_version_ends_the_start(models: Path) -> None:
+    damage(write_fake_bundle(models, "a"))
+    with pytest.raises(BundleError, match=r"a/2: golden\.npz is damaged"):
+        Served(models, strict=True)
+
+
+def test_a_start_with_nothing_to_serve_gives_the_first_reason(models: Path) -> None:
+    damage(models / "a" / "1")
+    (models / "a" / "2").mkdir()
+    with pytest.raises(BundleError, match=r"a/1: golden\.npz is damaged"):
+        Served(models)
+
+
+def test_which_model_is_the_default_does_not_depend_on_what_could_be_loaded(models: Path) -> None:
+    damage(write_fake_bundle(models, "b"))
+    assert Served(models).loader.models.default is None
+    server = Served(models, default_model="b")
+    assert server.loader.models.default == "b"
+    with pytest.raises(UnknownModel):
+        server.loader.models.get()
+    with pytest.raises(UnknownModel, match="the default model 'c'"):
+        Served(models, default_model="c")
+
+
+def test_a_broken_link_refuses_its_version_alone_and_is_logged_once(
+    models: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def body() -> None:
+        bad = write_fake_bundle(models, "a")
+        (bad / "manifest.json").unlink()
+        (bad / "manifest.json").symlink_to("nowhere")
+        (models / "lost+found").mkdir()
+        server = Served(models)
+        assert server.served() == ["a/1"]
+        write_fake_bundle(models, "b")
+        assert await server.rescan() == ["a/1", "b/1"]
+        assert server.states()["a/2"][0] == "refused"
+        with pytest.raises(BundleRefused) as refused:
+            await server.manager.load(ModelVersion("a", 2))
+        assert str(models) not in str(refused.value)
+        (bad / "manifest.json").unlink()
+        shutil.copy(models / "a" / "1" / "manifest.json", bad)
+        await server.rescan()
+        assert "the manifest says a/1" in str(server.states()["a/2"])
+        assert caplog.text.count("'lost+found'") == 1
+
+    run(body)
+
+
+def test_a_fifo_is_refused_at_the_start_and_later(models: Path) -> None:
+    async def body() -> None:
+        for _ in range(2):
+            bad = write_fake_bundle(models, "a")
+            (bad / "encoder.onnx").unlink()
+            os.mkfifo(bad / "encoder.onnx")
+            if bad.name == "2":
+                server = Served(models)
+        write_fake_bundle(models, "b")
+        assert await server.rescan() == ["a/1", "b/1"]
+        for version in ("a/2", "a/3"):
+            assert server.states()[version] == ("refused", "encoder.onnx is not a regular file")
+
+    run(body)
+
+
+class HungStore(BundleStore):
+    """Hangs in the read of a/2 until ``recovered`` is set."""
+
+    def __init__(self, root: Path) -> None:
+        super().__init__(root)
+        self.recovered = threading.Event()
+
+    def open(self, version: ModelVersion) -> Bundle:
+        if version == ModelVersion("a", 2):
+            self.recovered.wait()
+        return super().open(version)
+
+
+def test_a_read_that_hangs_refuses_its_version_until_the_disk_recovers(models: Path) -> None:
+    async def body() -> None:
+        server = Served(models)
+        server.manager._limit_seconds = 0.2
+        store = server.manager._store = HungStore(models)
+        write_fake_bundle(models, "a")
+        write_fake_bundle(models, "b")
+        assert await server.rescan() == ["a/1", "b/1"]
+        assert server.states()["a/2"] == (
+            "refused",
+            "its files could not be read within 0.2 s",
+        )
+        assert await server.rescan() == ["a/1", "b/1"]
+        store.recovered.set()
+        await until(lambda: server.manager._state.next_load() is not None)
+        assert await server.rescan() == ["a/1", "a/2", "b/1"]
+
+    run(body)
+
+
+def test_a_read_that_hangs_at_the_start_refuses_its_version(models: Path) -> None:
+    write_fake_bundle(models, "a")
+    manager, loader, _ = fake_manager(models)
+    manager._limit_seconds = 0.2
+    manager._store = HungStore(models)
+    load_initial(manager, loader)
+    assert [model.label for model in loader.models] == ["a/1"]
+
+
+def test_a_load_that_never_ends_refuses_its_version_alone(models: Path) -> None:
+    async def body() -> None:
+        server = Served(models)
+        write_fake_bundle(models, "a")
+        server.loader._runtime_class = StuckRuntime
+        server.loader._limit_seconds = 0.2
+        assert await server.rescan() == ["a/1"]
+        assert server.states()["a/2"] == ("refused", "it was not loaded within 0.2 s")
+        server.loader._runtime_class = FakeRuntime
+        server.loader._limit_seconds = 120
+        write_fake_bundle(models, "b")
+        assert await server.rescan() == ["a/1", "b/1"]
+
+    run(body)
+
+
+def test_a_scan_that_hangs_is_an_error_and_no_second_one_is_started(models: Path) -> None:
+    class HungScan(BundleStore):
+        scans = 0
+
+        def scan(self) -> Scan:
+            self.scans += 1
+            threading.Event().wait(5)
+            return super().scan()
+
+    async def body() -> None:
+        server = Served(models)
+        server.manager._limit_seconds = 0.05
+        store = server.manager._store = HungScan(models)
+        for _ in range(2):
+            with pytest.raises(BundleError, match="cannot be scanned within"):
+                await server.rescan()
+        assert store.scans == 1
+
+    run(body)
+
+
+def test_an_error_that_nobody_foresaw_refuses_its_version_alone(models: Path) -> None:
+    class Exhausted(BundleStore):
+        def open(self, version: ModelVersion) -> Bundle:
+            if version == ModelVersion("a", 2):
+                raise MemoryError
+            return super().open(version)
+
+    async def body() -> None:
+        server = Served(models)
+        server.manager._store = Exhausted(models)
+        write_fake_bundle(models, "a")
+        write_fake_bundle(models, "b")
+        assert await server.rescan() == ["a/1", "b/1"]
+        assert server.states()["a/2"] == ("refused", "it cannot be loaded: MemoryError")
+
+    run(body)

@@ -92,7 +92,7 @@ class Pool:
 def run(directory: Path, body: Callable[[Pool], Awaitable[None]]) -> None:
     async def main() -> None:
         pool = Pool(directory)
-        pool.pool.load_initial([pool.bundle()])
+        pool.pool.load_initial(pool.bundle())
         await body(pool)
 
     asyncio.run(asyncio.wait_for(main(), 20))
@@ -245,7 +245,7 @@ def test_a_worker_starts_after_all_copies_were_removed(
 ) -> None:
     async def body(pool: Pool) -> None:
         second = pool.bundle()
-        pool.pool.load_initial([second])
+        pool.pool.load_initial(second)
         shutil.rmtree(pool.directory)
         await pool.add(1)
         assert [copy.open().manifest.version for copy in pool.workers[0].bundles.values()] == [1, 2]
