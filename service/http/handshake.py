@@ -70,7 +70,7 @@ class TlsHandshake(asyncio.Protocol):
 
     def _forget(self) -> None:
         self._connection.context.connection_deadlines.discard(self)
-        self._connection.server_state.connections.discard(self)  # type: ignore[arg-type]
+        self._connection.server_state.connections.discard(self)
 
     def expire(self) -> None:
         self.shutdown()

@@ -67,7 +67,7 @@ def read_options(body: bytes) -> dict[str, Any]:
 
 
 def write(arrays: Arrays, image: InputSpec) -> bytes:  # noqa: ARG001 (the seam of all formats)
-    """``{"mu": [[…]], …}``. A large reply is written in pieces, between which threads may switch."""
+    """``{"mu": [[…]], …}``. Large arrays go in pieces, between which threads may switch."""
     if sum(array.nbytes for array in arrays.values()) <= PIECE_BYTES:
         return orjson.dumps(arrays, option=orjson.OPT_SERIALIZE_NUMPY)
     members = [b'"%b":[%b]' % (name.encode(), _elements(array)) for name, array in arrays.items()]

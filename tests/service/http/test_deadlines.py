@@ -33,3 +33,17 @@ def test_one_callback_that_raises_stops_no_other() -> None:
 
     assert asyncio.run(body()) == [1, 1, 1]
     assert len(deadlines) == 0
+
+
+def test_a_pause_of_the_process_is_given_back() -> None:
+    async def body() -> list[int]:
+        waiting = Waiting(time.monotonic() + 0.5)
+        deadlines.add(waiting)
+        await asyncio.sleep(0.01)
+        time.sleep(1.5)  # noqa: ASYNC251 (as SIGSTOP does)
+        await asyncio.sleep(0.1)
+        early = waiting.expired
+        await asyncio.sleep(0.6)
+        return [early, waiting.expired]
+
+    assert asyncio.run(body()) == [0, 1]
