@@ -112,7 +112,9 @@ def _with_cpus(settings: Settings) -> Settings:
 
 def _with_connections(settings: Settings) -> Settings:
     """The settings, with as many connections as the limit of open files allows."""
-    connections = open_files.make_room(settings.max_connections)
+    # With TLS as many more may be in their handshakes, which have ``head_seconds``.
+    shares = 1 if settings.tls_cert is None else 2
+    connections = open_files.make_room(shares * settings.max_connections) // shares
     if connections < settings.max_connections:
         logger.warning(
             "max_connections is %d instead of %d because of the limit of open files",

@@ -6,9 +6,7 @@ import logging
 import os
 import signal
 import socket
-import ssl
 from collections.abc import Callable, Coroutine, Sequence
-from functools import partial
 from math import ceil
 from types import FrameType
 from typing import Any, cast
@@ -17,11 +15,10 @@ import uvicorn
 from prometheus_client import disable_created_metrics
 
 from service.app import create_app
-from service.http import tls
 from service.http.connection import Connection
 from service.http.context import AppContext
-from service.http.handshake import TlsHandshake
 from service.http.shutdown import stop_accepting
+from service.http.tls import tls_options
 from service.memory import keep_freed_memory
 from service.models.loader import ModelLoader
 from service.models.manager import ModelAdmin, ModelManager
@@ -53,7 +50,10 @@ class Server(uvicorn.Server):
         supervised: bool,
     ) -> None:
         super().__init__(config)
+        self.servers: list[asyncio.Server] = []
         self._settings = settings
+        self._context = context
+        self._tls = tls_options(settings)
         self._metrics = context.metrics
         self._shutdown = context.shutdown
         self._background = background
@@ -63,9 +63,17 @@ class Server(uvicorn.Server):
         self._stop_timeout: StopTimeout | None = None
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
+        """Listen on bound sockets. uvicorn's own would leave TLS handshakes a minute each."""
+        await self.lifespan.startup()
+        loop = asyncio.get_running_loop()
+        for each in sockets or ():
+            listener = await loop.create_server(
+                self._create_connection, sock=each, backlog=self.config.backlog, **self._tls
+            )
+            self.servers.append(listener)
+        self.started = True
         gc.collect()
-        gc.freeze()  # objects of the start stay; scanning them again would delay requests
+        gc.freeze()  # garbage collection would otherwise pause requests to visit what stays
 
     async def main_loop(self) -> None:
         self._background_task = asyncio.create_task(self._background())
@@ -90,13 +98,14 @@ class Server(uvicorn.Server):
         if self._background_task:  # None if the signal came before ``main_loop``
             self._background_task.cancel()
 
-    async def _serve_accepted(self, connection: socket.socket) -> None:
+    async def _serve_accepted(self, accepted: socket.socket) -> None:
         """Serve a connection that was accepted outside the event loop."""
-        await asyncio.get_running_loop().connect_accepted_socket(
-            lambda: self.config.http_protocol_class(  # type: ignore[call-arg]
-                config=self.config, server_state=self.server_state, app_state=self.lifespan.state
-            ),
-            connection,
+        loop = asyncio.get_running_loop()
+        await loop.connect_accepted_socket(self._create_connection, accepted, **self._tls)
+
+    def _create_connection(self) -> Connection:
+        return Connection(
+            self.config, self.server_state, self.lifespan.state, context=self._context
         )
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002
@@ -144,19 +153,6 @@ def create_single_process_server(settings: Settings, metrics: Metrics) -> Server
     return create_server(loader, manager, watch_models, settings, metrics)
 
 
-def _protocol(
-    context: AppContext, tls_context: ssl.SSLContext | None
-) -> Callable[..., asyncio.Protocol]:
-    """What makes the protocol of a new connection."""
-    if tls_context is None:
-        return partial(Connection, context=context)
-
-    def protocol(**arguments: Any) -> TlsHandshake:
-        return TlsHandshake(Connection(**arguments, context=context), tls_context)
-
-    return protocol
-
-
 def create_server(
     loader: ModelLoader,
     admin: ModelAdmin,
@@ -173,7 +169,6 @@ def create_server(
     context: AppContext = app.state.context
     config = uvicorn.Config(
         app,
-        http=_protocol(context, tls.context(settings)),  # type: ignore[arg-type]
         ws="none",
         log_config=None,
         access_log=False,

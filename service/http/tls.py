@@ -1,6 +1,7 @@
 """The certificate of the service, checked before anything listens."""
 
 import ssl
+from typing import Any
 
 from service.settings import Settings
 
@@ -30,3 +31,9 @@ def context(settings: Settings) -> ssl.SSLContext | None:
 
 def _no_passphrase() -> str:
     raise ValueError("the key asks for a passphrase")
+
+
+def tls_options(settings: Settings) -> dict[str, Any]:
+    """What an event loop takes to listen with the certificate, if there is one."""
+    made = context(settings)
+    return {"ssl": made, "ssl_handshake_timeout": settings.head_seconds} if made else {}

@@ -87,9 +87,7 @@ def _members(parser: Parser, body: bytes) -> dict[str, Any]:
         raise Malformed("the JSON starts with a byte order mark", expected="UTF-8 without one")
     try:
         document = parser.parse(body)
-    except (ValueError, RuntimeError) as error:
-        if "BIGINT_ERROR" not in str(error):
-            raise _malformed(body) from None
+    except (ValueError, RuntimeError):
         document = _parse_large_integers(body)
     if not isinstance(document, Object):
         raise Malformed("the body is not a JSON object", given=_name_of(document))
@@ -107,7 +105,10 @@ def _members(parser: Parser, body: bytes) -> dict[str, Any]:
 
 
 def _parse_large_integers(body: bytes) -> Any:
-    """A document with whole numbers beyond 64 bits, which become the floats next to them."""
+    """A document that failed to parse because of whole numbers beyond 64 bits, which become floats.
+
+    Raises Malformed for any other reason.
+    """
     try:
         return Parser().parse(orjson.dumps(orjson.loads(body)))
     except (ValueError, RuntimeError):

@@ -1,9 +1,12 @@
 """TLS and keys from files, on real servers."""
 
 import shutil
+import socket
 import ssl
 import subprocess
+import time
 from collections.abc import Sequence
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import httpx
@@ -70,6 +73,29 @@ def test_everything_is_said_in_secret(
             httpx.get(f"http://127.0.0.1:{server.port}/health/live")
         environment = {"VAE_PORT": str(server.port), "VAE_TLS_CERT": "cert.pem"}
         assert is_ready(environment)
+
+
+def test_clients_that_never_shake_hands_are_closed_in_time(
+    certificate: tuple[Path, Path], tmp_path: Path
+) -> None:
+    write_fake_bundle(tmp_path / "models")
+    limits = ("--max-connections", "10", "--head-seconds", "2")
+    context = ssl.create_default_context(cafile=str(certificate[0]))
+    with (
+        serving(tmp_path / "models", *FAKE, *tls(certificate), *limits, verify=context) as server,
+        ExitStack() as stack,
+    ):
+        address = ("127.0.0.1", server.port)
+        silent = [
+            stack.enter_context(socket.create_connection(address, timeout=10)) for _ in range(150)
+        ]
+        started = time.monotonic()
+        assert httpx.post(f"{server.url}/encode", json=ROW, verify=context).status_code == 200
+        assert time.monotonic() - started < 1.5
+        for connection in silent:
+            with suppress(ConnectionResetError):
+                assert connection.recv(1) == b""
+        assert time.monotonic() - started < 6
 
 
 def test_a_page_of_a_named_origin_may_use_the_verbs(tmp_path: Path) -> None:

@@ -106,7 +106,7 @@ ROW = "[1,2,3,4,5,6]"
         (f'{{"inputs":[{ROW}]}} x', Malformed, "not JSON"),
         (f'{{"inputs":[{ROW}]', Malformed, "not JSON"),
         ('{"inputs":' + "[" * 100_000, Malformed, "not JSON"),
-        ('{"inputs":' + "[" * 2000 + "]" * 2000 + "}", Malformed, "nested too deeply"),
+        ('{"inputs":' + "[" * 2000 + "]" * 2000 + "}", Malformed, "not JSON"),
         (f'\ufeff{{"inputs":[{ROW}]}}', Malformed, "byte order mark"),
         (f'{{"inputs":[{ROW}],"inputs":[{ROW}]}}', Malformed, "twice"),
         ('{"a":"\\ud800","inputs":[[1]]}', Malformed, "not JSON"),
@@ -449,9 +449,8 @@ def test_no_bytes_crash_a_format(body: bytes) -> None:
 
 
 def test_json_reads_whole_numbers_beyond_64_bits_as_floats() -> None:
-    rows, _ = json.read(
-        b'{"inputs":[[18446744073709551616,18446744073709551615,-1e3,4,5,6]]}', VECTORS
-    )
+    text = b'{"inputs":[[18446744073709551616,18446744073709551615,-1e3,4,5,6]]}'
+    rows, _ = json.read(text, VECTORS)
     assert rows[0, 0] == rows[0, 1] == np.float32(2.0**64)
     assert rows[0, 2:].tolist() == [-1000, 4, 5, 6]
 
