@@ -100,6 +100,8 @@ class Connection(asyncio.Protocol):
         *,
         context: AppContext,
     ) -> None:
+        if not config.loaded:
+            config.load()
         self.state = IDLE
         self.context = context
         self.config = config

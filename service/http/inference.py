@@ -33,6 +33,7 @@ from service.models.verbs import Verb
 from service.telemetry.record import RequestRecord
 from service.wire import json
 from service.wire.formats import JSON, Format, acceptable, format_of
+from service.wire.rows import RowSpec
 
 LARGE_REPLY_BYTES: Final = 2**20  # of arrays; a larger reply is written outside the event loop
 Send = Callable[[Reply], None]
@@ -140,28 +141,10 @@ class Inference:
             self._reply(reply)
 
     def _read(self, model: Model, reads: Format) -> tuple[Float32 | None, Options]:
-        """The rows, if the verb has any, and the options, from the body and the query string.
-
-        Options are members of a JSON body or stand in the query string, not in both. Raises
-        Malformed, UnsupportedFormat and InvalidInput.
-        """
-        verb = self._target.verb
         body = self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces)
         self._pieces = ()
         query = parse_query(self.head.query) if self.head.query else {}
-        rows: Float32 | None = None
-        values: Mapping[str, Any] = {}
-        if verb.rows is not None:
-            rows, values = reads.read(body, model.row_specs[verb.rows])
-        elif body and reads is JSON:
-            values = json.read_options(body)
-        elif body:
-            raise UnsupportedFormat(
-                f"/{verb.name} takes options alone",
-                expected=JSON.media_type,
-                given=reads.media_type,
-            )
-        return rows, parse_options(verb.options, values, query)
+        return read(self._target.verb, model.row_specs, reads, body, query)
 
     def _advance(self) -> None:
         """Run the verb up to the next batch that it waits for, or to its end.
@@ -296,6 +279,31 @@ def _seconds(timeout_ms: bytes) -> float:
             "X-Timeout-Ms is not a positive whole number", given=timeout_ms.decode("latin-1")
         )
     return int(timeout_ms) / 1000
+
+
+def read(
+    verb: Verb,
+    specs: Mapping[str, RowSpec],
+    form: Format,
+    body: bytes,
+    query: Mapping[str, str],
+) -> tuple[Float32 | None, Options]:
+    """The rows, if the verb has any, and the options, from a body and the query string.
+
+    Options are members of a JSON body or stand in the query string, not in both. Raises Malformed,
+    UnsupportedFormat and InvalidInput.
+    """
+    rows: Float32 | None = None
+    values: Mapping[str, Any] = {}
+    if verb.rows is not None:
+        rows, values = form.read(body, specs[verb.rows])
+    elif body and form is JSON:
+        values = json.read_options(body)
+    elif body:
+        raise UnsupportedFormat(
+            f"/{verb.name} takes options alone", expected=JSON.media_type, given=form.media_type
+        )
+    return rows, parse_options(verb.options, values, query)
 
 
 def parse_query(query: bytes) -> dict[str, str]:

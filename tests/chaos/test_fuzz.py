@@ -11,10 +11,9 @@ import numpy as np
 import pytest
 from PIL import Image
 from safetensors.numpy import save
-from service.http.request import read
 
 from service.errors import ServiceError
-from service.http.inference import parse_query
+from service.http.inference import parse_query, read
 from service.models.verbs import VERBS, Verb
 from service.wire.formats import JSON, NPY, PNG, SAFETENSORS, Format
 from service.wire.rows import RowSpec

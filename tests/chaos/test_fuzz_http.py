@@ -117,8 +117,8 @@ class Ground:
         self._calls.clear()
         assert not self._state.connections
         assert self._context.metrics.in_flight == 0
-        assert len(self._context.waits) == 0
-        assert len(self._context.deadlines) == 0
+        assert len(self._context.connection_deadlines) == 0
+        assert len(self._context.request_deadlines) == 0
 
     def _count(self, sent: bytes) -> None:
         found = [int(each) for each in STATUS_LINE.findall(sent)]

@@ -210,9 +210,9 @@ def test_conv_takes_one_hidden_width() -> None:
         ({"likelihood": "bernoulli", "scaling": "none"}, TABLE, r"needs values in \[0, 1\]"),
         ({"likelihood": "continuous-bernoulli"}, TABLE, r"needs values in \[0, 1\]"),
         ({"causal_radius": 2}, TABLE, "over the pixels of an image"),
-        ({"causal_radius": 8}, IMAGES, "radius 8 needs images with more"),
-        ({"likelihood": "categorical"}, TABLE, "categorical needs whole numbers .* are float32"),
-        ({"likelihood": "logistic"}, TABLE, "logistic needs whole numbers .* are float32"),
+        ({"causal_radius": 8}, IMAGES, "radius 8 needs images of 9×9 or more"),
+        ({"likelihood": "categorical"}, TABLE, "categorical needs integers .* is float32"),
+        ({"likelihood": "logistic"}, TABLE, "logistic needs integers .* is float32"),
         ({"likelihood": "poisson"}, TABLE, "poisson needs counts: .* the training rows contain "),
     ],
 )

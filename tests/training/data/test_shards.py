@@ -163,7 +163,7 @@ def test_what_cannot_be_used_is_named(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"leaves 0 of 200 rows"):
         sharded(folder).split(1e-9, 0, WINDOW)
     parquet.write_table(pa.table({"u": [1.0]}), folder / "e.parquet")
-    with pytest.raises(DataError, match=r"holds \.npy and \.parquet files"):
+    with pytest.raises(DataError, match=r"contains \.npy and \.parquet files"):
         load_dataset(str(folder))
 
 
