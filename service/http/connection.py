@@ -193,7 +193,7 @@ class Connection(asyncio.Protocol):
         if self.state is WRITING:
             self._become_idle()
         elif self.state is ANSWERING:
-            self._wait(self._answer_seconds)
+            self._wait(self.context.answer_seconds)
         elif self.state is BODY:
             self._wait(self._settings.body_seconds)
 
@@ -255,21 +255,18 @@ class Connection(asyncio.Protocol):
                 self.state = HEAD
                 self._wait(self._settings.head_seconds)
             return b""
-        self._begin(self.context.parser.parse(data[:end]))
-        return data[end:]
+        return self._begin(self.context.parser.parse(data[:end]), data[end:])
 
-    def _begin(self, head: Head) -> None:
-        """A request has its head. Its reply may be sent before its body is received."""
+    def _begin(self, head: Head, data: bytes) -> bytes:
+        """A request has its head. Returns the bytes behind it, if its body is among ``data`` whole.
+
+        Its reply may be sent before its body is received.
+        """
         self.requests += 1
         self.state = BODY
         self.answered = False
         self.request = None
         self._expects_continue = head.expects_continue and (head.chunked or head.length > 0)
-        self._body = ChunkedBody() if head.chunked else SizedBody(head.length)
-        self._rate = BodyRate(
-            self._settings.body_seconds, self._settings.min_body_rate, monotonic()
-        )
-        self.deadline = self._rate.deadline
         # A client that is answered before it sent its body may never send it: then close.
         keep_alive = head.keep_alive and not self.context.shutdown.announced
         self.keep_alive = keep_alive and not self._expects_continue
@@ -279,12 +276,22 @@ class Connection(asyncio.Protocol):
         else:
             self.request = AsgiRequest(self, head)
         self.request.begin()
-        if self._body.complete:
+        if not head.chunked and len(data) >= head.length:
+            self.keep_alive = self.keep_alive or (keep_alive and not self.answered)
+            if head.length and not self.answered:
+                self.request.receive(data[: head.length])
             self._finish()
-        elif self._expects_continue and not self.answered:
+            return data[head.length :]
+        self._body = ChunkedBody() if head.chunked else SizedBody(head.length)
+        self._rate = BodyRate(
+            self._settings.body_seconds, self._settings.min_body_rate, monotonic()
+        )
+        self.deadline = self._rate.deadline
+        if self._expects_continue and not self.answered:
             self.keep_alive = keep_alive
             if target is not None:
                 self.transport.write(CONTINUE)
+        return data
 
     def _take_body(self, data: bytes) -> bytes:
         self._rate.add(len(data))
@@ -303,7 +310,7 @@ class Connection(asyncio.Protocol):
             self._end_exchange()
             return
         self.state = ANSWERING
-        self._wait(self._answer_seconds)
+        self._wait(self.context.answer_seconds)
         if self.request is not None:
             self.request.finish()
 
@@ -414,11 +421,6 @@ class Connection(asyncio.Protocol):
             self._close()
 
     # Deadlines
-
-    @property
-    def _answer_seconds(self) -> float:
-        """More than any answer takes: requests have deadlines of their own."""
-        return self.context.timeout_seconds + self._settings.start_seconds
 
     def _wait(self, seconds: float) -> None:
         self.deadline = monotonic() + seconds

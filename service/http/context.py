@@ -58,6 +58,9 @@ class AppContext:
         self.shutdown = GracefulShutdown()
         self.writer = ThreadPoolExecutor(1, thread_name_prefix="writer")  # of large replies
         self.timeout_seconds = settings.timeout_ms / 1000
+        # More than any answer takes: requests have deadlines of their own.
+        self.answer_seconds = self.timeout_seconds + settings.start_seconds
+        self.max_body_bytes = settings.max_body_bytes
         self.server_timing = settings.server_timing
         self._log_rejection = RefusalLog()
         self.observers = _observers(settings)

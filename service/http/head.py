@@ -5,6 +5,7 @@ nothing else. So a head depends on no other bytes of its connection.
 """
 
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from typing import Any, Final
 
 import httptools
@@ -13,6 +14,8 @@ from httptools import HttpParserError, HttpParserUpgrade
 from service.errors import HeadTooLarge, Malformed
 
 MAX_LENGTH_DIGITS: Final = 18
+CACHED_HEADS: Final = 1024
+CACHED_BYTES: Final = 2048
 Headers = Mapping[bytes, bytes]
 
 
@@ -24,6 +27,7 @@ class Head:
     """
 
     __slots__ = (
+        "admission",
         "chunked",
         "expects_continue",
         "headers",
@@ -52,6 +56,7 @@ class Head:
         self.keep_alive = keep_alive
         self.raw = raw
         self.headers: Headers = dict(reversed(raw))
+        self.admission: Any = None  # what inference.py decides of this head, once it was accepted
         self.path, _, self.query = url.partition(b"?")
         self.length = _content_length(self.headers)
         self.chunked = b"transfer-encoding" in self.headers
@@ -68,14 +73,22 @@ class Parser:
     """Parses heads within limits.
 
     ``max_bytes`` bounds the head with its empty line, ``max_fields`` the number of its headers.
+    Clients send the same head with every request of a kind, so short heads are kept: parsing is a
+    function of the bytes alone.
     """
 
     def __init__(self, max_bytes: int, max_fields: int) -> None:
         self.max_bytes = max_bytes
         self.max_fields = max_fields
+        self._parse_cached = lru_cache(maxsize=CACHED_HEADS)(self._parse)
 
     def parse(self, data: bytes) -> Head:
         """The head whose bytes are ``data``. Raises Malformed and HeadTooLarge."""
+        if len(data) <= CACHED_BYTES:
+            return self._parse_cached(data)
+        return self._parse(data)
+
+    def _parse(self, data: bytes) -> Head:
         self.check_size(len(data))
         fields = _Fields()
         parser = httptools.HttpRequestParser(fields)

@@ -64,6 +64,7 @@ class Inference:
     _queue_seconds = 0.0
     _compute_seconds = 0.0
     _length = 0
+    _size = 0  # bytes of the values that are computed
     _reserved = 0
     _done = False
 
@@ -81,11 +82,13 @@ class Inference:
         context.metrics.in_flight += 1
         try:
             context.api_keys.check(head.headers)
-            if head.length > context.settings.max_body_bytes:
-                raise too_large(head.length, context.settings.max_body_bytes)
+            if head.length > context.max_body_bytes:
+                raise too_large(head.length, context.max_body_bytes)
             self._op = self._target.verb.name
             self._model = context.models.get(self._target.name, self._target.version)
-            self._admission = admit(self._target.verb, head)
+            if head.admission is None:
+                head.admission = admit(self._target.verb, head)
+            self._admission = head.admission
             self._reserve(head.length)
         except Exception as error:
             self.fail(error)
@@ -99,8 +102,8 @@ class Inference:
         try:
             if self._length > self.head.length:  # no Content-Length, or a server that ignores it
                 self._reserve(len(piece))
-            if self._length > self._context.settings.max_body_bytes:
-                raise too_large(self._length, self._context.settings.max_body_bytes)
+            if self._length > self._context.max_body_bytes:
+                raise too_large(self._length, self._context.max_body_bytes)
         except ServiceError as error:
             self.fail(error)
 
@@ -114,8 +117,8 @@ class Inference:
         context.request_deadlines.add(self)  # before anything of the request runs
         try:
             rows, options = self._read(self._model, self._admission.reads)
-            size = verb.size(self._model, rows, options)
-            self._reserve(size if self._admission.writes is not JSON else 4 * size)
+            self._size = verb.size(self._model, rows, options)
+            self._reserve(self._size if self._admission.writes is not JSON else 4 * self._size)
             self._coroutine = verb.call(self._model, rows, options)
         except Exception as error:
             self.fail(error)
@@ -138,7 +141,7 @@ class Inference:
             self._stop()
             name = f"/{self._target.verb.name}"
             reply, self._error = self._context.reject(error, "POST", name)
-            self._reply(reply)
+            self._reply(*reply)
 
     def _read(self, model: Model, reads: Format) -> tuple[Float32 | None, Options]:
         body = self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces)
@@ -174,33 +177,33 @@ class Inference:
         if self._model is None or self._admission is None:
             raise AssertionError("arrays without an admitted request. This is a bug.")
         writes = self._admission.writes
-        write = partial(writes.write, arrays, self._model.manifest.input)
         try:
-            if sum(array.nbytes for array in arrays.values()) > LARGE_REPLY_BYTES:
+            if self._size > LARGE_REPLY_BYTES:
+                write = partial(writes.write, arrays, self._model.manifest.input)
                 self._context.write_later(write, self._written)
                 return
-            body = write()
+            body = writes.write(arrays, self._model.manifest.input)
         except Exception as error:
             self.fail(error)
         else:
-            self._reply(Reply(200, writes.content_type, body))
+            self._reply(200, writes.content_type, body)
 
     def _written(self, outcome: bytes | Exception) -> None:
         if isinstance(outcome, Exception):
             self.fail(outcome)
         elif not self._done and self._admission is not None:
-            self._reply(Reply(200, self._admission.writes.content_type, outcome))
+            self._reply(200, self._admission.writes.content_type, outcome)
 
-    def _reply(self, reply: Reply) -> None:
-        request_id = self._context.request_ids.of(self.head.headers)
-        lines = b"%bx-request-id: %b\r\n" % (reply.lines, request_id)
-        if self._model is not None:
-            lines += self._model.label_line
-        if self._call is not None and self._context.server_timing:
+    def _reply(self, status: int, media_type: bytes, body: bytes, lines: bytes = b"") -> None:
+        context, model = self._context, self._model
+        request_id = context.request_ids.of(self.head.headers)
+        model_line = b"" if model is None else model.label_line
+        lines = b"%bx-request-id: %b\r\n%b" % (lines, request_id, model_line)
+        if self._call is not None and context.server_timing:
             times = (1000 * self._queue_seconds, 1000 * self._compute_seconds)
             lines += b"server-timing: queue;dur=%.3f, compute;dur=%.3f\r\n" % times
-        self._end(reply.status, request_id)
-        self._send(Reply(reply.status, reply.media_type, reply.body, lines))
+        self._end(status, request_id)
+        self._send(Reply(status, media_type, body, lines))
 
     def _stop(self) -> None:
         """Whatever the verb still waits for is of no use any more."""
