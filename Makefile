@@ -5,7 +5,7 @@ MODELS ?= models
 ARGS ?=
 REVISION := $(shell git rev-parse HEAD 2>/dev/null)
 
-.PHONY: demo serve train test test-browser test-chaos test-docker test-kubernetes image audit bench check format clean
+.PHONY: demo serve train test test-browser test-chaos test-chaos-short test-docker test-kubernetes image audit bench check format clean
 
 demo: $(MODELS)/digits/1/manifest.json  ## train on the embedded digits, then serve them
 	$(BIN)/python -m service --models $(MODELS) --default-model digits $(ARGS)
@@ -32,6 +32,9 @@ test-browser: .venv/installed-dev  ## the playground in a real browser; needs Ch
 test-chaos: .venv/installed-dev  ## what hurts a server for minutes, with its figures
 	$(BIN)/pip install -c constraints.txt schemathesis
 	$(BIN)/python -m pytest -m chaos -s tests/chaos $(ARGS)
+
+test-chaos-short: .venv/installed-dev  ## the chaos tests that take seconds
+	$(BIN)/python -m pytest -m chaos -s tests/chaos/test_shutdown.py tests/chaos/test_workers.py tests/chaos/test_seeds.py tests/chaos/test_slow_clients.py $(ARGS)
 
 test-docker: .venv/installed-dev  ## test the images and Compose; needs a Docker engine and some minutes
 	$(BIN)/python -m pytest -m docker tests/docker $(ARGS)
