@@ -57,7 +57,7 @@ def create_app(
     app.exception_handler(RequestValidationError)(_on_bad_path)
     app.exception_handler(HTTPException)(_on_http_exception)
     app.include_router(verbs.create_router(context))
-    app.include_router(model_routes.create_router(models, metrics, context.shutdown))
+    app.include_router(model_routes.create_router(context))
     if admin and context.admin_keys:
         app.include_router(admin_routes.create_router(admin, context.admin_keys))
     app.mount("/static", pages.Files(), name="static")

@@ -91,13 +91,15 @@ class Parser:
     def _parse(self, data: bytes) -> Head:
         self.check_size(len(data))
         fields = _Fields()
-        parser = httptools.HttpRequestParser(fields)
+        parser = fields.parser = httptools.HttpRequestParser(fields)
         try:
             parser.feed_data(data)
         except HttpParserUpgrade:
             pass  # a server may ignore the request to change the protocol (RFC 9110, 7.8)
         except HttpParserError as error:
             raise Malformed(f"the request is not HTTP/1.1: {error}") from None
+        finally:
+            fields.parser = None  # or the two would keep each other
         if not fields.complete:
             raise Malformed("the request is not HTTP/1.1")
         if len(fields.headers) > self.max_fields:
@@ -109,7 +111,7 @@ class Parser:
             fields.url,
             fields.headers,
             version=version,
-            keep_alive=parser.should_keep_alive(),
+            keep_alive=fields.keep_alive,
         )
 
     def check_size(self, size: int) -> None:
@@ -132,6 +134,8 @@ class _Fields:
         self.url = b""
         self.headers: list[tuple[bytes, bytes]] = []
         self.complete = False
+        self.keep_alive = False
+        self.parser: httptools.HttpRequestParser | None = None
 
     def on_url(self, url: bytes) -> None:
         self.url += url
@@ -141,6 +145,9 @@ class _Fields:
 
     def on_headers_complete(self) -> None:
         self.complete = True
+        if self.parser is not None:
+            # Now, since the parser forgets it at the end of a request without a body.
+            self.keep_alive = self.parser.should_keep_alive()
 
 
 def check_host(headers: Iterable[tuple[bytes, bytes]], version: str) -> None:

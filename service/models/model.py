@@ -143,8 +143,13 @@ class Model:
         given = self._condition(options, len(x))
         posterior = await self._run(ENCODER, x, *given)
         x, mu, logvar, *c = (np.repeat(rows, samples, axis=0) for rows in (x, *posterior, *given))
-        z, kl = await self._latents.draw(mu, logvar, standard_normal(options.seed, mu.shape))
-        (log_px_z,) = await self._run(SCORER, x, z, *c)
+        try:
+            z, kl = await self._latents.draw(mu, logvar, standard_normal(options.seed, mu.shape))
+            (log_px_z,) = await self._run(SCORER, x, z, *c)
+        except InvalidInput as error:  # it names the row of a draw
+            if error.row is None:
+                raise
+            raise error.at_row(error.row // samples) from None
         reconstruction, kl = (each.reshape(-1, samples).mean(axis=1) for each in (log_px_z, kl))
         elbo = reconstruction - kl
         return {
@@ -153,6 +158,11 @@ class Model:
             "kl": kl,
             "p_value": self._p_value(elbo),
         }
+
+    def batch_running_since(self) -> float | None:
+        """When the batch that has run for longest started, by the monotonic clock."""
+        started = [batcher.running_since for batcher in self._batchers.values()]
+        return min((each for each in started if each is not None), default=None)
 
     async def close(self) -> None:
         """Fail queued calls and wait for the batches that run, for a bounded time."""

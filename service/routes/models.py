@@ -1,26 +1,34 @@
 """Health, metrics, and what is served."""
 
+import time
 from typing import Any, Final
 
 from fastapi import APIRouter, Response
 from pydantic import AwareDatetime, BaseModel
 
 from service.errors import Unavailable
-from service.http.shutdown import GracefulShutdown
+from service.http.context import AppContext
 from service.models.model import Model
 from service.models.registry import ModelRegistry
 from service.models.versions import VersionStatus
 from service.routes.openapi import problems
 from service.routes.paths import ModelPath, VersionPath
 from service.telemetry import metrics as prometheus
-from service.telemetry.metrics import Metrics
 from vae import manifest
 
 UNKNOWN_MODEL: Final = problems({404: "No such model or version"})
 
 
+class Limits(BaseModel):
+    """What one request to a model may have: rows, values that are computed, bytes of its body."""
+
+    rows: int
+    values: int
+    body_bytes: int
+
+
 class ModelDescription(BaseModel):
-    """One version of a model, as its manifest has it."""
+    """One version of a model, as its manifest has it, and the limits of a request."""
 
     name: str
     version: int
@@ -34,6 +42,7 @@ class ModelDescription(BaseModel):
     condition: manifest.Condition | None
     metrics: dict[str, float]
     calibration: manifest.Calibration
+    limits: Limits
 
 
 class ModelList(BaseModel):
@@ -47,12 +56,20 @@ class ModelList(BaseModel):
     versions: list[VersionStatus]
 
 
-def create_router(models: ModelRegistry, metrics: Metrics, shutdown: GracefulShutdown) -> APIRouter:
+def create_router(context: AppContext) -> APIRouter:
     """/health/live, /health/ready, /metrics, /models and the description of each model."""
     router = APIRouter(tags=["operations"])
+    models, metrics, shutdown = context.models, context.metrics, context.shutdown
+    stuck_seconds = context.timeout_seconds + context.settings.hang_seconds
 
-    @router.get("/health/live", operation_id="live", summary="Is the process alive?")
+    @router.get(
+        "/health/live",
+        operation_id="live",
+        summary="Is the process alive?",
+        responses=problems({503: "A batch has run for longer than any request may take"}),
+    )
     async def live() -> dict[str, Any]:
+        _check_progress(models, stuck_seconds)
         return {"live": True}
 
     @router.get(
@@ -82,7 +99,7 @@ def create_router(models: ModelRegistry, metrics: Metrics, shutdown: GracefulShu
 
     @router.get("/models", operation_id="list_models", summary="What is served")
     async def list_models() -> ModelList:
-        latest = [_describe(models, models.get(name)) for name in models.names()]
+        latest = [_describe(context, models.get(name)) for name in models.names()]
         default = models.default if models.default in models.names() else None
         return ModelList(default=default, models=latest, versions=list(models.statuses))
 
@@ -93,7 +110,7 @@ def create_router(models: ModelRegistry, metrics: Metrics, shutdown: GracefulShu
         responses=UNKNOWN_MODEL,
     )
     async def describe_model(model: ModelPath) -> ModelDescription:
-        return _describe(models, models.get(model))
+        return _describe(context, models.get(model))
 
     @router.get(
         "/models/{model}/versions/{version}",
@@ -102,15 +119,32 @@ def create_router(models: ModelRegistry, metrics: Metrics, shutdown: GracefulShu
         responses=UNKNOWN_MODEL,
     )
     async def describe_version(model: ModelPath, version: VersionPath) -> ModelDescription:
-        return _describe(models, models.get(model, version))
+        return _describe(context, models.get(model, version))
 
     return router
 
 
-def _describe(models: ModelRegistry, model: Model) -> ModelDescription:
+def _check_progress(models: ModelRegistry, stuck_seconds: float) -> None:
+    """Raises Unavailable if a batch has run for longer than ``stuck_seconds``."""
+    for model in models:
+        started = model.batch_running_since()
+        if started is not None and time.monotonic() - started > stuck_seconds:
+            raise Unavailable(f"a batch of {model.label} does not end")
+
+
+def _describe(context: AppContext, model: Model) -> ModelDescription:
     fields = {
         name: getattr(model.manifest, name)
         for name in ModelDescription.model_fields
-        if name != "versions"
+        if name not in ("versions", "limits")
     }
-    return ModelDescription(versions=models.versions(model.manifest.name), **fields)
+    settings = context.settings
+    return ModelDescription(
+        versions=context.models.versions(model.manifest.name),
+        limits=Limits(
+            rows=settings.max_request_rows,
+            values=model.max_values,
+            body_bytes=settings.max_body_bytes,
+        ),
+        **fields,
+    )

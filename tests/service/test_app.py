@@ -552,3 +552,55 @@ def test_a_service_without_models_is_not_ready_and_says_what_it_lacks(tmp_path: 
     problem(asyncio.run(call(app, "POST", "/encode", json=JSON)), 404)
     listed = asyncio.run(call(app, "GET", "/models")).json()
     assert listed == {"default": None, "models": [], "versions": []}
+
+
+def test_health_and_the_list_of_models_answer_head_as_get(ask: Ask) -> None:
+    for path in ("/health/live", "/health/ready", "/models", "/metrics"):
+        assert ask("HEAD", path).status_code == 200
+
+
+def test_a_trailing_slash_is_not_found_and_not_redirected(ask: Ask) -> None:
+    problem(ask("POST", "/encode/", json=JSON), 404)
+
+
+def test_a_model_tells_its_limits(ask: Ask) -> None:
+    limits = ask("GET", "/models/fake", settings={"max_array_bytes": 4000}).json()["limits"]
+    assert limits == {"rows": 4096, "values": 1000, "body_bytes": 32 * 2**20}
+    body = problem(ask("POST", "/sample?n=100", settings={"max_array_bytes": 4000}), 422)
+    assert body["expected"] == "at most 1000 values, such as 43 rows"
+
+
+def test_more_bytes_than_the_budget_are_rejected_and_it_is_returned(tmp_path: Path) -> None:
+    async def body() -> None:
+        service = fake_service(tmp_path, max_inflight_bytes=20_000)
+        budget = service.app.state.context.budget
+        full = await call(service.app, "POST", "/sample?n=1000")
+        problem(full, 429)
+        assert full.headers["retry-after"] == "1"
+        assert (await call(service.app, "POST", "/sample?n=10")).status_code == 200
+        assert budget.used == 0
+        await service.model.close()
+
+    asyncio.run(body())
+
+
+def test_a_batch_that_does_not_end_is_told_by_liveness(tmp_path: Path) -> None:
+    async def body() -> None:
+        service = fake_service(tmp_path, timeout_ms=10, hang_seconds=0.05)
+        service.runtime.gate.clear()
+        problem(await call(service.app, "POST", "/encode", json=JSON), 504)
+        await asyncio.sleep(0.1)
+        problem(await call(service.app, "GET", "/health/live"), 503)
+        service.runtime.gate.set()
+        await asyncio.sleep(0.1)
+        assert (await call(service.app, "GET", "/health/live")).status_code == 200
+        await service.model.close()
+
+    asyncio.run(body())
+
+
+def test_score_names_the_row_of_the_request_that_overflows(ask: Ask) -> None:
+    rows = np.ones((40, 20))
+    rows[30] = 3e38
+    body = problem(ask("POST", "/score", json={"inputs": rows.tolist(), "samples": 4}), 422)
+    assert body["detail"].startswith("row 30: ")
