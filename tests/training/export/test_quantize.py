@@ -72,7 +72,7 @@ def test_a_row_does_not_depend_on_its_batch(bundle: Bundle) -> None:
 
 
 def test_the_torch_runtime_refuses_what_its_checkpoint_is_not(bundle: Bundle) -> None:
-    with pytest.raises(RuntimeUnusable, match=r"graphs are int8.*take runtime 'onnx'"):
+    with pytest.raises(RuntimeUnusable, match=r"graphs are int8.*use runtime 'onnx'"):
         resolve("torch")(bundle, device="cpu", threads=1)
 
 
