@@ -86,7 +86,7 @@ class Settings(BaseSettings):
         0.5, description="seconds between scans for new versions; 0: scan only on SIGHUP"
     )
     strict: bool = Field(
-        False, description="end the start if any model cannot be loaded, not only if all cannot"
+        False, description="exit at start-up if any model cannot be loaded, not only if all cannot"
     )
     host: str = Field(
         "127.0.0.1",

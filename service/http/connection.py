@@ -150,7 +150,7 @@ class Connection(asyncio.Protocol):
 
         A client that closed the connection looks the same, until something is written to it: its
         system then resets the connection. So an interim reply (RFC 9110, 15.2) is written, and the
-        model does not run for nobody.
+        model does not run when nobody waits.
         """
         self.keep_alive = False
         if self.state not in (ANSWERING, WRITING) or self.scheme != "http":
@@ -552,7 +552,7 @@ class AsgiRequest:
 
 
 def _scope(connection: Connection, head: Head) -> Any:
-    """The ASGI scope of a request. Raises Malformed for a target that is none."""
+    """The ASGI scope of a request. Raises Malformed for an invalid target."""
     try:
         url = httptools.parse_url(head.url)
     except httptools.HttpParserError:

@@ -321,7 +321,6 @@ def parse_query(query: bytes) -> dict[str, str]:
 
 def _too_late(seconds: float) -> QueueFull:
     return QueueFull(
-        "the estimated time of completion exceeds the time for this request, "
-        f"by {seconds:.3f} s or so",
+        f"this request would miss its deadline by about {seconds:.3f} s",
         retry_after=seconds,
     )

@@ -56,7 +56,7 @@ class BodyRate:
             raise ReceiptTimeout(
                 "the body of the request is received too slowly",
                 expected=f"all of it in {self._seconds:g} s, or {self._min_rate} bytes/s",
-                given=f"{self.received} bytes, {self._period_bytes} of them lately",
+                given=f"{self.received} bytes, {self._period_bytes} in the last period",
             )
         self._period_bytes = 0
         self.deadline = now + self._period

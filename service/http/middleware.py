@@ -34,7 +34,7 @@ def is_inference(scope: Scope) -> bool:
 
 
 class RecordRequests:
-    """The outermost layer: gives every request its id, counts it, and logs it. HEAD is as GET."""
+    """The outermost layer: gives requests their ids, counts and logs them. Treats HEAD as GET."""
 
     def __init__(self, app: ASGIApp, context: AppContext) -> None:
         self._app = app

@@ -72,7 +72,7 @@ def _numbers(told: VectorCondition, given: Given, rows: int) -> Float32:
     for row, vector in enumerate(vectors):
         if not _is_vector(vector, len(told.names)):
             raise InvalidInput(
-                "condition is not the numbers that this model is told",
+                "condition does not match the numbers that this model expects",
                 expected=_expected(told),
                 given=vector,
             )

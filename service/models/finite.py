@@ -9,7 +9,7 @@ from service.errors import InvalidInput
 def require_finite(name: str, array: Float32) -> None:
     """Raises InvalidInput where ``array`` is not finite.
 
-    Inputs far outside the training data can overflow; that is the caller's to know.
+    Inputs far outside the training data can overflow, so the caller gets an error.
     """
     if not all_finite(array):
         row = int(np.argmax(~np.isfinite(array).reshape(len(array), -1).all(axis=1)))

@@ -1,4 +1,4 @@
-"""Draws of q(z|x) and of p(z), from noise: one seam, by formula or by the bundle's graphs."""
+"""Draws of q(z|x) and p(z) from noise: one interface, by NumPy or by the bundle's graphs."""
 
 from collections.abc import Awaitable, Callable
 from typing import Protocol
@@ -50,7 +50,7 @@ class Normal:
 
 
 class ByGraphs:
-    """Any other, by POSTERIOR and PRIOR."""
+    """All other latents, computed by the POSTERIOR and PRIOR graphs."""
 
     def __init__(self, run: Run) -> None:
         self._run = run

@@ -19,7 +19,7 @@ Given = str | int | list[str | float | list[float]] | None
 
 
 def _condition(value: Any) -> Given:
-    """What it means to the model, condition.py says; in a query string a list is JSON."""
+    """condition.py interprets it; in a query string a list is JSON."""
     if isinstance(value, str) and value.startswith("["):
         with suppress(ValueError, RecursionError):
             value = json.loads(value)

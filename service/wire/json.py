@@ -66,7 +66,7 @@ def read_options(body: bytes) -> dict[str, Any]:
     return _plain(_members(Parser(), body))
 
 
-def write(arrays: Arrays, image: InputSpec) -> bytes:  # noqa: ARG001 (the seam of all formats)
+def write(arrays: Arrays, image: InputSpec) -> bytes:  # noqa: ARG001 (every format has this signature)
     """``{"mu": [[…]], …}``. Large arrays go in pieces, between which threads may switch."""
     if sum(array.nbytes for array in arrays.values()) <= PIECE_BYTES:
         return orjson.dumps(arrays, option=orjson.OPT_SERIALIZE_NUMPY)

@@ -26,7 +26,7 @@ def read(body: bytes, spec: RowSpec) -> tuple[Float32, dict[str, str]]:
     return spec.check(_parse(body)), {}
 
 
-def write(arrays: Arrays, image: InputSpec) -> bytes:  # noqa: ARG001 (the seam of all formats)
+def write(arrays: Arrays, image: InputSpec) -> bytes:  # noqa: ARG001 (every format has this signature)
     """The first array."""
     array = next(iter(arrays.values()))
     return _header(array.shape) + array.data

@@ -112,7 +112,9 @@ def _surely_fits(array: Array) -> bool:
     """
     if array.size > SMALL or array.dtype.char not in "fd":  # float32, float64
         return False
-    return float(np.vdot(array, array)) <= LARGEST_SQUARE  # alone of all sums warns of nothing
+    return (
+        float(np.vdot(array, array)) <= LARGEST_SQUARE
+    )  # unlike other sums, vdot raises no overflow warning
 
 
 def _cast(array: Array) -> Float32:

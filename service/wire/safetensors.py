@@ -52,7 +52,7 @@ def read(body: bytes, spec: RowSpec) -> tuple[Float32, dict[str, str]]:
     return spec.check(array), {}
 
 
-def write(arrays: Arrays, image: InputSpec) -> bytes:  # noqa: ARG001 (the seam of all formats)
+def write(arrays: Arrays, image: InputSpec) -> bytes:  # noqa: ARG001 (every format has this signature)
     """All arrays under their names, as float32."""
     header = _header(tuple([(name, array.shape) for name, array in arrays.items()]))
     return b"".join([header, *[array.data for array in arrays.values()]])

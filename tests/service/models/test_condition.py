@@ -72,7 +72,9 @@ def test_numbers_for_all_rows_or_some_for_each() -> None:
     ],
 )
 def test_what_is_not_the_numbers_of_a_model_is_refused(given: Any) -> None:
-    with pytest.raises(InvalidInput, match=r"condition (is not the numbers|has 1 lists)") as raised:
+    with pytest.raises(
+        InvalidInput, match=r"condition (does not match the numbers|has 1 lists)"
+    ) as raised:
         conditions(BODY, given, 2)
     assert raised.value.expected == "numbers for height, age, or a list of such lists, one a row"
 
